@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_BYPASS_H
+#define BPIO_BYPASS_H
+
+#include <linux/types.h>
+#include <linux/dm-bpio.h>
+
+struct bpio_layer;
+struct bpio_target;
+struct bpio_volume;
+struct work_struct;
+
+unsigned int bpio_bypass_lock(struct bpio_volume *volume);
+void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio);
+
+void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_target *target);
+void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_target *target);
+
+void bpio_bypass_update(struct bpio_volume *volume);
+void bpio_bypass_update_locked(struct bpio_volume *volume);
+void bpio_bypass_update_later(struct bpio_volume *volume);
+void bpio_bypass_update_all_later(void);
+void bpio_bypass_update_work(struct work_struct *work);
+void bpio_bypass_requery_all(void);
+void bpio_bypass_drop_layer(struct bpio_layer *layer);
+void bpio_bypass_note_read(struct bpio_volume *volume, unsigned long started);
+void bpio_bypass_drain_locked(struct bpio_volume *volume);
+
+void bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled);
+void bpio_bypass_set_pause(struct bpio_volume *volume, bool paused);
+
+u64 bpio_bypass_route_reads(struct bpio_volume *volume);
+bool bpio_bypass_skips(struct bpio_volume *volume,
+		       const struct bpio_layer *layer);
+enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
+				      bool *compatible);
+enum bpio_support bpio_bypass_verdict(struct bpio_volume *volume,
+				      struct bpio_results *results);
+u32 bpio_bypass_flags(struct bpio_volume *volume);
+
+int bpio_bypass_init(void);
+void bpio_bypass_exit(void);
+
+#endif /* BPIO_BYPASS_H */

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Differences between the kernels in the supported window, 6.1 to 6.12.
+ *
+ * The only file that may ask which kernel it is built for. Stable and
+ * distribution kernels are heavily back-ported, so a feature macro of the
+ * kernel is preferred to a version wherever there is one.
+ */
+#ifndef BPIO_COMPAT_H
+#define BPIO_COMPAT_H
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/sched/task.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "dm-bpio supports Linux 6.1 to 6.12; this kernel is older"
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#error "dm-bpio supports Linux 6.1 to 6.12; this kernel is newer"
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#include <linux/filelock.h>
+#endif
+
+/*
+ * From 6.16 on a target sees the ioctls itself. Before, it names a block device
+ * to forward them to.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#define BPIO_TARGET_SEES_IOCTLS	1
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+static inline struct gendisk *bpio_compat_alloc_disk(void)
+{
+	return blk_alloc_disk(NULL, NUMA_NO_NODE);
+}
+#else
+static inline struct gendisk *bpio_compat_alloc_disk(void)
+{
+	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+
+	return disk ? disk : ERR_PTR(-ENOMEM);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define blk_mode_t	fmode_t
+#define BLK_OPEN_WRITE	FMODE_WRITE
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define BPIO_COMPAT_IDMAP_PARAM	struct mnt_idmap *idmap,
+#else
+#define BPIO_COMPAT_IDMAP_PARAM	struct user_namespace *mnt_userns,
+#endif
+
+/* Reading into a pipe by way of read_iter. Before 6.5 there is no such helper. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define BPIO_COMPAT_SPLICE_READ	copy_splice_read
+#else
+#define BPIO_COMPAT_SPLICE_READ	NULL
+#endif
+
+/* kiocb flags that concern only the submitter and the file it submitted to. */
+#ifdef IOCB_ALLOC_CACHE
+#define BPIO_COMPAT_IOCB_ALLOC_CACHE	IOCB_ALLOC_CACHE
+#else
+#define BPIO_COMPAT_IOCB_ALLOC_CACHE	0
+#endif
+#ifdef IOCB_DIO_CALLER_COMP
+#define BPIO_COMPAT_IOCB_CALLER_COMP	IOCB_DIO_CALLER_COMP
+#else
+#define BPIO_COMPAT_IOCB_CALLER_COMP	0
+#endif
+#ifdef IOCB_AIO_RW
+#define BPIO_COMPAT_IOCB_AIO_RW		IOCB_AIO_RW
+#else
+#define BPIO_COMPAT_IOCB_AIO_RW		0
+#endif
+#define BPIO_COMPAT_IOCB_PRIVATE \
+	(IOCB_HIPRI | IOCB_WAITQ | BPIO_COMPAT_IOCB_ALLOC_CACHE | \
+	 BPIO_COMPAT_IOCB_CALLER_COMP | BPIO_COMPAT_IOCB_AIO_RW)
+
+/* Let a bio come from the per-CPU cache of its bioset if the caller may. */
+static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
+{
+#ifdef IOCB_ALLOC_CACHE
+	return iocb->ki_flags & IOCB_ALLOC_CACHE ?
+	       REQ_OP_READ | REQ_ALLOC_CACHE : REQ_OP_READ;
+#else
+	return REQ_OP_READ;
+#endif
+}
+
+/* Filling a bio from an iterator, and the pages behind it. */
+static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
+					       unsigned int memory_mask,
+					       unsigned int length_mask)
+{
+	return iov_iter_is_aligned(iter, memory_mask, length_mask);
+}
+
+static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
+				       struct block_device *bdev)
+{
+	return bio_iov_iter_get_pages(bio, iter);
+}
+
+static inline void bpio_compat_io_schedule(void)
+{
+	blk_io_schedule();
+}
+
+/* Leases. Before 6.9 they share a structure with byte-range locks. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+
+static inline void *bpio_compat_lease_owner(struct file_lease *lease)
+{
+	return lease->c.flc_owner;
+}
+
+static inline struct file_lease *
+bpio_compat_lease_alloc(struct file *file, void *owner,
+			const struct lease_manager_operations *ops)
+{
+	struct file_lease *lease = locks_alloc_lease();
+
+	if (!lease)
+		return NULL;
+
+	lease->c.flc_flags = FL_DELEG;
+	lease->c.flc_type = F_RDLCK;
+	lease->c.flc_owner = owner;
+	lease->c.flc_pid = current->tgid;
+	lease->c.flc_file = file;
+	lease->fl_lmops = ops;
+	return lease;
+}
+
+static inline void bpio_compat_lease_free(struct file_lease *lease)
+{
+	locks_free_lease(lease);
+}
+
+static inline int bpio_compat_setlease(struct file *file,
+				       struct file_lease **lease)
+{
+	return kernel_setlease(file, F_RDLCK, lease, NULL);
+}
+
+static inline void bpio_compat_unlease(struct file *file, void *owner)
+{
+	kernel_setlease(file, F_UNLCK, NULL, &owner);
+}
+
+#else
+
+#define file_lease			file_lock
+#define lease_manager_operations	lock_manager_operations
+
+static inline void *bpio_compat_lease_owner(struct file_lock *lease)
+{
+	return lease->fl_owner;
+}
+
+static inline struct file_lock *
+bpio_compat_lease_alloc(struct file *file, void *owner,
+			const struct lock_manager_operations *ops)
+{
+	struct file_lock *lease = locks_alloc_lock();
+
+	if (!lease)
+		return NULL;
+
+	lease->fl_flags = FL_DELEG;
+	lease->fl_type = F_RDLCK;
+	lease->fl_owner = owner;
+	lease->fl_pid = current->tgid;
+	lease->fl_file = file;
+	lease->fl_end = OFFSET_MAX;
+	lease->fl_lmops = ops;
+	return lease;
+}
+
+static inline void bpio_compat_lease_free(struct file_lock *lease)
+{
+	locks_free_lock(lease);
+}
+
+/* Here only the owner of a file, or somebody with CAP_LEASE, may touch a lease. */
+static inline int bpio_compat_vfs_setlease(struct file *file, long type,
+					   struct file_lock **lease, void **priv)
+{
+	struct cred *cred = prepare_kernel_cred(&init_task);
+	const struct cred *old;
+	int ret;
+
+	if (!cred)
+		return -ENOMEM;
+	old = override_creds(cred);
+	ret = vfs_setlease(file, type, lease, priv);
+	revert_creds(old);
+	put_cred(cred);
+	return ret;
+}
+
+static inline int bpio_compat_setlease(struct file *file,
+				       struct file_lock **lease)
+{
+	return bpio_compat_vfs_setlease(file, F_RDLCK, lease, NULL);
+}
+
+/* Must not fail: the lease leads to memory that is about to be freed. */
+static inline void bpio_compat_unlease(struct file *file, void *owner)
+{
+	while (bpio_compat_vfs_setlease(file, F_UNLCK, NULL, &owner) == -ENOMEM)
+		cond_resched();
+}
+
+#endif
+
+#endif /* BPIO_COMPAT_H */

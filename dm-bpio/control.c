@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What kernel code may ask of a volume or a file, besides being a layer.
+ */
+#include <linux/export.h>
+
+#include "dm-bpio.h"
+#include "handle.h"
+#include "protocol.h"
+#include "volume.h"
+
+static struct bpio_volume *bpio_control_find(struct file *file)
+{
+	struct block_device *bdev = file_inode(file)->i_sb->s_bdev;
+
+	return bdev ? bpio_volume_find(bdev->bd_dev) : NULL;
+}
+
+/**
+ * bpio_pause_file() - let the file system serve all reads of a file for a while
+ * @file: any open file of the inode
+ *
+ * Follows FS_BPIO_OP_STREAM_PAUSE: not counted, ignored when the file is not
+ * enabled; direct reads of it have drained on return.
+ *
+ * Context: sleeps until direct reads have drained; not from a callback.
+ * Return: 0, or -ENXIO when the file is not on a bypass volume.
+ */
+int bpio_pause_file(struct file *file)
+{
+	struct bpio_volume *volume = bpio_control_find(file);
+
+	if (!volume)
+		return -ENXIO;
+	bpio_handle_pause_file(volume, file);
+	bpio_volume_put(volume);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(bpio_pause_file);
+
+/**
+ * bpio_resume_file() - end bpio_pause_file()
+ * @file: any open file of the inode
+ *
+ * Follows FS_BPIO_OP_STREAM_RESUME: not counted; the layers are asked again, and
+ * one that vetoes keeps the file from being bypassed.
+ *
+ * Context: may sleep; not from a callback.
+ * Return: 0, the errno of a veto, -EAGAIN while the volume is suspended, or
+ * -ENXIO when the file is not on a bypass volume.
+ */
+int bpio_resume_file(struct file *file)
+{
+	struct bpio_volume *volume = bpio_control_find(file);
+	struct bpio_results results = {};
+	int ret = 0;
+
+	if (!volume)
+		return -ENXIO;
+	if (!bpio_handle_resume_file(volume, file, &results))
+		ret = results.op_status;
+	bpio_volume_put(volume);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(bpio_resume_file);
+
+/**
+ * bpio_open_count() - how often a file is open with BypassIO enabled
+ * @file: any open file of the inode
+ *
+ * Context: may sleep; not from a callback.
+ * Return: the number of open files, 0 also when it is not on a bypass volume.
+ */
+unsigned int bpio_open_count(struct file *file)
+{
+	struct bpio_volume *volume = bpio_control_find(file);
+	unsigned int count;
+	bool paused;
+
+	if (!volume)
+		return 0;
+	count = bpio_handle_open_count(volume, file, &paused);
+	bpio_volume_put(volume);
+	return count;
+}
+EXPORT_SYMBOL_GPL(bpio_open_count);
+
+/**
+ * bpio_storage_control() - send a storage operation from kernel code
+ * @dev: device number of the volume's mapped device
+ * @in: what is asked
+ * @in_length: bytes at @in
+ * @out: the answer
+ * @out_length: bytes at @out
+ *
+ * Follows IOCTL_STORAGE_MANAGE_BYPASS_IO; answers as the ioctl does.
+ *
+ * Context: sleeps; not from a callback.
+ * Return: 0, -EMSGSIZE or -ERANGE when a buffer is too short, -EINVAL, -ENXIO
+ * when @dev is not a bypass volume, -EAGAIN while it is suspended, -ENOMEM.
+ */
+int bpio_storage_control(dev_t dev, const struct bpio_input *in,
+			 size_t in_length, struct bpio_output *out,
+			 size_t out_length)
+{
+	struct bpio_volume *volume;
+	int ret;
+
+	if (in_length < sizeof(*in))
+		return -EMSGSIZE;
+	if (out_length < sizeof(*out))
+		return -ERANGE;
+
+	volume = bpio_volume_find(dev);
+	if (!volume)
+		return -ENXIO;
+	memset(out, 0, sizeof(*out));
+	ret = bpio_protocol_storage(volume, in, out, true);
+	bpio_volume_put(volume);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(bpio_storage_control);

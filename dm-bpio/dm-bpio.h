@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How a device-mapper target takes part in BypassIO.
+ *
+ * A layer is one live instance of a target below, or at, a bypass volume. While
+ * it is registered, reads of files on the volume may be sent past it, straight
+ * to the device that it maps to. A layer that must see a read (because it
+ * decrypts, redirects or watches the data) says so, for a file or for the whole
+ * volume, with bpio_veto() or by pausing; then the read enters the stack at the
+ * layer, or goes through the file system.
+ *
+ * The life of a layer:
+ *
+ *	.resume		bpio_layer_register()
+ *	.presuspend	bpio_layer_unregister(): afterwards no read is in flight
+ *			that went past the layer, and none will be
+ *
+ * A target type that never registers is a layer that did not opt in: reads enter
+ * the stack there. dm-bpio-filter is an example to start from.
+ *
+ * A veto of a file concerns the bypass of that file only. When the whole volume is
+ * bypassed (BPIO_OP_ENABLE), its reads go past the layer all the same, unless the
+ * layer vetoes that as well: see bpio_request_all_reads(). DISABLE may come for
+ * what a layer was never told ENABLE; it ignores that.
+ *
+ * Callbacks run in process context, one at a time for the whole module, with a
+ * lock held that bpio_layer_*(), bpio_pause_*(), bpio_resume_*() and
+ * bpio_storage_control() need: calling one of these from a callback deadlocks. A
+ * callback may sleep, but must not wait for I/O of a device above the layer, nor
+ * for a suspend or resume of any device.
+ */
+#ifndef DM_BPIO_H
+#define DM_BPIO_H
+
+#include <linux/device-mapper.h>
+#include <linux/fs.h>
+#include <linux/types.h>
+#include <linux/dm-bpio.h>
+
+struct bpio_layer;
+struct bpio_request;
+
+/**
+ * struct bpio_mapping - where a range of a layer lies on the device below
+ * @bdev: the device below; the layer keeps it open while it is registered
+ * @sector: 512-byte sector on @bdev
+ * @length: 512-byte sectors for which this holds, at least 1
+ */
+struct bpio_mapping {
+	struct block_device	*bdev;
+	sector_t		sector;
+	sector_t		length;
+};
+
+/**
+ * struct bpio_layer_ops - what a layer has to say
+ *
+ * @name: Driver name that verdicts show, 1 to BPIO_DRIVER_NAME_MAX bytes.
+ * @map: Map a sector of the target, counted from its start, to the device
+ *	below. Must give what the target's map method would do to a read, and may
+ *	change only while the layer is not registered. Mandatory.
+ *	Return: 0 or a negative errno, which ends the route at this layer.
+ * @file_pre: A file is about to be enabled or is queried; the layer may veto
+ *	that file. Optional: a layer without it agrees for all files. Follows the
+ *	pre-operation callback of a minifilter for FSCTL_MANAGE_BYPASS_IO.
+ *	Return: 0, also after bpio_veto(). A negative errno without bpio_veto()
+ *	counts as a veto in the layer's name without a sentence of its own.
+ * @file_post: The same file after all layers were asked, bottom to top; called
+ *	for a layer that agreed. @status is 0 or the errno of who vetoed. Also
+ *	called with operation DISABLE. Optional.
+ * @storage_pre: Bypass of the volume is about to be enabled or is queried; the
+ *	layer may veto. Optional. Return: as @file_pre.
+ * @storage_post: The same, bottom to top, and with operation DISABLE when bypass
+ *	ends. Optional.
+ */
+struct bpio_layer_ops {
+	const char *name;
+	int (*map)(void *context, sector_t sector, struct bpio_mapping *mapping);
+	int (*file_pre)(void *context, struct bpio_request *request,
+			struct inode *inode);
+	void (*file_post)(void *context, struct bpio_request *request,
+			  struct inode *inode, int status);
+	int (*storage_pre)(void *context, struct bpio_request *request);
+	void (*storage_post)(void *context, struct bpio_request *request,
+			     int status);
+};
+
+struct bpio_layer *bpio_layer_register(struct dm_target *ti,
+				       const struct bpio_layer_ops *ops,
+				       void *context);
+void bpio_layer_unregister(struct bpio_layer *layer);
+void bpio_layer_changed(struct bpio_layer *layer);
+
+unsigned int bpio_request_operation(const struct bpio_request *request);
+bool bpio_request_all_reads(const struct bpio_request *request);
+int bpio_veto(struct bpio_request *request, int status, const char *reason);
+
+int bpio_pause_layer(struct bpio_layer *layer, const char *why);
+void bpio_resume_layer(struct bpio_layer *layer);
+int bpio_pause_file(struct file *file);
+int bpio_resume_file(struct file *file);
+unsigned int bpio_open_count(struct file *file);
+int bpio_storage_control(dev_t dev, const struct bpio_input *in,
+			 size_t in_length, struct bpio_output *out,
+			 size_t out_length);
+
+#endif /* DM_BPIO_H */

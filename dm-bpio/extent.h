@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_EXTENT_H
+#define BPIO_EXTENT_H
+
+#include <linux/fs.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+/**
+ * struct bpio_extent - a run of a file that is contiguous on the volume
+ * @offset: first byte in the file
+ * @length: bytes
+ * @sector: first 512-byte sector on the volume
+ */
+struct bpio_extent {
+	u64	offset;
+	u64	length;
+	u64	sector;
+};
+
+/**
+ * struct bpio_extent_map - where the data of a file lies; immutable
+ * @ref: one for being published, one for each read that spans extents
+ * @rcu: for freeing
+ * @end: bytes of the file that were walked; beyond, nothing is known yet
+ * @mapped: bytes that the extents cover
+ * @nr: number of extents
+ * @extents: sorted by offset, not overlapping, adjacent ones merged
+ */
+struct bpio_extent_map {
+	refcount_t		ref;
+	struct rcu_head		rcu;
+	u64			end;
+	u64			mapped;
+	unsigned int		nr;
+	struct bpio_extent	extents[] __counted_by(nr);
+};
+
+/**
+ * struct bpio_extent_builder - a map under construction
+ * @extents: extents found so far
+ * @nr: number of these
+ * @room: number that fit
+ * @end: bytes walked
+ * @mapped: bytes covered
+ */
+struct bpio_extent_builder {
+	struct bpio_extent	*extents;
+	unsigned int		nr;
+	unsigned int		room;
+	u64			end;
+	u64			mapped;
+};
+
+int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
+		     u64 end);
+struct bpio_extent_map *
+bpio_extent_map_create(const struct bpio_extent_builder *builder);
+void bpio_extent_builder_exit(struct bpio_extent_builder *builder);
+void bpio_extent_map_put(struct bpio_extent_map *map);
+
+/**
+ * bpio_extent_find() - extent that holds a byte of the file
+ * @map: the map
+ * @offset: byte offset in the file
+ *
+ * Context: any; the caller keeps @map alive by RCU or a reference.
+ * Return: the extent, or NULL when the byte is not mapped.
+ */
+static inline const struct bpio_extent *
+bpio_extent_find(const struct bpio_extent_map *map, u64 offset)
+{
+	const struct bpio_extent *base = map->extents;
+	unsigned int nr = map->nr;
+
+	if (!nr)
+		return NULL;
+
+	/* Branch-free halving: the last extent that starts at or before offset. */
+	while (nr > 1) {
+		unsigned int half = nr / 2;
+
+		base = base[half].offset <= offset ? base + half : base;
+		nr -= half;
+	}
+
+	/* One unsigned comparison also catches an offset before the extent. */
+	return offset - base->offset < base->length ? base : NULL;
+}
+
+#endif /* BPIO_EXTENT_H */

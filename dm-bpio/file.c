@@ -1,0 +1,562 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Per-inode state: when the blocks of a file may be read behind the back of its
+ * file system.
+ *
+ * A file is armed when its extent map is published and nothing can have moved
+ * its blocks since the map was made. Three things together ensure that:
+ *
+ * 1. A read lease of the kind that delegations use (FL_DELEG). The VFS breaks
+ *    it, before anything is changed, for every open for writing and for every
+ *    truncation, also that of open(O_RDONLY | O_TRUNC), which breaks no
+ *    ordinary lease. Breaking sets BPIO_FILE_REVOKED.
+ * 2. i_writecount, looked at after the lease is in place, because such a lease
+ *    is granted also while somebody has the file open for writing. It counts
+ *    descriptors, shared writable mappings and asynchronous writes in flight.
+ *    The two look past each other in no case: an opener raises the count and
+ *    then looks for leases, arming inserts the lease and then looks at the
+ *    count, with a full barrier between on either side.
+ * 3. i_dio_count, raised by each direct read before it looks at the state. The
+ *    file system waits for it, under the inode lock, before it frees or moves a
+ *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before the
+ *    blocks it reads may belong to another file. See bpio_direct_begin().
+ */
+#include <linux/cred.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "event.h"
+#include "extent.h"
+#include "file.h"
+#include "handle.h"
+#include "trace.h"
+#include "volume.h"
+
+#define BPIO_FILE_BACKOFF_MIN	(HZ / 50)
+#define BPIO_FILE_BACKOFF_MAX	HZ
+
+/* Arming looks for a revoke each time it has walked this many bytes. */
+#define BPIO_FILE_CHUNK		(16ULL << 20)
+/* The first part of a large file is usable after this many bytes. */
+#define BPIO_FILE_PUBLISH	(64ULL << 20)
+
+/* Attempts to take the lease between two pauses, 50 to 200 us apart. */
+#define BPIO_FILE_LEASE_ATTEMPTS	50
+/* How long reads by the file system wait for that at most. */
+#define BPIO_FILE_HOLD_OFF	(HZ / 50)
+
+static struct workqueue_struct *bpio_file_wq;
+
+/**
+ * bpio_file_refuse() - whether a file may be bypassed by what its inode says
+ * @inode: an inode of a file system that takes part
+ *
+ * Context: any.
+ * Return: the reason why not, or BPIO_REASON_NONE.
+ */
+enum bpio_reason bpio_file_refuse(const struct inode *inode)
+{
+	if (IS_VERITY(inode))
+		return BPIO_REASON_VERITY;
+	if (IS_ENCRYPTED(inode))
+		return BPIO_REASON_ENCRYPTED;
+	if (IS_DAX(inode))
+		return BPIO_REASON_DAX;
+	if (IS_SWAPFILE(inode))
+		return BPIO_REASON_SWAP_FILE;
+	return BPIO_REASON_NONE;
+}
+
+/*
+ * Called under a spinlock by whoever is about to change the file. The barrier
+ * pairs with the one in bpio_direct_begin(): after it, either the direct read
+ * sees REVOKED, or the breaker sees the read in i_dio_count and waits for it.
+ * So there is nothing to wait for here: the lease may go at once, and no
+ * opener is ever held up.
+ */
+static bool bpio_file_lease_break(struct file_lease *lease)
+{
+	struct bpio_file *file = bpio_compat_lease_owner(lease);
+
+	set_bit(BPIO_FILE_REVOKED, &file->state);
+	/* Pairs with the barrier in bpio_direct_begin(), see above. */
+	smp_mb__after_atomic();
+
+	atomic64_inc(&file->revokes);
+	trace_bpio_revoke(file);
+	queue_delayed_work(bpio_file_wq, &file->arm_work,
+			   READ_ONCE(file->backoff));
+	return true;
+}
+
+static const struct lease_manager_operations bpio_file_lease_ops = {
+	.lm_break	= bpio_file_lease_break,
+	.lm_change	= lease_modify,
+};
+
+static int bpio_file_open(struct bpio_file *file)
+{
+	struct bpio_volume *volume = file->volume;
+	struct bpio_handle *handle;
+	struct file *lease_file;
+	const struct cred *cred;
+	struct path path;
+
+	lockdep_assert_held(&file->arm_lock);
+
+	if (file->lease_file)
+		return 0;
+
+	mutex_lock(&volume->lock);
+	handle = list_first_entry_or_null(&file->handles, struct bpio_handle,
+					  node);
+	if (handle) {
+		path = handle->user_file->f_path;
+		path_get(&path);
+		cred = get_cred(handle->user_file->f_cred);
+	}
+	mutex_unlock(&volume->lock);
+	if (!handle)
+		return -ENOENT;
+
+	/*
+	 * The lease needs an open file of its own: closing the user's would drop
+	 * it. It must not show up in watchers of the file, nor wait for somebody
+	 * else's lease.
+	 */
+	lease_file = dentry_open(&path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
+				 __FMODE_NONOTIFY, cred);
+	path_put(&path);
+	put_cred(cred);
+	if (IS_ERR(lease_file))
+		return PTR_ERR(lease_file);
+	file->lease_file = lease_file;
+	return 0;
+}
+
+static int bpio_file_try_lease(struct bpio_file *file)
+{
+	struct file_lease *lease;
+	int ret;
+
+	lease = bpio_compat_lease_alloc(file->lease_file, file,
+					&bpio_file_lease_ops);
+	if (!lease)
+		return -ENOMEM;
+
+	ret = bpio_compat_setlease(file->lease_file, &lease);
+	/* NULL when the VFS has taken it over. */
+	if (lease)
+		bpio_compat_lease_free(lease);
+	return ret;
+}
+
+/*
+ * The VFS grants such a lease only if it gets the inode lock at once, but every
+ * read by the file system holds that lock. Those of our handles are held off
+ * meanwhile, for BPIO_FILE_HOLD_OFF at most, and a read that is stuck only makes
+ * the attempt fail.
+ */
+static bool bpio_file_take_lease(struct bpio_file *file)
+{
+	unsigned int attempts = BPIO_FILE_LEASE_ATTEMPTS;
+	int ret;
+
+	lockdep_assert_held(&file->arm_lock);
+
+	WRITE_ONCE(file->arming, true);
+	do {
+		ret = bpio_file_try_lease(file);
+		if (ret != -EAGAIN || inode_is_open_for_write(file->inode))
+			break;
+		usleep_range(50, 200);
+	} while (--attempts && !signal_pending(current));
+	WRITE_ONCE(file->arming, false);
+	wake_up_all(&file->arming_wait);
+	return !ret;
+}
+
+/**
+ * bpio_file_hold_off() - before the file system is given a read
+ * @file: the file
+ *
+ * Context: sleeps for BPIO_FILE_HOLD_OFF at most.
+ */
+void bpio_file_hold_off(struct bpio_file *file)
+{
+	if (unlikely(READ_ONCE(file->arming)))
+		wait_event_timeout(file->arming_wait, !READ_ONCE(file->arming),
+				   BPIO_FILE_HOLD_OFF);
+}
+
+/*
+ * Back to the state in which nothing is known about the blocks of the file.
+ * Direct reads in flight may go on: they hold i_dio_count and, when they need
+ * the map once more, a reference to it.
+ */
+static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
+{
+	struct bpio_extent_map *map;
+
+	lockdep_assert_held(&file->arm_lock);
+
+	WRITE_ONCE(file->why, why);
+	set_bit(BPIO_FILE_UNARMED, &file->state);
+	/*
+	 * Before the lease goes: whoever then finds none must find the reads in
+	 * i_dio_count that have not seen the bit. Pairs with bpio_direct_begin().
+	 */
+	smp_mb__after_atomic();
+	map = rcu_replace_pointer(file->map, NULL,
+				  lockdep_is_held(&file->arm_lock));
+	bpio_extent_map_put(map);
+
+	/* Already gone when it was broken; then this finds nothing. */
+	if (file->lease_file)
+		bpio_compat_unlease(file->lease_file, file);
+}
+
+static bool bpio_file_publish(struct bpio_file *file,
+			      const struct bpio_extent_builder *builder)
+{
+	struct bpio_extent_map *map = bpio_extent_map_create(builder);
+
+	lockdep_assert_held(&file->arm_lock);
+
+	if (!map)
+		return false;
+
+	map = rcu_replace_pointer(file->map, map,
+				  lockdep_is_held(&file->arm_lock));
+	bpio_extent_map_put(map);
+
+	/* The map before the bit that lets readers look for it. */
+	clear_bit_unlock(BPIO_FILE_UNARMED, &file->state);
+	return true;
+}
+
+/*
+ * Walks the file in chunks and publishes what is known at doubling sizes, so a
+ * huge file is useful early and copying costs no more than the walk.
+ */
+static enum bpio_reason bpio_file_map(struct bpio_file *file,
+				      struct bpio_extent_builder *builder)
+{
+	u64 size = i_size_read(file->inode);
+	u64 publish = BPIO_FILE_PUBLISH;
+	int ret;
+
+	do {
+		ret = bpio_extent_walk(builder, file->inode,
+				       min(size, builder->end + BPIO_FILE_CHUNK));
+		if (test_bit(BPIO_FILE_REVOKED, &file->state))
+			return BPIO_REASON_REVOKED;
+		if (!READ_ONCE(file->enabled))
+			return BPIO_REASON_DISABLED;
+		/* What lies behind the largest map is left to the file system. */
+		if (ret == -E2BIG)
+			break;
+		if (ret)
+			return ret == -ENOMEM ? BPIO_REASON_NO_MEMORY :
+						BPIO_REASON_NOT_ARMED;
+		if (builder->end < size && builder->end >= publish) {
+			if (!bpio_file_publish(file, builder))
+				return BPIO_REASON_NO_MEMORY;
+			publish *= 2;
+		}
+	} while (builder->end < size);
+
+	return bpio_file_publish(file, builder) ? BPIO_REASON_NONE :
+						  BPIO_REASON_NO_MEMORY;
+}
+
+/* With the lease in place: the checks that it does not make, then the map. */
+static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
+{
+	struct bpio_extent_builder builder = {};
+	struct inode *inode = file->inode;
+	enum bpio_reason reason;
+
+	/* Pairs with the barrier between raising the count and break_lease(). */
+	smp_mb();
+	if (inode_is_open_for_write(inode))
+		return BPIO_REASON_WRITER;
+	if (filemap_write_and_wait(inode->i_mapping))
+		return BPIO_REASON_DIRTY_PAGES;
+
+	reason = bpio_file_map(file, &builder);
+	bpio_extent_builder_exit(&builder);
+	return reason;
+}
+
+static enum bpio_reason bpio_file_try_arm(struct bpio_file *file)
+{
+	enum bpio_reason reason;
+
+	if (!READ_ONCE(file->enabled))
+		return BPIO_REASON_DISABLED;
+	reason = bpio_file_refuse(file->inode);
+	if (reason)
+		return reason;
+	if (inode_is_open_for_write(file->inode))
+		return BPIO_REASON_WRITER;
+	if (bpio_file_open(file))
+		return BPIO_REASON_LEASE;
+
+	/*
+	 * UNARMED is set, so nobody reads yet. The lease that was broken is gone
+	 * or going under the spinlock that the next one needs, so REVOKED can
+	 * come only from the next one.
+	 */
+	clear_bit(BPIO_FILE_REVOKED, &file->state);
+	if (!bpio_file_take_lease(file))
+		return BPIO_REASON_LEASE;
+	return bpio_file_map_leased(file);
+}
+
+/**
+ * bpio_file_wants_arming() - whether arming could change anything
+ * @file: the file
+ *
+ * Context: any.
+ */
+bool bpio_file_wants_arming(const struct bpio_file *file)
+{
+	return READ_ONCE(file->state) &
+	       (BIT(BPIO_FILE_UNARMED) | BIT(BPIO_FILE_REVOKED));
+}
+
+/*
+ * Twice as long until the next attempt, unless the file had been armed for long
+ * enough to make up for the work.
+ */
+static void bpio_file_back_off(struct bpio_file *file)
+{
+	bool armed = !test_bit(BPIO_FILE_UNARMED, &file->state);
+	unsigned long backoff = file->backoff * 2;
+
+	lockdep_assert_held(&file->arm_lock);
+
+	if (armed && time_after(jiffies, file->armed_at + BPIO_FILE_BACKOFF_MAX))
+		backoff = BPIO_FILE_BACKOFF_MIN;
+	/* Only before the first attempt there is nothing to wait for. */
+	WRITE_ONCE(file->backoff, clamp_t(unsigned long, backoff,
+					  BPIO_FILE_BACKOFF_MIN,
+					  BPIO_FILE_BACKOFF_MAX));
+}
+
+static void bpio_file_arm_locked(struct bpio_file *file)
+{
+	enum bpio_reason reason;
+
+	lockdep_assert_held(&file->arm_lock);
+
+	if (!bpio_file_wants_arming(file) && READ_ONCE(file->enabled))
+		return;
+
+	bpio_file_back_off(file);
+	if (!test_bit(BPIO_FILE_UNARMED, &file->state))
+		bpio_event_file("revoke", file->volume->dev, file->inode->i_ino,
+				BPIO_REASON_REVOKED);
+	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
+	reason = bpio_file_try_arm(file);
+	trace_bpio_arm(file, reason);
+	if (reason) {
+		bpio_file_disarm(file, reason);
+		return;
+	}
+	file->armed_at = jiffies;
+	bpio_event_file("arm", file->volume->dev, file->inode->i_ino, 0);
+}
+
+static void bpio_file_arm_work(struct work_struct *work)
+{
+	struct bpio_file *file = container_of(to_delayed_work(work),
+					      struct bpio_file, arm_work);
+
+	mutex_lock(&file->arm_lock);
+	bpio_file_arm_locked(file);
+	mutex_unlock(&file->arm_lock);
+}
+
+/**
+ * bpio_file_arm() - arm a file now
+ * @file: the file; the caller holds one of its handles open
+ *
+ * Context: process context, sleeps, does file-system I/O: not from an ioctl of
+ * the mapped device.
+ * Return: 0 whether it worked or not, see bpio_file_reason(); -EINTR.
+ */
+int bpio_file_arm(struct bpio_file *file)
+{
+	if (mutex_lock_interruptible(&file->arm_lock))
+		return -EINTR;
+	bpio_file_arm_locked(file);
+	mutex_unlock(&file->arm_lock);
+
+	return bpio_file_wants_arming(file) && signal_pending(current) ?
+	       -EINTR : 0;
+}
+
+/**
+ * bpio_file_kick() - let the worker bring the file up to date soon
+ * @file: the file
+ *
+ * Context: any.
+ */
+void bpio_file_kick(struct bpio_file *file)
+{
+	if (!delayed_work_pending(&file->arm_work))
+		queue_delayed_work(bpio_file_wq, &file->arm_work,
+				   READ_ONCE(file->backoff));
+}
+
+/**
+ * bpio_file_reason() - why a file is not armed
+ * @file: the file
+ * @state: a value of @file->state
+ *
+ * Context: any.
+ * Return: the reason, or BPIO_REASON_NONE when no bit is set.
+ */
+enum bpio_reason bpio_file_reason(const struct bpio_file *file,
+				  unsigned long state)
+{
+	enum bpio_reason why;
+
+	if (!state)
+		return BPIO_REASON_NONE;
+	if (state & BIT(BPIO_FILE_PAUSED))
+		return BPIO_REASON_STREAM_PAUSED;
+	if (state & BIT(BPIO_FILE_VETOED))
+		return BPIO_REASON_FILE_VETO;
+	if (!(state & BIT(BPIO_FILE_UNARMED)))
+		return BPIO_REASON_REVOKED;
+
+	/* Armed again since @state was read. */
+	why = READ_ONCE(file->why);
+	return why ? why : BPIO_REASON_NOT_ARMED;
+}
+
+/**
+ * bpio_file_describe() - size of the map
+ * @file: the file
+ * @extents: number of extents, out
+ * @mapped: bytes they cover, out
+ *
+ * Context: any.
+ */
+void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped)
+{
+	struct bpio_extent_map *map;
+
+	rcu_read_lock();
+	map = rcu_dereference(file->map);
+	*extents = map ? map->nr : 0;
+	*mapped = map ? map->mapped : 0;
+	rcu_read_unlock();
+}
+
+/**
+ * bpio_file_create() - begin to keep state for an inode
+ * @volume: the volume it lies on
+ * @inode: the inode; the caller keeps it pinned until bpio_file_destroy()
+ *
+ * Context: may sleep.
+ * Return: the file, unarmed and without handles, or NULL without memory.
+ */
+struct bpio_file *bpio_file_create(struct bpio_volume *volume,
+				   struct inode *inode)
+{
+	struct bpio_file *file = kzalloc(sizeof(*file), GFP_KERNEL);
+
+	if (!file)
+		return NULL;
+
+	file->state = BIT(BPIO_FILE_UNARMED);
+	file->why = BPIO_REASON_NOT_ARMED;
+	file->inode = inode;
+	file->volume = volume;
+	file->armed_at = jiffies;
+	mutex_init(&file->arm_lock);
+	init_waitqueue_head(&file->arming_wait);
+	INIT_DELAYED_WORK(&file->arm_work, bpio_file_arm_work);
+	INIT_LIST_HEAD(&file->handles);
+	bpio_volume_hold(volume);
+	return file;
+}
+
+/**
+ * bpio_file_free() - undo bpio_file_create() when nothing came of the file
+ * @file: a file that never had a handle
+ *
+ * Context: any that may take a mutex.
+ */
+void bpio_file_free(struct bpio_file *file)
+{
+	bpio_volume_put(file->volume);
+	mutex_destroy(&file->arm_lock);
+	kfree(file);
+}
+
+/**
+ * bpio_file_destroy() - forget an inode
+ * @file: the file; its last handle was taken off the volume by the caller, which
+ *	still pins the inode
+ *
+ * Who may still hold @file when this is called, and why it ends:
+ *
+ * - Reads: none. A read holds a reference to the handle's struct file, and the
+ *   last of these is gone.
+ * - New handles: none. The caller has erased the file from the volume's index
+ *   under volume->lock.
+ * - Whoever breaks the lease: holds a spinlock of the VFS meanwhile.
+ *   bpio_file_disarm() removes the lease under it; afterwards there is no lease
+ *   that leads here.
+ * - The worker: may be running, or be queued by such a break. The first cancel
+ *   waits for a run that began before @enabled was zero and may have taken a
+ *   lease; a run that begins later takes none. The second cancel comes when the
+ *   lease is gone, so nobody can queue the worker again.
+ * - RCU readers of the map: it is freed after a grace period.
+ *
+ * Context: sleeps, may wait for a worker that does file-system I/O; process
+ * context, so that the final fput() is done before the caller returns to user
+ * space and the file system can be unmounted then.
+ */
+void bpio_file_destroy(struct bpio_file *file)
+{
+	/* A worker that is mapping looks at this and gives up. */
+	WRITE_ONCE(file->enabled, 0);
+	cancel_delayed_work_sync(&file->arm_work);
+
+	mutex_lock(&file->arm_lock);
+	bpio_file_disarm(file, BPIO_REASON_DISABLED);
+	mutex_unlock(&file->arm_lock);
+	cancel_delayed_work_sync(&file->arm_work);
+
+	if (file->lease_file)
+		fput(file->lease_file);
+	bpio_file_free(file);
+}
+
+/**
+ * bpio_file_init() - make the workqueue
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int bpio_file_init(void)
+{
+	bpio_file_wq = alloc_workqueue("bpio_arm", WQ_UNBOUND, 0);
+	return bpio_file_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * bpio_file_exit() - undo bpio_file_init()
+ */
+void bpio_file_exit(void)
+{
+	destroy_workqueue(bpio_file_wq);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_FILE_H
+#define BPIO_FILE_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/dm-bpio.h>
+
+struct bpio_extent_map;
+struct bpio_volume;
+
+/**
+ * enum bpio_file_state - bits of bpio_file.state; direct reads need all clear
+ * @BPIO_FILE_UNARMED: no map may be used; bpio_file.why tells the reason.
+ *	Changed under arm_lock only.
+ * @BPIO_FILE_REVOKED: the lease was broken. Set by whoever breaks it, cleared
+ *	under arm_lock while UNARMED is set and before the next lease is taken.
+ * @BPIO_FILE_PAUSED: STREAM_PAUSE was sent. Changed under volume->drain_lock.
+ * @BPIO_FILE_VETOED: a layer vetoed the file when it was to be resumed. Changed
+ *	under volume->drain_lock.
+ */
+enum bpio_file_state {
+	BPIO_FILE_UNARMED,
+	BPIO_FILE_REVOKED,
+	BPIO_FILE_PAUSED,
+	BPIO_FILE_VETOED,
+};
+
+/**
+ * struct bpio_file - an inode with a bypass handle
+ *
+ * @state: enum bpio_file_state bits
+ * @map: extents of the file; RCU, replaced under @arm_lock
+ * @inode: the inode; pinned by the user's file of each handle
+ * @volume: the volume; holds a reference
+ * @why: enum bpio_reason behind UNARMED; written under @arm_lock, read without
+ * @arm_lock: serialises arming and disarming. Taken with no other lock of this
+ *	module held; the inode lock and the lease locks nest inside.
+ * @arming: the lease is being taken: reads by the file system, which would be in
+ *	the way, are held off for a moment
+ * @arming_wait: woken when it is not any more
+ * @lease_file: private open file that carries the lease; NULL until the first
+ *	arming, then kept until the end; protected by @arm_lock
+ * @arm_work: arms, or disarms when there is no enabled handle
+ * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
+ *	kicks without
+ * @armed_at: jiffies when the file was last armed; protected by @arm_lock
+ * @revokes: how often the lease was broken
+ * @handles: struct bpio_handle.node, open handles; protected by volume->lock
+ * @enabled: handles of @handles that are enabled; written under volume->lock
+ */
+struct bpio_file {
+	unsigned long		state;
+	struct bpio_extent_map __rcu *map;
+	struct inode		*inode;
+	struct bpio_volume	*volume;
+	enum bpio_reason	why;
+
+	struct mutex		arm_lock;	/* arming and disarming */
+	bool			arming;
+	wait_queue_head_t	arming_wait;
+	struct file		*lease_file;
+	struct delayed_work	arm_work;
+	unsigned long		backoff;
+	unsigned long		armed_at;
+	atomic64_t		revokes;
+
+	struct list_head	handles;
+	unsigned int		enabled;
+};
+
+enum bpio_reason bpio_file_refuse(const struct inode *inode);
+struct bpio_file *bpio_file_create(struct bpio_volume *volume,
+				   struct inode *inode);
+void bpio_file_free(struct bpio_file *file);
+void bpio_file_destroy(struct bpio_file *file);
+int bpio_file_arm(struct bpio_file *file);
+void bpio_file_hold_off(struct bpio_file *file);
+bool bpio_file_wants_arming(const struct bpio_file *file);
+void bpio_file_kick(struct bpio_file *file);
+enum bpio_reason bpio_file_reason(const struct bpio_file *file,
+				  unsigned long state);
+void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped);
+
+int bpio_file_init(void);
+void bpio_file_exit(void);
+
+#endif /* BPIO_FILE_H */

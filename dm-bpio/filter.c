@@ -1,0 +1,705 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device-mapper target "bpio-filter": a layer that takes part in BypassIO.
+ *
+ * It passes all I/O through, counts what it sees, and objects to bypass when it
+ * is told to. So it can play an encryption filter, a snapshot driver or a
+ * scanner in a test, and it is the example to copy for a target that wants to
+ * take part: it uses nothing of BypassIO but dm-bpio.h. Four things make it a
+ * layer, and each is marked below:
+ *
+ *	(1) it registers when its table becomes live, and unregisters before it
+ *	    is suspended
+ *	(2) it says where its sectors lie below
+ *	(3) it is asked, for a file or for the volume, and may veto
+ *	(4) it tells when its mind has changed, and pauses while it works
+ *
+ * Constructor:
+ *	<device> <offset> [<#opt> [veto <errno> <reason>]
+ *				  [file_veto <pattern> <errno> <reason>]...]
+ * Messages:
+ *	veto <errno> <reason>
+ *	allow
+ *	file_veto <pattern> <errno> <reason>
+ *	file_allow <pattern>
+ *	pause <why>
+ *	resume
+ *
+ * A pattern is an inode number or a glob for the name of the file. In a table, a
+ * reason of several words stands in double quotes, and #opt counts the words. In
+ * a message the quotes may be left out.
+ */
+#include <linux/blkdev.h>
+#include <linux/dcache.h>
+#include <linux/device-mapper.h>
+#include <linux/err.h>
+#include <linux/glob.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+
+#include "dm-bpio.h"
+
+#define DM_MSG_PREFIX "bpio-filter"
+
+/**
+ * struct filter_rule - an objection
+ * @node: in filter->file_rules, for an objection to files
+ * @pattern: which files, or NULL for the volume
+ * @status: negative errno
+ * @reason: sentence
+ */
+struct filter_rule {
+	struct list_head	node;
+	char			*pattern;
+	int			status;
+	char			*reason;
+};
+
+/**
+ * struct filter - one instance of the target
+ * @ti: the target
+ * @dev: device below
+ * @start: first 512-byte sector of @dev
+ * @reads: reads that came through the layer
+ * @writes: writes that did
+ * @rules_lock: protects @veto and @file_rules. Taken inside callbacks, so it
+ *	must not be held while BypassIO is called.
+ * @veto: objection to bypass of the volume, or NULL
+ * @file_rules: objections to files
+ * @layer_lock: protects @layer and keeps it alive. Not taken inside callbacks,
+ *	so it may be held while BypassIO is called.
+ * @layer: what BypassIO knows this target as, NULL while it is suspended
+ * @paused: @layer is paused, for status
+ */
+struct filter {
+	struct dm_target	*ti;
+	struct dm_dev		*dev;
+	sector_t		start;
+	atomic64_t		reads;
+	atomic64_t		writes;
+
+	struct mutex		rules_lock;	/* see above */
+	struct filter_rule	*veto;
+	struct list_head	file_rules;
+
+	struct mutex		layer_lock;	/* see above */
+	struct bpio_layer	*layer;
+	bool			paused;
+};
+
+static void filter_rule_free(struct filter_rule *rule)
+{
+	if (!rule)
+		return;
+	kfree(rule->pattern);
+	kfree(rule->reason);
+	kfree(rule);
+}
+
+/*
+ * Return: -EINVAL for an errno, -ENODATA, -E2BIG or -EILSEQ for a reason, unfit
+ * for use. A quote could not be written in the table line.
+ */
+static struct filter_rule *filter_rule_create(const char *pattern,
+					      const char *status,
+					      const char *reason)
+{
+	struct filter_rule *rule;
+	unsigned int err;
+
+	if (kstrtouint(status, 10, &err) || !err || err > MAX_ERRNO)
+		return ERR_PTR(-EINVAL);
+	if (!*reason)
+		return ERR_PTR(-ENODATA);
+	if (strlen(reason) > BPIO_REASON_TEXT_MAX)
+		return ERR_PTR(-E2BIG);
+	if (strchr(reason, '"'))
+		return ERR_PTR(-EILSEQ);
+
+	rule = kzalloc(sizeof(*rule), GFP_KERNEL);
+	if (!rule)
+		return ERR_PTR(-ENOMEM);
+	rule->status = -(int)err;
+	rule->reason = kstrdup(reason, GFP_KERNEL);
+	if (pattern)
+		rule->pattern = kstrdup(pattern, GFP_KERNEL);
+	if (!rule->reason || (pattern && !rule->pattern)) {
+		filter_rule_free(rule);
+		return ERR_PTR(-ENOMEM);
+	}
+	return rule;
+}
+
+static bool filter_rule_matches(const struct filter_rule *rule,
+				struct inode *inode)
+{
+	struct dentry *dentry;
+	unsigned long ino;
+	bool matches = false;
+
+	if (!kstrtoul(rule->pattern, 10, &ino))
+		return inode->i_ino == ino;
+
+	dentry = d_find_alias(inode);
+	if (!dentry)
+		return false;
+	spin_lock(&dentry->d_lock);
+	matches = glob_match(rule->pattern, dentry->d_name.name);
+	spin_unlock(&dentry->d_lock);
+	dput(dentry);
+	return matches;
+}
+
+/* (2) What the map method does to a read, told to BypassIO. */
+static int filter_layer_map(void *context, sector_t sector,
+			    struct bpio_mapping *mapping)
+{
+	const struct filter *filter = context;
+
+	mapping->bdev = filter->dev->bdev;
+	mapping->sector = filter->start + sector;
+	mapping->length = filter->ti->len - sector;
+	return 0;
+}
+
+/* (3) May this file be bypassed? */
+static int filter_file_pre(void *context, struct bpio_request *request,
+			   struct inode *inode)
+{
+	struct filter *filter = context;
+	struct filter_rule *rule;
+	int ret = 0;
+
+	mutex_lock(&filter->rules_lock);
+	list_for_each_entry(rule, &filter->file_rules, node) {
+		if (filter_rule_matches(rule, inode)) {
+			ret = bpio_veto(request, rule->status, rule->reason);
+			break;
+		}
+	}
+	mutex_unlock(&filter->rules_lock);
+	return ret;
+}
+
+/* (3) May the volume be bypassed? */
+static int filter_storage_pre(void *context, struct bpio_request *request)
+{
+	struct filter *filter = context;
+	int ret = 0;
+
+	mutex_lock(&filter->rules_lock);
+	if (filter->veto)
+		ret = bpio_veto(request, filter->veto->status,
+				filter->veto->reason);
+	else if (bpio_request_all_reads(request) &&
+		 !list_empty(&filter->file_rules))
+		ret = bpio_veto(request, -EBUSY,
+				"Some files of the volume must not be bypassed.");
+	mutex_unlock(&filter->rules_lock);
+	return ret;
+}
+
+static const struct bpio_layer_ops filter_layer_ops = {
+	.name		= "bpio-filter",
+	.map		= filter_layer_map,
+	.file_pre	= filter_file_pre,
+	.storage_pre	= filter_storage_pre,
+};
+
+/* (1) From here on reads may go past. */
+static void filter_resume(struct dm_target *ti)
+{
+	struct filter *filter = ti->private;
+
+	mutex_lock(&filter->layer_lock);
+	filter->layer = bpio_layer_register(ti, &filter_layer_ops, filter);
+	if (IS_ERR(filter->layer)) {
+		DMERR("cannot take part in BypassIO: %ld",
+		      PTR_ERR(filter->layer));
+		filter->layer = NULL;
+	}
+	filter->paused = false;
+	mutex_unlock(&filter->layer_lock);
+}
+
+/* (1) From here on no read goes past, nor is one still on its way. */
+static void filter_presuspend(struct dm_target *ti)
+{
+	struct filter *filter = ti->private;
+
+	mutex_lock(&filter->layer_lock);
+	bpio_layer_unregister(filter->layer);
+	filter->layer = NULL;
+	mutex_unlock(&filter->layer_lock);
+}
+
+/* (4) Bypass is asked for again, and has ended where it was refused. */
+static void filter_changed(struct filter *filter)
+{
+	mutex_lock(&filter->layer_lock);
+	if (filter->layer)
+		bpio_layer_changed(filter->layer);
+	mutex_unlock(&filter->layer_lock);
+}
+
+static void filter_set_veto(struct filter *filter, struct filter_rule *rule)
+{
+	struct filter_rule *old;
+
+	mutex_lock(&filter->rules_lock);
+	old = filter->veto;
+	filter->veto = rule;
+	mutex_unlock(&filter->rules_lock);
+	filter_rule_free(old);
+}
+
+static struct filter_rule *filter_find_file_rule(struct filter *filter,
+						 const char *pattern)
+{
+	struct filter_rule *rule;
+
+	lockdep_assert_held(&filter->rules_lock);
+
+	list_for_each_entry(rule, &filter->file_rules, node)
+		if (!strcmp(rule->pattern, pattern))
+			return rule;
+	return NULL;
+}
+
+/* Return: whether there was a rule for the pattern; @rule takes its place. */
+static bool filter_replace_file_rule(struct filter *filter, const char *pattern,
+				     struct filter_rule *rule)
+{
+	struct filter_rule *old;
+
+	mutex_lock(&filter->rules_lock);
+	old = filter_find_file_rule(filter, pattern);
+	if (old)
+		list_del(&old->node);
+	if (rule)
+		list_add_tail(&rule->node, &filter->file_rules);
+	mutex_unlock(&filter->rules_lock);
+	filter_rule_free(old);
+	return old;
+}
+
+static int filter_add_rule(struct filter *filter, const char *pattern,
+			   const char *status, const char *reason)
+{
+	struct filter_rule *rule = filter_rule_create(pattern, status, reason);
+
+	if (IS_ERR(rule))
+		return PTR_ERR(rule);
+	if (pattern)
+		filter_replace_file_rule(filter, pattern, rule);
+	else
+		filter_set_veto(filter, rule);
+	return 0;
+}
+
+static const char *filter_rule_error(int ret)
+{
+	switch (ret) {
+	case -EINVAL:
+		return "Invalid errno, expected a number from 1 to 4095";
+	case -ENODATA:
+		return "A veto needs a reason";
+	case -E2BIG:
+		return "Reason too long, expected at most 128 bytes";
+	case -EILSEQ:
+		return "A reason must not hold double quotes";
+	default:
+		return "Cannot allocate rule";
+	}
+}
+
+/* Words from @first to @end, with a blank between each two. */
+static char *filter_join(char **argv, unsigned int first, unsigned int end)
+{
+	char *text = kstrdup("", GFP_KERNEL), *more;
+	unsigned int i;
+
+	for (i = first; text && i < end; i++) {
+		more = kasprintf(GFP_KERNEL, "%s%s%s", text,
+				 i > first ? " " : "", argv[i]);
+		kfree(text);
+		text = more;
+	}
+	return text;
+}
+
+/* Take the quotes off, if both are there. */
+static char *filter_unquote(char *text)
+{
+	size_t len = strlen(text);
+
+	if (len < 2 || text[0] != '"' || text[len - 1] != '"')
+		return text;
+	text[len - 1] = 0;
+	return text + 1;
+}
+
+/* Number of words of a reason: one, or all up to the closing quote. */
+static unsigned int filter_reason_words(const struct dm_arg_set *as,
+					unsigned int left)
+{
+	unsigned int i = 0;
+	size_t len;
+
+	if (as->argv[0][0] != '"')
+		return 1;
+	do {
+		len = strlen(as->argv[i]);
+		if (as->argv[i][len - 1] == '"' && (i || len > 1))
+			return i + 1;
+	} while (++i < left);
+	return left;
+}
+
+static int filter_parse_rule(struct filter *filter, struct dm_arg_set *as,
+			     unsigned int *left, const char *pattern)
+{
+	const char *status = dm_shift_arg(as);
+	unsigned int words = filter_reason_words(as, *left);
+	char *text = filter_join(as->argv, 0, words);
+	int ret;
+
+	if (!text)
+		return -ENOMEM;
+	dm_consume_args(as, words);
+	*left -= words;
+
+	ret = filter_add_rule(filter, pattern, status, filter_unquote(text));
+	if (ret)
+		filter->ti->error = (char *)filter_rule_error(ret);
+	kfree(text);
+	return !ret || ret == -ENOMEM ? ret : -EINVAL;
+}
+
+static int filter_parse_option(struct filter *filter, struct dm_arg_set *as,
+			       unsigned int *left)
+{
+	const char *name = dm_shift_arg(as);
+	const char *pattern = NULL;
+	unsigned int need;
+
+	if (!strcasecmp(name, "veto")) {
+		need = 3;
+	} else if (!strcasecmp(name, "file_veto")) {
+		need = 4;
+	} else {
+		filter->ti->error = "Unknown option, expected veto or file_veto";
+		return -EINVAL;
+	}
+	if (*left < need) {
+		filter->ti->error = "Option is incomplete";
+		return -EINVAL;
+	}
+	/* All but the reason, whose words are counted when it is read. */
+	*left -= need - 1;
+	if (need == 4)
+		pattern = dm_shift_arg(as);
+	return filter_parse_rule(filter, as, left, pattern);
+}
+
+static int filter_parse_options(struct filter *filter, struct dm_arg_set *as)
+{
+	static const struct dm_arg args[] = {
+		{ 0, 1024, "Invalid number of option words" },
+	};
+	unsigned int left;
+	int ret;
+
+	if (!as->argc)
+		return 0;
+
+	ret = dm_read_arg_group(args, as, &left, &filter->ti->error);
+	while (!ret && left)
+		ret = filter_parse_option(filter, as, &left);
+	if (!ret && as->argc) {
+		filter->ti->error = "Too many arguments";
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
+static void filter_free(struct filter *filter)
+{
+	struct filter_rule *rule, *next;
+
+	list_for_each_entry_safe(rule, next, &filter->file_rules, node)
+		filter_rule_free(rule);
+	filter_rule_free(filter->veto);
+	if (filter->dev)
+		dm_put_device(filter->ti, filter->dev);
+	kfree(filter);
+}
+
+static int filter_parse(struct filter *filter, unsigned int argc, char **argv)
+{
+	struct dm_arg_set as = { .argc = argc - 2, .argv = argv + 2 };
+	struct dm_target *ti = filter->ti;
+	unsigned long long start;
+	char dummy;
+	int ret;
+
+	if (sscanf(argv[1], "%llu%c", &start, &dummy) != 1 ||
+	    start != (sector_t)start) {
+		ti->error = "Invalid offset, expected sectors";
+		return -EINVAL;
+	}
+	filter->start = start;
+
+	ret = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
+			    &filter->dev);
+	if (ret) {
+		ti->error = "Device lookup failed";
+		return ret;
+	}
+	return filter_parse_options(filter, &as);
+}
+
+static int filter_ctr(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	struct filter *filter;
+	int ret;
+
+	if (argc < 2) {
+		ti->error = "Invalid argument count, expected <device> <offset>";
+		return -EINVAL;
+	}
+
+	filter = kzalloc(sizeof(*filter), GFP_KERNEL);
+	if (!filter) {
+		ti->error = "Cannot allocate filter";
+		return -ENOMEM;
+	}
+	filter->ti = ti;
+	mutex_init(&filter->rules_lock);
+	mutex_init(&filter->layer_lock);
+	INIT_LIST_HEAD(&filter->file_rules);
+
+	ret = filter_parse(filter, argc, argv);
+	if (ret) {
+		filter_free(filter);
+		return ret;
+	}
+
+	ti->private = filter;
+	ti->num_flush_bios = 1;
+	ti->num_discard_bios = 1;
+	ti->num_secure_erase_bios = 1;
+	ti->num_write_zeroes_bios = 1;
+	return 0;
+}
+
+static void filter_dtr(struct dm_target *ti)
+{
+	filter_free(ti->private);
+}
+
+static int filter_map(struct dm_target *ti, struct bio *bio)
+{
+	struct filter *filter = ti->private;
+
+	if (bio_op(bio) == REQ_OP_READ)
+		atomic64_inc(&filter->reads);
+	else if (bio_op(bio) == REQ_OP_WRITE && bio_sectors(bio))
+		atomic64_inc(&filter->writes);
+
+	bio_set_dev(bio, filter->dev->bdev);
+	bio->bi_iter.bi_sector = filter->start +
+				 dm_target_offset(ti, bio->bi_iter.bi_sector);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* (4) While paused, reads come through this layer. */
+static int filter_message_pause(struct filter *filter, const char *why)
+{
+	int ret = -EAGAIN;
+
+	mutex_lock(&filter->layer_lock);
+	if (filter->layer) {
+		ret = bpio_pause_layer(filter->layer, why);
+		filter->paused |= !ret;
+	}
+	mutex_unlock(&filter->layer_lock);
+	return ret;
+}
+
+static int filter_message_resume(struct filter *filter)
+{
+	mutex_lock(&filter->layer_lock);
+	if (filter->layer)
+		bpio_resume_layer(filter->layer);
+	filter->paused = false;
+	mutex_unlock(&filter->layer_lock);
+	return 0;
+}
+
+/* Messages whose last argument is a sentence. */
+static int filter_message_text(struct filter *filter, unsigned int argc,
+			       char **argv)
+{
+	bool file = !strcasecmp(argv[0], "file_veto");
+	unsigned int first = file ? 3 : strcasecmp(argv[0], "pause") ? 2 : 1;
+	char *text;
+	int ret;
+
+	if (argc <= first)
+		return -EINVAL;
+	text = filter_join(argv, first, argc);
+	if (!text)
+		return -ENOMEM;
+
+	if (first == 1) {
+		ret = filter_message_pause(filter, filter_unquote(text));
+	} else {
+		ret = filter_add_rule(filter, file ? argv[1] : NULL,
+				      argv[first - 1], filter_unquote(text));
+		if (!ret)
+			filter_changed(filter);
+	}
+	kfree(text);
+	return ret;
+}
+
+static int filter_message(struct dm_target *ti, unsigned int argc, char **argv,
+			  char *result, unsigned int maxlen)
+{
+	struct filter *filter = ti->private;
+
+	if (!strcasecmp(argv[0], "veto") || !strcasecmp(argv[0], "file_veto") ||
+	    !strcasecmp(argv[0], "pause"))
+		return filter_message_text(filter, argc, argv);
+
+	if (!strcasecmp(argv[0], "allow") && argc == 1) {
+		filter_set_veto(filter, NULL);
+		filter_changed(filter);
+		return 0;
+	}
+	if (!strcasecmp(argv[0], "file_allow") && argc == 2) {
+		if (!filter_replace_file_rule(filter, argv[1], NULL))
+			return -ENOENT;
+		filter_changed(filter);
+		return 0;
+	}
+	if (!strcasecmp(argv[0], "resume") && argc == 1)
+		return filter_message_resume(filter);
+
+	DMERR("unknown message '%s'", argv[0]);
+	return -EINVAL;
+}
+
+static unsigned int filter_emit_rule(const struct filter_rule *rule,
+				     char *result, unsigned int maxlen,
+				     unsigned int sz)
+{
+	if (rule->pattern)
+		DMEMIT(" file_veto %s", rule->pattern);
+	else
+		DMEMIT(" veto");
+	DMEMIT(" %d \"%s\"", -rule->status, rule->reason);
+	return sz;
+}
+
+/* How many words filter_emit_rule() writes. */
+static unsigned int filter_count_words(const struct filter_rule *rule)
+{
+	unsigned int words = rule->pattern ? 4 : 3;
+	const char *c;
+
+	for (c = rule->reason; *c; c++)
+		words += *c == ' ';
+	return words;
+}
+
+static void filter_status_table(struct filter *filter, char *result,
+				unsigned int maxlen)
+{
+	struct filter_rule *rule;
+	unsigned int sz = 0, words;
+
+	DMEMIT("%s %llu", filter->dev->name, (unsigned long long)filter->start);
+
+	mutex_lock(&filter->rules_lock);
+	words = filter->veto ? filter_count_words(filter->veto) : 0;
+	list_for_each_entry(rule, &filter->file_rules, node)
+		words += filter_count_words(rule);
+	if (words)
+		DMEMIT(" %u", words);
+	if (filter->veto)
+		sz = filter_emit_rule(filter->veto, result, maxlen, sz);
+	list_for_each_entry(rule, &filter->file_rules, node)
+		sz = filter_emit_rule(rule, result, maxlen, sz);
+	mutex_unlock(&filter->rules_lock);
+}
+
+/* <reads> <writes> <allow|veto> <running|paused> */
+static void filter_status(struct dm_target *ti, status_type_t type,
+			  unsigned int flags, char *result, unsigned int maxlen)
+{
+	struct filter *filter = ti->private;
+	unsigned int sz = 0;
+
+	switch (type) {
+	case STATUSTYPE_INFO:
+		DMEMIT("%lld %lld %s %s", atomic64_read(&filter->reads),
+		       atomic64_read(&filter->writes),
+		       READ_ONCE(filter->veto) ? "veto" : "allow",
+		       READ_ONCE(filter->paused) ? "paused" : "running");
+		break;
+	case STATUSTYPE_TABLE:
+		filter_status_table(filter, result, maxlen);
+		break;
+	case STATUSTYPE_IMA:
+		DMEMIT_TARGET_NAME_VERSION(ti->type);
+		DMEMIT(",device_name=%s,start=%llu;", filter->dev->name,
+		       (unsigned long long)filter->start);
+		break;
+	}
+}
+
+static int filter_iterate_devices(struct dm_target *ti,
+				  iterate_devices_callout_fn fn, void *data)
+{
+	struct filter *filter = ti->private;
+
+	return fn(ti, filter->dev, filter->start, ti->len, data);
+}
+
+static struct target_type filter_target = {
+	.name			= "bpio-filter",
+	.version		= { 0, 1, 0 },
+	.features		= DM_TARGET_NOWAIT,
+	.module			= THIS_MODULE,
+	.ctr			= filter_ctr,
+	.dtr			= filter_dtr,
+	.map			= filter_map,
+	.resume			= filter_resume,
+	.presuspend		= filter_presuspend,
+	.presuspend_undo	= filter_resume,
+	.status			= filter_status,
+	.message		= filter_message,
+	.iterate_devices	= filter_iterate_devices,
+};
+
+static int __init filter_init(void)
+{
+	return dm_register_target(&filter_target);
+}
+
+static void __exit filter_exit(void)
+{
+	dm_unregister_target(&filter_target);
+}
+
+module_init(filter_init);
+module_exit(filter_exit);
+
+MODULE_DESCRIPTION("BypassIO: a layer to test with and to start from");
+MODULE_AUTHOR("The dm-bpio developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_LAYER_H
+#define BPIO_LAYER_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+
+#include "dm-bpio.h"
+
+/**
+ * struct bpio_pause - who holds up the bypass at a place, since when, and why
+ * @active: whether anybody does
+ * @since: seconds since the epoch
+ * @who: a driver, or a command and its process number
+ * @why: a sentence
+ */
+struct bpio_pause {
+	bool			active;
+	time64_t		since;
+	char			who[BPIO_DRIVER_NAME_MAX + 1];
+	char			why[BPIO_PAUSE_TEXT_MAX + 1];
+};
+
+/**
+ * struct bpio_layer - a live target that takes part
+ * @node: in the list of all layers
+ * @dev: mapped device it is part of
+ * @begin: first 512-byte sector of @dev that is its
+ * @length: sectors
+ * @ops: what it has to say
+ * @context: for @ops
+ * @pause: its own pause
+ * @volume_pause: the pause of the volume it is the target of, or NULL
+ * @bypassed: reads that went past it on routes that are retired
+ * @routes: routes that have it; the layer stays until there is none
+ *
+ * Everything is protected by bpio_layers_lock, and constant but for @pause,
+ * @bypassed and @routes. On a route the pointer is valid without the lock, because
+ * bpio_layer_unregister() waits until no route has it.
+ */
+struct bpio_layer {
+	struct list_head		node;
+	dev_t				dev;
+	sector_t			begin;
+	sector_t			length;
+	const struct bpio_layer_ops	*ops;
+	void				*context;
+	struct bpio_pause		pause;
+	const struct bpio_pause		*volume_pause;
+	u64				bypassed;
+	atomic_t			routes;
+};
+
+extern struct mutex bpio_layers_lock;
+extern atomic_t bpio_layers_generation;
+
+struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector);
+const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer);
+void bpio_layer_join_route(struct bpio_layer *layer);
+void bpio_layer_leave_route(struct bpio_layer *layer);
+void bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why);
+void bpio_pause_clear(struct bpio_pause *pause);
+
+#endif /* BPIO_LAYER_H */

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Volume bypass: the target's map method sends every read of the mapped device
+ * along the route, for programs and file systems that know nothing of it.
+ */
+#include <linux/device-mapper.h>
+#include <linux/workqueue.h>
+
+#include "bypass.h"
+#include "compat.h"
+#include "map.h"
+#include "route.h"
+#include "target.h"
+#include "volume.h"
+
+/**
+ * struct bpio_map_bio - what the target keeps for a bio of its device
+ * @route: reference while the bio is on it, or NULL
+ * @target: where the bio goes when it fails on the route
+ * @iter: position of the bio as it was mapped
+ * @flags: its bi_flags then
+ * @remaining: completions it waited for then; left at zero where it was split
+ * @sector: 512-byte sector of the target
+ * @work: sends it again
+ */
+struct bpio_map_bio {
+	struct bpio_route	*route;
+	struct bpio_target	*target;
+	struct bvec_iter	iter;
+	unsigned short		flags;
+	int			remaining;
+	sector_t		sector;
+	struct work_struct	work;
+};
+
+static struct workqueue_struct *bpio_map_wq;
+
+/**
+ * bpio_map_data_size() - room the target needs with each bio, in bytes
+ */
+size_t bpio_map_data_size(void)
+{
+	return sizeof(struct bpio_map_bio);
+}
+
+static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
+			  struct bio *bio)
+{
+	const struct bpio_segment *segment;
+	sector_t room;
+
+	segment = bpio_route_find(route, data->sector);
+	if (!segment || !percpu_ref_tryget_live(&route->ref))
+		return false;
+
+	room = segment->start + segment->length - data->sector;
+	if (bio_sectors(bio) > room)
+		dm_accept_partial_bio(bio, room);
+
+	data->route = route;
+	data->iter = bio->bi_iter;
+	data->flags = bio->bi_flags;
+	data->remaining = atomic_read(&bio->__bi_remaining);
+	bio_set_dev(bio, segment->bdev);
+	bio->bi_iter.bi_sector = data->sector - segment->start + segment->target;
+	return true;
+}
+
+/**
+ * bpio_map_bypass() - send a read of the mapped device past the layers below
+ * @target: the target
+ * @bio: a bio that is being mapped
+ *
+ * Context: the map method.
+ * Return: whether it did; else the target maps the bio itself.
+ */
+bool bpio_map_bypass(struct bpio_target *target, struct bio *bio)
+{
+	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
+	struct bpio_volume *volume = target->volume;
+	struct bpio_route *route;
+	bool mapped = false;
+
+	data->route = NULL;
+	if (likely(!READ_ONCE(volume->map_bypass)) || bio_op(bio) != REQ_OP_READ)
+		return false;
+
+	data->target = target;
+	data->sector = dm_target_offset(target->ti, bio->bi_iter.bi_sector);
+	rcu_read_lock();
+	route = rcu_dereference(volume->route);
+	/* The flag again, after the route: a drain waits for who has seen it. */
+	smp_rmb();
+	if (route && route->nr_layers && READ_ONCE(volume->map_bypass))
+		mapped = bpio_map_onto(data, route, bio);
+	rcu_read_unlock();
+
+	if (mapped)
+		atomic64_inc(&volume->mapped_reads);
+	else if (!route)
+		bpio_bypass_update_later(volume);
+	return mapped;
+}
+
+static void bpio_map_repeat(struct work_struct *work)
+{
+	struct bpio_map_bio *data = container_of(work, struct bpio_map_bio, work);
+	struct bpio_target *target = data->target;
+	struct bio *bio = dm_bio_from_per_bio_data(data, sizeof(*data));
+
+	/* As it was before its first life, or a split would end it twice. */
+	bio->bi_flags = data->flags;
+	atomic_set(&bio->__bi_remaining, data->remaining);
+	bio->bi_iter = data->iter;
+	bio->bi_iter.bi_sector = target->start + data->sector;
+	bio_set_dev(bio, target->dev->bdev);
+	/* Nobody polls the queue that it goes to now. */
+	bio->bi_opf &= ~REQ_POLLED;
+	bio->bi_cookie = BLK_QC_T_NONE;
+	submit_bio_noacct(bio);
+}
+
+/**
+ * bpio_map_end_io() - a bio of the mapped device has completed
+ * @target: the target
+ * @bio: the bio
+ * @error: its status
+ *
+ * A read that failed on the route is sent once more, through the layers, unless
+ * it only would have had to wait.
+ *
+ * Context: the end_io method, any context.
+ * Return: DM_ENDIO_*.
+ */
+int bpio_map_end_io(struct bpio_target *target, struct bio *bio,
+		    blk_status_t *error)
+{
+	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
+
+	if (likely(!data->route))
+		return DM_ENDIO_DONE;
+
+	percpu_ref_put(&data->route->ref);
+	data->route = NULL;
+	if (likely(!*error) || *error == BLK_STS_AGAIN)
+		return DM_ENDIO_DONE;
+
+	bio->bi_status = BLK_STS_OK;
+	INIT_WORK(&data->work, bpio_map_repeat);
+	queue_work(bpio_map_wq, &data->work);
+	return DM_ENDIO_INCOMPLETE;
+}
+
+/**
+ * bpio_map_init() - make the workqueue
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int bpio_map_init(void)
+{
+	/* Reads of a file system, and so the way to free memory, wait for it. */
+	bpio_map_wq = alloc_workqueue("bpio_map", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	return bpio_map_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * bpio_map_exit() - undo bpio_map_init()
+ */
+void bpio_map_exit(void)
+{
+	destroy_workqueue(bpio_map_wq);
+}

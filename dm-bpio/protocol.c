@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The operations of the protocol, and who is refused.
+ */
+#include <linux/file.h>
+#include <linux/module.h>
+
+#include "bypass.h"
+#include "compat.h"
+#include "file.h"
+#include "handle.h"
+#include "protocol.h"
+#include "reason.h"
+#include "route.h"
+#include "stack.h"
+#include "storage.h"
+#include "target.h"
+#include "trace.h"
+#include "volume.h"
+
+#define BPIO_PROTOCOL_FS_OPERATIONS \
+	GENMASK(FS_BPIO_OP_GET_INFO, FS_BPIO_OP_ENABLE)
+#define BPIO_PROTOCOL_STORAGE_OPERATIONS \
+	GENMASK(BPIO_OP_QUERY, BPIO_OP_ENABLE)
+
+/**
+ * bpio_protocol_version() - what this module offers
+ * @version: filled
+ */
+void bpio_protocol_version(struct bpio_version *version)
+{
+	*version = (struct bpio_version) {
+		.size			= sizeof(*version),
+		.abi_version		= BPIO_ABI_VERSION,
+		.features		= BPIO_FEATURE_EXT4,
+		.fs_operations		= BPIO_PROTOCOL_FS_OPERATIONS,
+		.storage_operations	= BPIO_PROTOCOL_STORAGE_OPERATIONS,
+	};
+}
+
+static bool bpio_protocol_is_privileged(unsigned int operation)
+{
+	return operation == FS_BPIO_OP_VOLUME_STACK_PAUSE ||
+	       operation == FS_BPIO_OP_VOLUME_STACK_RESUME;
+}
+
+/**
+ * bpio_protocol_check() - check an input before anything is done
+ * @request: the request, with its input
+ *
+ * Return: 0, -EINVAL for what the interface does not define, -EPERM.
+ */
+int bpio_protocol_check(const struct bpio_protocol_request *request)
+{
+	const struct fs_bpio_input *in = &request->in;
+
+	if (in->operation < FS_BPIO_OP_ENABLE ||
+	    in->operation > FS_BPIO_OP_GET_INFO)
+		return -EINVAL;
+	if (in->in_flags & ~FS_BPIO_INFL_ALL ||
+	    in->reserved1 || in->reserved2 || in->reserved3)
+		return -EINVAL;
+	if (in->in_flags & FS_BPIO_INFL_ALL_LAYERS &&
+	    in->operation != FS_BPIO_OP_QUERY)
+		return -EINVAL;
+	if (in->in_flags && in->operation != FS_BPIO_OP_QUERY &&
+	    in->operation != FS_BPIO_OP_ENABLE)
+		return -EINVAL;
+	if (bpio_protocol_is_privileged(in->operation) && !request->privileged)
+		return -EPERM;
+	return 0;
+}
+
+/*
+ * ext4 never moves or frees a block of a file without one of the events that
+ * bpio_file_lease_break() or i_dio_count catch. Its driver also serves ext2 and
+ * ext3, under names that another driver may bear: the module tells.
+ */
+static bool bpio_protocol_takes_part(const struct super_block *sb)
+{
+	const struct file_system_type *type = sb->s_type;
+
+	if (!strcmp(type->name, "ext4") || !strcmp(type->name, "ext3"))
+		return true;
+	return !strcmp(type->name, "ext2") && type->owner &&
+	       !strcmp(module_name(type->owner), "ext4");
+}
+
+static bool bpio_protocol_is_volume(const struct bpio_volume *volume,
+				    const struct file *file)
+{
+	const struct inode *inode = file->f_mapping->host;
+
+	return S_ISBLK(file_inode(file)->i_mode) &&
+	       S_ISBLK(inode->i_mode) &&
+	       I_BDEV((struct inode *)inode)->bd_dev == volume->dev;
+}
+
+static bool bpio_protocol_is_on_volume(const struct bpio_volume *volume,
+				       const struct file *file)
+{
+	const struct block_device *bdev = file_inode(file)->i_sb->s_bdev;
+
+	return bdev && bdev->bd_dev == volume->dev;
+}
+
+/* The refusals of a file; each speaks for itself, the first one counts. */
+static enum bpio_reason bpio_protocol_refuse_file(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	if (!S_ISREG(inode->i_mode))
+		return BPIO_REASON_NOT_REGULAR_FILE;
+	if (!bpio_protocol_takes_part(inode->i_sb))
+		return BPIO_REASON_FILE_SYSTEM;
+	if (!(file->f_mode & FMODE_READ))
+		return BPIO_REASON_NOT_READABLE;
+	if (!(file->f_flags & O_DIRECT))
+		return BPIO_REASON_NOT_DIRECT;
+	return bpio_file_refuse(inode);
+}
+
+static void bpio_protocol_refused(struct bpio_protocol_request *request,
+				  const struct file *file,
+				  enum bpio_reason reason)
+{
+	int status = reason == BPIO_REASON_NOT_READABLE ? -EBADF :
+		     reason == BPIO_REASON_NOT_DIRECT ? -EINVAL :
+		     reason == BPIO_REASON_OTHER_VOLUME ? -EXDEV : -EOPNOTSUPP;
+
+	bpio_reason_fill(&request->out.query, status,
+			 file_inode(file)->i_sb->s_type->name, reason, NULL);
+	request->out.support = BPIO_SUPPORT_NONE;
+	trace_bpio_refuse(request->target->volume, request->in.operation,
+			  &request->out.query);
+}
+
+/* The storage level: whoever objects leaves the bypass of the file system. */
+static int bpio_protocol_query_stack(struct bpio_protocol_request *request,
+				     bool all_layers)
+{
+	struct bpio_volume *volume = request->target->volume;
+	struct fs_bpio_output *out = &request->out;
+	struct bpio_stack_view view = {};
+	int ret;
+	unsigned int noio;
+
+	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY) {
+		bpio_reason_fill(&out->query, 0, "", BPIO_REASON_QUERY_SKIPPED,
+				 NULL);
+		out->support = BPIO_SUPPORT_PARTIAL;
+		return 0;
+	}
+
+	if (all_layers) {
+		view.rows = request->rows;
+		view.room = request->room;
+	}
+	noio = bpio_bypass_lock(volume);
+	ret = bpio_stack_query(volume, &view);
+	bpio_bypass_unlock(volume, noio);
+	if (ret)
+		return ret;
+
+	out->query = view.results;
+	out->support = view.support;
+	if (view.compatible)
+		out->out_flags |= FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER;
+	request->nr_rows = view.nr;
+	return 0;
+}
+
+/*
+ * Return: -EXDEV, with the answer in words, when @file is somewhere else. A file
+ * system on several devices does not say which; what matters is that it does
+ * not take part.
+ */
+static int bpio_protocol_locate(struct bpio_protocol_request *request,
+				const struct file *file)
+{
+	const struct super_block *sb = file_inode(file)->i_sb;
+
+	if (bpio_protocol_is_on_volume(request->target->volume, file) ||
+	    (!sb->s_bdev && sb->s_type->fs_flags & FS_REQUIRES_DEV))
+		return 0;
+
+	bpio_protocol_refused(request, file, BPIO_REASON_OTHER_VOLUME);
+	return -EXDEV;
+}
+
+static int bpio_protocol_enable(struct bpio_protocol_request *request,
+				struct file *file)
+{
+	struct bpio_volume *volume = request->target->volume;
+	enum bpio_reason reason;
+	int ret;
+
+	if (bpio_protocol_is_volume(volume, file)) {
+		bpio_protocol_refused(request, file,
+				      BPIO_REASON_NOT_REGULAR_FILE);
+		return 0;
+	}
+	ret = bpio_protocol_locate(request, file);
+	if (ret)
+		return ret;
+	reason = bpio_protocol_refuse_file(file);
+	if (reason) {
+		bpio_protocol_refused(request, file, reason);
+		return 0;
+	}
+
+	ret = get_unused_fd_flags(O_CLOEXEC);
+	if (ret < 0)
+		return ret;
+	request->handle = bpio_handle_enable(volume, file, &request->out);
+	if (IS_ERR_OR_NULL(request->handle)) {
+		put_unused_fd(ret);
+		ret = PTR_ERR_OR_ZERO(request->handle);
+		request->handle = NULL;
+		return ret;
+	}
+	request->out.handle = ret;
+	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY)
+		return bpio_protocol_query_stack(request, false);
+	return 0;
+}
+
+static bool bpio_protocol_query_file(struct bpio_protocol_request *request,
+				     struct inode *inode)
+{
+	struct bpio_volume *volume = request->target->volume;
+	bool agreed;
+	unsigned int noio;
+
+	noio = bpio_bypass_lock(volume);
+	agreed = bpio_stack_query_file(volume, inode, FS_BPIO_OP_QUERY,
+				       &request->out.query);
+	bpio_bypass_unlock(volume, noio);
+	return agreed;
+}
+
+/* A directory stands for the files in it: only its file system is looked at. */
+static enum bpio_reason bpio_protocol_refuse_query(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	if (!S_ISDIR(inode->i_mode))
+		return bpio_protocol_refuse_file(file);
+	return bpio_protocol_takes_part(inode->i_sb) ? BPIO_REASON_NONE :
+						       BPIO_REASON_FILE_SYSTEM;
+}
+
+static int bpio_protocol_query(struct bpio_protocol_request *request,
+			       struct file *file)
+{
+	bool all_layers = request->in.in_flags & FS_BPIO_INFL_ALL_LAYERS;
+	struct bpio_results veto;
+	enum bpio_reason reason;
+	int ret;
+
+	if (!file || bpio_protocol_is_volume(request->target->volume, file))
+		return bpio_protocol_query_stack(request, all_layers);
+
+	ret = bpio_protocol_locate(request, file);
+	if (ret)
+		return ret;
+	reason = bpio_protocol_refuse_query(file);
+	if (reason) {
+		bpio_protocol_refused(request, file, reason);
+		return 0;
+	}
+	if (S_ISREG(file_inode(file)->i_mode) &&
+	    !bpio_protocol_query_file(request, file_inode(file))) {
+		/* The stack is asked for the rest of the answer. */
+		veto = request->out.query;
+		ret = bpio_protocol_query_stack(request, all_layers);
+		request->out.query = veto;
+		request->out.support = BPIO_SUPPORT_NONE;
+		return ret;
+	}
+	return bpio_protocol_query_stack(request, all_layers);
+}
+
+static int bpio_protocol_stream_pause(struct bpio_protocol_request *request,
+				      struct file *file)
+{
+	bpio_handle_pause_file(request->target->volume, file);
+	return 0;
+}
+
+static int bpio_protocol_stream_resume(struct bpio_protocol_request *request,
+				       struct file *file)
+{
+	if (!bpio_handle_resume_file(request->target->volume, file,
+				     &request->out.stream_resume))
+		return 0;
+	return bpio_protocol_query_stack(request, false);
+}
+
+static int bpio_protocol_volume_pause(struct bpio_protocol_request *request)
+{
+	bpio_bypass_set_pause(request->target->volume, true);
+	return 0;
+}
+
+static int bpio_protocol_volume_resume(struct bpio_protocol_request *request)
+{
+	bpio_bypass_set_pause(request->target->volume, false);
+	return bpio_protocol_query_stack(request, false);
+}
+
+static int bpio_protocol_disable(struct bpio_protocol_request *request,
+				 struct file *file)
+{
+	bpio_handle_disable(request->target->volume, file);
+	return 0;
+}
+
+/* The device where reads of the volume enter the stack, or would. */
+static void bpio_protocol_fill_storage(struct bpio_volume *volume,
+				       struct fs_bpio_info *info)
+{
+	struct bpio_route *route;
+	struct block_device *bdev;
+	const char *driver;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	route = bpio_stack_resolve(volume, BPIO_OP_QUERY);
+	if (IS_ERR(route))
+		return;
+
+	bdev = route->segments[0].bdev;
+	driver = bpio_storage_driver_name(bdev);
+	info->storage_driver_name_len =
+		min_t(size_t, strlen(driver), BPIO_DRIVER_NAME_MAX);
+	memcpy(info->storage_driver_name, driver, info->storage_driver_name_len);
+	info->storage_major = MAJOR(bdev->bd_dev);
+	info->storage_minor = MINOR(bdev->bd_dev);
+	bpio_route_discard(route);
+}
+
+static void bpio_protocol_get_info(struct bpio_protocol_request *request)
+{
+	struct bpio_volume *volume = request->target->volume;
+	struct fs_bpio_info *info = &request->out.get_info;
+	unsigned int noio;
+
+	info->volume_major = MAJOR(volume->dev);
+	info->volume_minor = MINOR(volume->dev);
+	bpio_volume_count(volume, info);
+	noio = bpio_bypass_lock(volume);
+	bpio_protocol_fill_storage(volume, info);
+	bpio_bypass_unlock(volume, noio);
+}
+
+static int bpio_protocol_fs_file(struct bpio_protocol_request *request,
+				 struct file *file)
+{
+	switch (request->in.operation) {
+	case FS_BPIO_OP_ENABLE:
+		return bpio_protocol_enable(request, file);
+	case FS_BPIO_OP_DISABLE:
+		return bpio_protocol_disable(request, file);
+	case FS_BPIO_OP_QUERY:
+		return bpio_protocol_query(request, file);
+	case FS_BPIO_OP_VOLUME_STACK_PAUSE:
+		return bpio_protocol_volume_pause(request);
+	case FS_BPIO_OP_VOLUME_STACK_RESUME:
+		return bpio_protocol_volume_resume(request);
+	case FS_BPIO_OP_STREAM_PAUSE:
+		return bpio_protocol_stream_pause(request, file);
+	case FS_BPIO_OP_STREAM_RESUME:
+		return bpio_protocol_stream_resume(request, file);
+	default:
+		bpio_protocol_get_info(request);
+		return 0;
+	}
+}
+
+static bool bpio_protocol_takes_volume(unsigned int operation)
+{
+	return operation == FS_BPIO_OP_QUERY ||
+	       operation == FS_BPIO_OP_GET_INFO ||
+	       bpio_protocol_is_privileged(operation);
+}
+
+/* Flags that say how things stand after the operation. */
+static void bpio_protocol_fill_flags(struct bpio_protocol_request *request,
+				     struct file *file)
+{
+	struct bpio_volume *volume = request->target->volume;
+	struct fs_bpio_output *out = &request->out;
+	bool paused = false;
+
+	out->out_flags |= bpio_bypass_flags(volume);
+	if (file)
+		bpio_handle_open_count(volume, file, &paused);
+	if (paused)
+		out->out_flags |= FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED;
+}
+
+/**
+ * bpio_protocol_fs() - carry out FSCTL_MANAGE_BYPASS_IO
+ * @request: passed bpio_protocol_check(); the answer is filled in
+ *
+ * Context: process context; does no file-system I/O.
+ * Return: 0, also for a refusal; -EXDEV with an answer in words; or another
+ * negative errno without one. bpio_protocol_finish() must follow 0 and -EXDEV.
+ */
+int bpio_protocol_fs(struct bpio_protocol_request *request)
+{
+	struct file *file = NULL;
+	int ret;
+
+	request->out.operation = request->in.operation;
+	request->out.handle = -1;
+
+	if (request->in.fd != -1 ||
+	    !bpio_protocol_takes_volume(request->in.operation)) {
+		file = fget(request->in.fd);
+		if (!file)
+			return -EBADF;
+	}
+	ret = bpio_protocol_fs_file(request, file);
+	bpio_protocol_fill_flags(request, file);
+	if (file)
+		fput(file);
+	return ret;
+}
+
+/**
+ * bpio_protocol_finish() - let the new handle become visible, or undo it
+ * @request: after bpio_protocol_fs()
+ * @delivered: whether the caller has received the answer
+ */
+void bpio_protocol_finish(struct bpio_protocol_request *request, bool delivered)
+{
+	if (!request->handle)
+		return;
+
+	if (delivered) {
+		fd_install(request->out.handle, request->handle);
+	} else {
+		put_unused_fd(request->out.handle);
+		fput(request->handle);
+	}
+}
+
+static int bpio_protocol_check_storage(const struct bpio_input *in,
+				       bool privileged)
+{
+	if (in->version != BPIO_INPUT_VERSION || in->size != sizeof(*in) ||
+	    in->operation < BPIO_OP_ENABLE || in->operation > BPIO_OP_QUERY ||
+	    in->in_flags || in->reserved1 || in->reserved2)
+		return -EINVAL;
+	if (in->operation != BPIO_OP_QUERY && !privileged)
+		return -EPERM;
+	return 0;
+}
+
+/**
+ * bpio_protocol_storage() - carry out IOCTL_STORAGE_MANAGE_BYPASS_IO
+ * @volume: the volume it was sent to; its target is live
+ * @in: what was asked
+ * @out: the answer
+ * @privileged: whether the sender may ENABLE and DISABLE
+ *
+ * Context: process context; does no file-system I/O.
+ * Return: 0, -EINVAL, -EPERM or -ENOMEM.
+ */
+int bpio_protocol_storage(struct bpio_volume *volume,
+			  const struct bpio_input *in, struct bpio_output *out,
+			  bool privileged)
+{
+	struct bpio_stack_view view = {};
+	int ret;
+	unsigned int noio;
+
+	ret = bpio_protocol_check_storage(in, privileged);
+	if (ret)
+		return ret;
+
+	if (in->operation != BPIO_OP_QUERY)
+		bpio_bypass_set_storage(volume, in->operation == BPIO_OP_ENABLE);
+
+	noio = bpio_bypass_lock(volume);
+	if (in->operation == BPIO_OP_ENABLE)
+		view.support = bpio_bypass_verdict(volume, &view.results);
+	else if (in->operation == BPIO_OP_QUERY)
+		ret = volume->target ? bpio_stack_query(volume, &view) : -EAGAIN;
+	bpio_bypass_unlock(volume, noio);
+	if (ret)
+		return ret;
+
+	out->version = BPIO_OUTPUT_VERSION;
+	out->size = sizeof(*out);
+	out->operation = in->operation;
+	out->support = view.support;
+	out->query = view.results;
+	out->out_flags = bpio_bypass_flags(volume);
+	if (view.compatible)
+		out->out_flags |= FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER;
+	return 0;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_ROUTE_H
+#define BPIO_ROUTE_H
+
+#include <linux/blkdev.h>
+#include <linux/completion.h>
+#include <linux/percpu-refcount.h>
+#include <linux/rcupdate.h>
+#include <linux/dm-bpio.h>
+
+struct bpio_layer;
+
+/**
+ * struct bpio_segment - part of a volume and where its reads enter the stack
+ * @start: first 512-byte sector on the volume
+ * @length: sectors
+ * @bdev: device the bio is sent to; kept open by the layer that maps to it
+ * @target: sector of @bdev that @start becomes
+ */
+struct bpio_segment {
+	sector_t		start;
+	sector_t		length;
+	struct block_device	*bdev;
+	sector_t		target;
+};
+
+/**
+ * struct bpio_route - the way of direct reads through the stack; immutable
+ * @ref: one for being published, one for each direct read in flight
+ * @length_mask: logical block size minus 1 in bytes; offsets and lengths
+ * @memory_mask: alignment of user memory minus 1, in bytes
+ * @nr: number of segments
+ * @support: how much of the stack the route skips
+ * @compatible: the storage device takes part, whatever stands above it
+ * @nr_layers: number of @layers
+ * @layers: layers that agreed to be skipped, top to bottom; counted in their
+ *	bpio_layer.routes until the route is discarded
+ * @drained: completed when @ref has reached zero
+ * @rcu: for freeing
+ * @results: who keeps the route from being full, and why
+ * @segments: sorted by start, without gaps
+ *
+ * Published in bpio_volume.route. A reader finds it under RCU and takes @ref
+ * with percpu_ref_tryget_live(). Whoever unpublishes it kills @ref and waits
+ * for @drained before anything that a segment points to may go away.
+ */
+struct bpio_route {
+	struct percpu_ref	ref;
+	unsigned int		length_mask;
+	unsigned int		memory_mask;
+	unsigned int		nr;
+	enum bpio_support	support;
+	bool			compatible;
+	unsigned int		nr_layers;
+	struct bpio_layer	**layers;
+	struct completion	drained;
+	struct rcu_head		rcu;
+	struct bpio_results	results;
+	struct bpio_segment	segments[] __counted_by(nr);
+};
+
+struct bpio_route *bpio_route_alloc(unsigned int nr, unsigned int nr_layers);
+struct bpio_route *bpio_route_clone(const struct bpio_route *route);
+void bpio_route_discard(struct bpio_route *route);
+void bpio_route_drain(struct bpio_route *route, const char *name);
+void bpio_route_revive(struct bpio_route *route);
+bool bpio_route_equal(const struct bpio_route *a, const struct bpio_route *b);
+bool bpio_route_has_layer(const struct bpio_route *route,
+			  const struct bpio_layer *layer);
+
+/**
+ * bpio_route_find() - segment that holds a sector of the volume
+ * @route: the route
+ * @sector: 512-byte sector on the volume
+ *
+ * Context: any; the caller holds a reference to @route or is under RCU.
+ * Return: the segment, or NULL beyond the end of the volume.
+ */
+static inline const struct bpio_segment *
+bpio_route_find(const struct bpio_route *route, sector_t sector)
+{
+	const struct bpio_segment *base = route->segments;
+	unsigned int nr = route->nr;
+
+	while (nr > 1) {
+		unsigned int half = nr / 2;
+
+		base = base[half].start <= sector ? base + half : base;
+		nr -= half;
+	}
+	return sector - base->start < base->length ? base : NULL;
+}
+
+#endif /* BPIO_ROUTE_H */

@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The walk through the stack below a volume: every layer is asked, top to
+ * bottom, and what they let past becomes the route of direct reads.
+ *
+ * It descends from the volume's own mapped device. Where a layer takes part and
+ * agrees, it says where it maps to and the walk goes on there. It ends at the
+ * storage device, or at the first device whose layer does not take part, vetoes,
+ * or is paused: reads enter the stack there. The mapping of a layer that does not
+ * take part is never guessed.
+ */
+#include <linux/device-mapper.h>
+#include <linux/slab.h>
+
+#include "bypass.h"
+#include "compat.h"
+#include "event.h"
+#include "layer.h"
+#include "reason.h"
+#include "request.h"
+#include "route.h"
+#include "stack.h"
+#include "storage.h"
+#include "target.h"
+#include "trace.h"
+#include "volume.h"
+
+/* Deeper stacks end the route there; the walk calls itself for each layer. */
+#define BPIO_STACK_DEPTH_MAX	16
+/* Layers of one volume, and segments of one route. */
+#define BPIO_STACK_LAYERS_MAX	256
+#define BPIO_STACK_SEGMENTS_MAX	65536
+
+/**
+ * struct bpio_walk - state of one walk
+ * @volume: where it began
+ * @inode: the file it is about, or NULL
+ * @request: what is asked
+ * @view: what is reported
+ * @everything: also ask what lies below a layer that objects
+ * @error: -ENOMEM ends the walk without a result
+ * @layers: layers that were asked, top to bottom, and whether they agreed
+ * @nr_layers: number of these
+ * @segments: the route so far
+ * @nr_segments: number of these
+ * @room_segments: number that fit
+ */
+struct bpio_walk {
+	struct bpio_volume	*volume;
+	struct inode		*inode;
+	struct bpio_request	request;
+	struct bpio_stack_view	*view;
+	bool			everything;
+	int			error;
+	struct {
+		struct bpio_layer	*layer;
+		bool			agreed;
+	} layers[BPIO_STACK_LAYERS_MAX];
+	unsigned int		nr_layers;
+	struct bpio_segment	*segments;
+	unsigned int		nr_segments;
+	unsigned int		room_segments;
+};
+
+/**
+ * struct bpio_range - where a walk stands
+ * @bdev: device
+ * @sector: first 512-byte sector on it
+ * @length: sectors
+ * @start: sector on the volume that @sector stands for
+ * @depth: devices above @bdev
+ * @on_route: nothing above objected
+ */
+struct bpio_range {
+	struct block_device	*bdev;
+	sector_t		sector;
+	sector_t		length;
+	sector_t		start;
+	unsigned int		depth;
+	bool			on_route;
+};
+
+/* Only the first objection from top to bottom is told. */
+static void bpio_stack_object(struct bpio_walk *walk,
+			      const struct bpio_results *verdict)
+{
+	if (!walk->view->results.op_status)
+		walk->view->results = *verdict;
+}
+
+static u16 bpio_stack_copy(u8 *to, size_t room, const char *from)
+{
+	size_t len = min(strlen(from), room);
+
+	memcpy(to, from, len);
+	return len;
+}
+
+/* Reserve a row of the view. Return: NULL when there is no room for it. */
+static struct bpio_layer_info *bpio_stack_row(struct bpio_walk *walk, dev_t dev,
+					      unsigned int depth,
+					      const char *name)
+{
+	struct bpio_stack_view *view = walk->view;
+	struct bpio_layer_info *row;
+
+	if (view->nr++ >= view->room)
+		return NULL;
+
+	row = &view->rows[view->nr - 1];
+	memset(row, 0, sizeof(*row));
+	row->major = MAJOR(dev);
+	row->minor = MINOR(dev);
+	row->depth = depth;
+	row->name_len = bpio_stack_copy(row->name, sizeof(row->name), name);
+	return row;
+}
+
+/* The same device may be reached by several segments; one row is enough. */
+static bool bpio_stack_has_row(const struct bpio_walk *walk, dev_t dev)
+{
+	unsigned int nr = min(walk->view->nr, walk->view->room);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (walk->view->rows[i].major == MAJOR(dev) &&
+		    walk->view->rows[i].minor == MINOR(dev))
+			return true;
+	return false;
+}
+
+static int bpio_stack_grow(struct bpio_walk *walk)
+{
+	unsigned int room = walk->room_segments ? walk->room_segments * 2 : 8;
+	struct bpio_segment *segments;
+
+	if (room > BPIO_STACK_SEGMENTS_MAX)
+		return -ENOMEM;
+	segments = kvmalloc_array(room, sizeof(*segments), GFP_KERNEL);
+	if (!segments)
+		return -ENOMEM;
+	if (walk->nr_segments)
+		memcpy(segments, walk->segments,
+		       array_size(walk->nr_segments, sizeof(*segments)));
+	kvfree(walk->segments);
+	walk->segments = segments;
+	walk->room_segments = room;
+	return 0;
+}
+
+/* Reads of this range enter the stack here. */
+static void bpio_stack_end_route(struct bpio_walk *walk,
+				 const struct bpio_range *range)
+{
+	struct bpio_segment *last = walk->segments + walk->nr_segments - 1;
+
+	if (!range->on_route || walk->error)
+		return;
+
+	if (walk->nr_segments && last->bdev == range->bdev &&
+	    last->start + last->length == range->start &&
+	    last->target + last->length == range->sector) {
+		last->length += range->length;
+		return;
+	}
+	if (walk->nr_segments == walk->room_segments)
+		walk->error = bpio_stack_grow(walk);
+	if (walk->error)
+		return;
+	walk->segments[walk->nr_segments++] = (struct bpio_segment) {
+		.start	= range->start,
+		.length	= range->length,
+		.bdev	= range->bdev,
+		.target	= range->sector,
+	};
+}
+
+/* A device without a layer: the storage, or a target that does not take part. */
+static void bpio_stack_end_device(struct bpio_walk *walk,
+				  const struct bpio_range *range)
+{
+	enum bpio_reason reason =
+		bpio_storage_judge(range->bdev, walk->volume->target->any_storage);
+	const char *name = bpio_storage_driver_name(range->bdev);
+	struct bpio_results verdict = {};
+	struct bpio_layer_info *row;
+
+	if (reason) {
+		bpio_reason_fill(&verdict, -EOPNOTSUPP, name, reason, NULL);
+		walk->view->compatible = false;
+	}
+	/* What storage cannot do is no veto of a file. */
+	if (reason && !walk->inode)
+		bpio_stack_object(walk, &verdict);
+	bpio_stack_end_route(walk, range);
+
+	if (!walk->everything || bpio_stack_has_row(walk, range->bdev->bd_dev))
+		return;
+	row = bpio_stack_row(walk, range->bdev->bd_dev, range->depth, name);
+	if (!row)
+		return;
+	row->verdict = verdict;
+	if (reason != BPIO_REASON_LAYER_UNAWARE)
+		row->flags = BPIO_LAYER_STORAGE;
+	if (!reason)
+		row->flags |= BPIO_LAYER_TAKES_PART;
+}
+
+static void bpio_stack_report_layer(struct bpio_walk *walk,
+				    struct bpio_layer *layer,
+				    const struct bpio_pause *pause,
+				    unsigned int depth,
+				    const struct bpio_results *verdict)
+{
+	struct bpio_layer_info *row;
+
+	row = bpio_stack_row(walk, layer->dev, depth, layer->ops->name);
+	if (!row)
+		return;
+
+	row->flags = BPIO_LAYER_TAKES_PART;
+	row->verdict = *verdict;
+	row->bypassed_reads = layer->bypassed;
+	if (bpio_bypass_skips(walk->volume, layer)) {
+		row->flags |= BPIO_LAYER_BYPASSED;
+		row->bypassed_reads += bpio_bypass_route_reads(walk->volume);
+	}
+	if (pause) {
+		row->flags |= BPIO_LAYER_PAUSED;
+		row->paused_since = pause->since;
+		row->who_len = bpio_stack_copy(row->who, sizeof(row->who),
+					       pause->who);
+		row->why_len = bpio_stack_copy(row->why, sizeof(row->why),
+					       pause->why);
+	}
+}
+
+static void bpio_stack_tell_veto(struct bpio_walk *walk,
+				 const struct bpio_layer *layer,
+				 const struct bpio_results *verdict)
+{
+	if (walk->view->quiet)
+		return;
+	trace_bpio_refuse(walk->volume, walk->request.operation, verdict);
+	bpio_event_veto(walk->volume->dev, layer->dev, verdict);
+}
+
+/* A layer that cannot say where it maps to is one that does not take part. */
+static void bpio_stack_unmapped(struct bpio_walk *walk,
+				const struct bpio_layer *layer)
+{
+	struct bpio_results verdict = {};
+	unsigned int i;
+
+	/* That is no veto of a file. */
+	if (walk->inode)
+		return;
+	bpio_reason_fill(&verdict, -EOPNOTSUPP, layer->ops->name,
+			 BPIO_REASON_LAYER_UNAWARE, NULL);
+	bpio_stack_object(walk, &verdict);
+	for (i = 0; i < walk->nr_layers; i++)
+		if (walk->layers[i].layer == layer)
+			walk->layers[i].agreed = false;
+}
+
+/* Ask a layer once per walk. Return: whether reads may go past it. */
+static bool bpio_stack_ask(struct bpio_walk *walk, struct bpio_layer *layer,
+			   unsigned int depth)
+{
+	const struct bpio_pause *pause = bpio_layer_pause(layer);
+	struct bpio_results verdict = {};
+	unsigned int i;
+	bool agreed;
+
+	memset(&walk->request.verdict, 0, sizeof(walk->request.verdict));
+	for (i = 0; i < walk->nr_layers; i++)
+		if (walk->layers[i].layer == layer)
+			return walk->layers[i].agreed;
+	if (walk->nr_layers == BPIO_STACK_LAYERS_MAX) {
+		bpio_stack_unmapped(walk, layer);
+		return false;
+	}
+
+	/* A pause stops the bypass of the volume, not that of a file. */
+	agreed = !pause || walk->inode;
+	if (!agreed)
+		bpio_reason_fill(&verdict, -EBUSY, layer->ops->name,
+				 BPIO_REASON_VOLUME_PAUSED, pause->why);
+	if (agreed || walk->everything)
+		agreed &= bpio_request_ask(&walk->request, layer, walk->inode);
+	if (walk->request.verdict.op_status) {
+		verdict = walk->request.verdict;
+		bpio_stack_tell_veto(walk, layer, &verdict);
+	}
+	if (!agreed)
+		bpio_stack_object(walk, &verdict);
+
+	walk->layers[walk->nr_layers].layer = layer;
+	walk->layers[walk->nr_layers++].agreed = agreed;
+	bpio_stack_report_layer(walk, layer, pause, depth, &verdict);
+	return agreed;
+}
+
+static void bpio_stack_descend(struct bpio_walk *walk,
+			       const struct bpio_range *range);
+
+/* Go on below a layer, in as many pieces as it maps the range to. */
+static void bpio_stack_descend_layer(struct bpio_walk *walk,
+				     struct bpio_layer *layer,
+				     struct bpio_range range)
+{
+	struct bpio_mapping mapping;
+	struct bpio_range below;
+
+	while (range.length && !walk->error) {
+		if (layer->ops->map(layer->context, range.sector - layer->begin,
+				    &mapping) || !mapping.length) {
+			bpio_stack_unmapped(walk, layer);
+			bpio_stack_end_route(walk, &range);
+			return;
+		}
+		below = (struct bpio_range) {
+			.bdev		= mapping.bdev,
+			.sector		= mapping.sector,
+			.length		= min(mapping.length, range.length),
+			.start		= range.start,
+			.depth		= range.depth + 1,
+			.on_route	= range.on_route,
+		};
+		bpio_stack_descend(walk, &below);
+		range.sector += below.length;
+		range.start += below.length;
+		range.length -= below.length;
+	}
+}
+
+static void bpio_stack_descend(struct bpio_walk *walk,
+			       const struct bpio_range *range)
+{
+	struct bpio_range rest = *range, part;
+	struct bpio_layer *layer;
+
+	while (rest.length && !walk->error) {
+		layer = bpio_layer_find(rest.bdev->bd_dev, rest.sector);
+		if (!layer || rest.depth == BPIO_STACK_DEPTH_MAX) {
+			bpio_stack_end_device(walk, &rest);
+			return;
+		}
+
+		part = rest;
+		part.length = min(rest.length,
+				  layer->begin + layer->length - rest.sector);
+		/* Below an objection only the storage is still looked for. */
+		if ((part.on_route || walk->everything) &&
+		    !bpio_stack_ask(walk, layer, part.depth)) {
+			bpio_stack_end_route(walk, &part);
+			part.on_route = false;
+		}
+		bpio_stack_descend_layer(walk, layer, part);
+
+		rest.sector += part.length;
+		rest.start += part.length;
+		rest.length -= part.length;
+	}
+}
+
+/* Post-operations go bottom to top, to those that agreed. */
+static void bpio_stack_tell(struct bpio_walk *walk)
+{
+	unsigned int i;
+
+	for (i = walk->nr_layers; i--; )
+		if (walk->layers[i].agreed)
+			bpio_request_tell(&walk->request, walk->layers[i].layer,
+					  walk->inode,
+					  walk->view->results.op_status);
+}
+
+/* Nothing came of the ENABLE that was told. */
+static void bpio_stack_untell(struct bpio_walk *walk)
+{
+	if (walk->request.operation != BPIO_OP_ENABLE)
+		return;
+	walk->request.operation = BPIO_OP_DISABLE;
+	bpio_stack_tell(walk);
+}
+
+static struct bpio_walk *bpio_stack_walk(struct bpio_volume *volume,
+					 unsigned int operation,
+					 struct inode *inode,
+					 struct bpio_stack_view *view)
+{
+	struct bpio_walk *walk = kvzalloc(sizeof(*walk), GFP_KERNEL);
+	struct bpio_target *target = volume->target;
+	struct bpio_range range;
+
+	lockdep_assert_held(&volume->drain_lock);
+	lockdep_assert_held(&bpio_layers_lock);
+
+	if (!walk)
+		return NULL;
+
+	walk->volume = volume;
+	walk->inode = inode;
+	walk->view = view;
+	walk->everything = inode || view->rows;
+	walk->view->compatible = true;
+	walk->request.operation = operation;
+	walk->request.file = inode;
+	walk->request.all_reads = !inode && volume->storage_enabled;
+	walk->request.in_length = sizeof(struct fs_bpio_input);
+	walk->request.out_length = sizeof(struct bpio_output);
+
+	range = (struct bpio_range) {
+		.bdev		= bpio_target_bdev(target),
+		.length		= target->ti->len,
+		.on_route	= true,
+	};
+	bpio_stack_descend(walk, &range);
+	bpio_stack_tell(walk);
+
+	view->support = view->results.op_status ? BPIO_SUPPORT_PARTIAL :
+						  BPIO_SUPPORT_FULL;
+	return walk;
+}
+
+static void bpio_stack_walk_end(struct bpio_walk *walk)
+{
+	kvfree(walk->segments);
+	kvfree(walk);
+}
+
+/**
+ * bpio_stack_query() - ask the stack below a volume whether it agrees
+ * @volume: a volume with a live target
+ * @view: the answer; rows and room are the caller's, the rest is written
+ *
+ * Follows BPIO_OP_QUERY. With rows, also layers below an objection are asked.
+ *
+ * Context: sleeps; volume->drain_lock held.
+ * Return: 0 or -ENOMEM.
+ */
+int bpio_stack_query(struct bpio_volume *volume, struct bpio_stack_view *view)
+{
+	struct bpio_walk *walk;
+
+	int ret;
+
+	mutex_lock(&bpio_layers_lock);
+	walk = bpio_stack_walk(volume, BPIO_OP_QUERY, NULL, view);
+	mutex_unlock(&bpio_layers_lock);
+	if (!walk)
+		return -ENOMEM;
+
+	ret = walk->error;
+	bpio_stack_walk_end(walk);
+	return ret;
+}
+
+/**
+ * bpio_stack_query_file() - ask all layers about a file, or tell them
+ * @volume: a volume with a live target
+ * @inode: the file
+ * @operation: FS_BPIO_OP_ENABLE or FS_BPIO_OP_QUERY, which may be vetoed, or
+ *	FS_BPIO_OP_DISABLE, which may not
+ * @results: the first veto, out
+ *
+ * Follows the file level of the protocol. Objections to bypass of the volume do
+ * not matter here.
+ *
+ * Context: sleeps; volume->drain_lock held.
+ * Return: whether all agree. Without memory nobody could be asked, so no.
+ */
+bool bpio_stack_query_file(struct bpio_volume *volume, struct inode *inode,
+			   unsigned int operation, struct bpio_results *results)
+{
+	struct bpio_stack_view view = {};
+	struct bpio_walk *walk;
+	unsigned int i;
+	bool agreed;
+
+	mutex_lock(&bpio_layers_lock);
+	walk = bpio_stack_walk(volume, operation, inode, &view);
+	mutex_unlock(&bpio_layers_lock);
+	if (!walk) {
+		bpio_reason_fill(results, -ENOMEM, "bpio",
+				 BPIO_REASON_NO_MEMORY, NULL);
+		return false;
+	}
+
+	agreed = true;
+	for (i = 0; i < walk->nr_layers; i++)
+		agreed &= walk->layers[i].agreed;
+	if (!agreed)
+		*results = view.results;
+	bpio_stack_walk_end(walk);
+	return agreed;
+}
+
+static void bpio_stack_add_limits(struct bpio_route *route,
+				  struct block_device *bdev)
+{
+	route->length_mask |= bdev_logical_block_size(bdev) - 1;
+	route->memory_mask |= bdev_dma_alignment(bdev);
+}
+
+static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
+{
+	struct bpio_route *route;
+	unsigned int i, nr = 0;
+
+	route = bpio_route_alloc(walk->nr_segments, walk->nr_layers);
+	if (!route)
+		return ERR_PTR(-ENOMEM);
+
+	/*
+	 * Never laxer than O_DIRECT on the volume: what goes direct now may fall
+	 * back the next time, and must be answered alike.
+	 */
+	bpio_stack_add_limits(route, bpio_target_bdev(walk->volume->target));
+	route->support = walk->view->support;
+	route->compatible = walk->view->compatible;
+	route->results = walk->view->results;
+	for (i = 0; i < walk->nr_layers; i++)
+		if (walk->layers[i].agreed)
+			route->layers[nr++] = walk->layers[i].layer;
+	route->nr_layers = nr;
+	for (i = 0; i < nr; i++)
+		bpio_layer_join_route(route->layers[i]);
+
+	for (i = 0; i < walk->nr_segments; i++) {
+		route->segments[i] = walk->segments[i];
+		bpio_stack_add_limits(route, walk->segments[i].bdev);
+	}
+	return route;
+}
+
+/**
+ * bpio_stack_resolve() - find the way of direct reads through the stack
+ * @volume: a volume with a live target
+ * @operation: BPIO_OP_QUERY, or BPIO_OP_ENABLE when the route is to be used:
+ *	then its layers are told, and bpio_stack_disable() must follow some day
+ *
+ * Context: sleeps; volume->drain_lock held.
+ * Return: a route with one reference, or ERR_PTR(-ENOMEM), also for more than
+ * BPIO_STACK_SEGMENTS_MAX segments.
+ */
+struct bpio_route *bpio_stack_resolve(struct bpio_volume *volume,
+				      unsigned int operation)
+{
+	struct bpio_stack_view view = { .quiet = operation == BPIO_OP_QUERY };
+	struct bpio_route *route;
+	struct bpio_walk *walk;
+
+	mutex_lock(&bpio_layers_lock);
+	walk = bpio_stack_walk(volume, operation, NULL, &view);
+	route = ERR_PTR(-ENOMEM);
+	if (walk && !walk->error)
+		route = bpio_stack_make_route(walk);
+	if (walk && IS_ERR(route))
+		bpio_stack_untell(walk);
+	mutex_unlock(&bpio_layers_lock);
+
+	if (walk)
+		bpio_stack_walk_end(walk);
+	return route;
+}
+
+/**
+ * bpio_stack_disable() - tell the layers of a route that it is not used any more
+ * @volume: the volume
+ * @route: a route that was resolved with BPIO_OP_ENABLE and has drained
+ *
+ * Context: sleeps; volume->drain_lock held, which keeps the layers alive: none
+ * can finish to unregister before it was taken off this route.
+ */
+void bpio_stack_disable(struct bpio_volume *volume, struct bpio_route *route)
+{
+	struct bpio_request request = { .operation = BPIO_OP_DISABLE };
+	unsigned int i;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	mutex_lock(&bpio_layers_lock);
+	for (i = route->nr_layers; i--; )
+		bpio_request_tell(&request, route->layers[i], NULL, 0);
+	mutex_unlock(&bpio_layers_lock);
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Volumes: what stays of a mapped device when its table is replaced.
+ */
+#include <linux/fs.h>
+#include <linux/slab.h>
+
+#include "bypass.h"
+#include "file.h"
+#include "handle.h"
+#include "volume.h"
+
+static LIST_HEAD(bpio_volumes);
+static DEFINE_MUTEX(bpio_volumes_lock);
+
+static struct bpio_volume *bpio_volume_create(dev_t dev)
+{
+	struct bpio_volume *volume = kzalloc(sizeof(*volume), GFP_KERNEL);
+
+	if (!volume)
+		return NULL;
+
+	kref_init(&volume->ref);
+	mutex_init(&volume->lock);
+	mutex_init(&volume->drain_lock);
+	xa_init(&volume->files);
+	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
+	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
+	volume->dev = dev;
+	format_dev_t(volume->name, dev);
+	return volume;
+}
+
+/**
+ * bpio_volume_next() - walk through all volumes
+ * @prev: the volume before, whose reference is dropped, or NULL for the first
+ *
+ * Context: may sleep.
+ * Return: the next volume, with a reference, or NULL.
+ */
+struct bpio_volume *bpio_volume_next(struct bpio_volume *prev)
+{
+	struct bpio_volume *next;
+
+	mutex_lock(&bpio_volumes_lock);
+	next = prev ? list_next_entry(prev, node) :
+		      list_first_entry(&bpio_volumes, struct bpio_volume, node);
+	if (list_entry_is_head(next, &bpio_volumes, node))
+		next = NULL;
+	else
+		kref_get(&next->ref);
+	mutex_unlock(&bpio_volumes_lock);
+
+	if (prev)
+		bpio_volume_put(prev);
+	return next;
+}
+
+/**
+ * bpio_volume_get() - the volume of a mapped device, made when there is none
+ * @dev: device number of the mapped device
+ *
+ * A device number can be used again only after its device is gone. A file keeps
+ * its file system mounted and thereby the device open, and a target belongs to
+ * its device, so a volume never outlives the device it was made for.
+ *
+ * Context: may sleep.
+ * Return: the volume with a reference, or NULL without memory.
+ */
+struct bpio_volume *bpio_volume_get(dev_t dev)
+{
+	/* Outside of the lock, which hooks need that memory may wait for. */
+	struct bpio_volume *fresh = bpio_volume_create(dev);
+	struct bpio_volume *volume;
+
+	if (!fresh)
+		return NULL;
+
+	mutex_lock(&bpio_volumes_lock);
+	list_for_each_entry(volume, &bpio_volumes, node) {
+		if (volume->dev == dev) {
+			kref_get(&volume->ref);
+			mutex_unlock(&bpio_volumes_lock);
+			kfree(fresh);
+			return volume;
+		}
+	}
+	list_add_tail(&fresh->node, &bpio_volumes);
+	mutex_unlock(&bpio_volumes_lock);
+	return fresh;
+}
+
+/**
+ * bpio_volume_find() - the volume of a mapped device, if there is one
+ * @dev: device number of the mapped device
+ *
+ * Context: may sleep.
+ * Return: the volume with a reference, or NULL.
+ */
+struct bpio_volume *bpio_volume_find(dev_t dev)
+{
+	struct bpio_volume *volume = NULL;
+
+	while ((volume = bpio_volume_next(volume)))
+		if (volume->dev == dev)
+			break;
+	return volume;
+}
+
+/**
+ * bpio_volume_hold() - take another reference
+ * @volume: a volume the caller has a reference to
+ */
+void bpio_volume_hold(struct bpio_volume *volume)
+{
+	kref_get(&volume->ref);
+}
+
+static void bpio_volume_release(struct kref *ref)
+{
+	struct bpio_volume *volume = container_of(ref, struct bpio_volume, ref);
+
+	lockdep_assert_held(&bpio_volumes_lock);
+
+	WARN_ON(!xa_empty(&volume->files) || volume->target);
+	list_del(&volume->node);
+	mutex_unlock(&bpio_volumes_lock);
+
+	/* Nobody is left who could queue it again. */
+	cancel_delayed_work_sync(&volume->update_work);
+	mutex_destroy(&volume->lock);
+	mutex_destroy(&volume->drain_lock);
+	kfree(volume);
+}
+
+/**
+ * bpio_volume_put() - drop a reference
+ * @volume: the volume
+ *
+ * Context: may sleep.
+ */
+void bpio_volume_put(struct bpio_volume *volume)
+{
+	kref_put_mutex(&volume->ref, bpio_volume_release, &bpio_volumes_lock);
+}
+
+/**
+ * bpio_volume_sum() - add up the reads of all handles there were
+ * @volume: the volume
+ * @sum: the sum, out
+ *
+ * Context: volume->lock held.
+ * Return: reads that went direct, also those that the map method sent.
+ */
+u64 bpio_volume_sum(struct bpio_volume *volume, struct bpio_counters *sum)
+{
+	struct bpio_handle *handle;
+	struct bpio_file *file;
+	unsigned long ino;
+
+	lockdep_assert_held(&volume->lock);
+
+	*sum = volume->closed;
+	xa_for_each(&volume->files, ino, file)
+		list_for_each_entry(handle, &file->handles, node)
+			bpio_handle_count(handle, sum);
+	return sum->direct_reads + atomic64_read(&volume->mapped_reads);
+}
+
+/**
+ * bpio_volume_find_file() - state of an inode
+ * @volume: the volume
+ * @inode: an inode of the file system on it
+ *
+ * Context: volume->lock held.
+ * Return: the file, or NULL when it has no handle.
+ */
+struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
+					const struct inode *inode)
+{
+	struct bpio_file *file;
+
+	lockdep_assert_held(&volume->lock);
+
+	file = xa_load(&volume->files, inode->i_ino);
+	return file && file->inode == inode ? file : NULL;
+}
+
+/**
+ * bpio_volume_find_or_create_file() - state of an inode, made if need be
+ * @volume: the volume
+ * @inode: an inode of the file system on it
+ *
+ * Context: may sleep; volume->lock held. The caller gives a new file its first
+ * handle before it drops the lock, or forgets and frees it.
+ * Return: the file, or NULL without memory.
+ */
+struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
+						  struct inode *inode)
+{
+	struct bpio_file *file = bpio_volume_find_file(volume, inode);
+
+	if (file)
+		return file;
+
+	file = bpio_file_create(volume, inode);
+	if (!file)
+		return NULL;
+	if (xa_err(xa_store(&volume->files, inode->i_ino, file, GFP_KERNEL))) {
+		bpio_file_free(file);
+		return NULL;
+	}
+	return file;
+}
+
+/**
+ * bpio_volume_forget() - take a file off the volume
+ * @volume: the volume
+ * @file: a file without handles
+ *
+ * Context: volume->lock held.
+ */
+void bpio_volume_forget(struct bpio_volume *volume, struct bpio_file *file)
+{
+	lockdep_assert_held(&volume->lock);
+
+	xa_erase(&volume->files, file->inode->i_ino);
+}
+
+/**
+ * bpio_volume_count() - add up the counters of a volume
+ * @volume: the volume
+ * @info: active_count and the read counters are written
+ *
+ * Context: may sleep.
+ */
+void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info)
+{
+	struct bpio_counters sum;
+
+	mutex_lock(&volume->lock);
+	bpio_volume_sum(volume, &sum);
+	info->active_count = volume->active;
+	mutex_unlock(&volume->lock);
+
+	info->direct_reads = sum.direct_reads;
+	info->direct_bytes = sum.direct_bytes;
+	info->fallback_reads = sum.fallback_reads;
+	info->fallback_bytes = sum.fallback_bytes;
+	info->mapped_reads = atomic64_read(&volume->mapped_reads);
+}

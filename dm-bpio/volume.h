@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_VOLUME_H
+#define BPIO_VOLUME_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <linux/dm-bpio.h>
+
+#include "layer.h"
+
+struct bpio_file;
+struct bpio_route;
+struct inode;
+struct bpio_target;
+
+/* "major:minor" */
+#define BPIO_VOLUME_NAME_MAX	24
+
+/**
+ * struct bpio_counters - reads on handles
+ * @direct_reads: reads that went direct
+ * @direct_bytes: bytes these returned
+ * @fallback_reads: reads that the file system served
+ * @fallback_bytes: bytes these returned
+ */
+struct bpio_counters {
+	u64	direct_reads;
+	u64	direct_bytes;
+	u64	fallback_reads;
+	u64	fallback_bytes;
+};
+
+/**
+ * struct bpio_volume - a mapped device that has, or had, a bpio target
+ *
+ * Found through its device number, so that handles outlive a table: they hold
+ * the volume, never a target. Lives as long as a target or a file refers to it.
+ *
+ * @route: where direct reads go; NULL while nobody wants them or they may not.
+ *	Read under RCU, changed under @drain_lock and @lock.
+ * @no_route: enum bpio_reason, why @route is NULL. Written under @lock, read
+ *	without.
+ * @map_bypass: the target's map method sends reads along @route; written under
+ *	@drain_lock, read without
+ * @drain_lock: held while the route is changed, from asking the stack until the
+ *	old route has drained, so that whoever gets it knows that no earlier route
+ *	has reads in flight. Protects @target for reading, @storage_enabled,
+ *	@attach_blocked. Taken before bpio_layers_lock and @lock.
+ * @lock: protects @files and all their handles, @active, @closed,
+ *	@route_base; with @drain_lock, @target and @route. Innermost; never held
+ *	across file-system I/O or a wait for bios.
+ * @target: the live target, NULL while there is none
+ * @files: struct bpio_file by inode number; a file is in it from its first
+ *	handle to its last. A volume has one file system, so numbers are unique.
+ * @active: enabled handles of all @files
+ * @closed: reads of handles that are closed
+ * @route_base: direct reads of the volume when @route was published
+ * @mapped_reads: reads of the device that its map method sent along a route
+ * @storage_enabled: BPIO_OP_ENABLE was sent to the volume
+ * @support: of the last route there was; @drain_lock
+ * @attach_blocked: a layer that appeared under an enabled volume objects
+ * @pause: of the whole volume, by user space; bpio_layers_lock. The layer of its
+ *	target looks here, since it does not outlive a reload
+ * @generation: of bpio_layers_generation when @route was found; @drain_lock
+ * @withdrawn_at: jiffies when the last route was withdrawn
+ * @update_work: asks the stack again, away from hooks that must not wait
+ * @node: in the list of all volumes, protected by its lock
+ * @ref: targets and files
+ * @dev: device number of the mapped device
+ * @name: the same in text, for messages
+ */
+struct bpio_volume {
+	struct bpio_route __rcu	*route;
+	enum bpio_reason	no_route;
+	bool			map_bypass;
+
+	struct mutex		drain_lock;	/* changing the route */
+	struct mutex		lock;		/* target, files, counts */
+	struct bpio_target	*target;
+	struct xarray		files;
+	unsigned int		active;
+	struct bpio_counters	closed;
+	u64			route_base;
+	atomic64_t		mapped_reads;
+
+	bool			storage_enabled;
+	bool			attach_blocked;
+	enum bpio_support	support;
+	struct bpio_pause	pause;
+	int			generation;
+	unsigned long		withdrawn_at;
+	struct delayed_work	update_work;
+
+	struct list_head	node;
+	struct kref		ref;
+	dev_t			dev;
+	char			name[BPIO_VOLUME_NAME_MAX];
+};
+
+struct bpio_volume *bpio_volume_get(dev_t dev);
+struct bpio_volume *bpio_volume_find(dev_t dev);
+void bpio_volume_hold(struct bpio_volume *volume);
+void bpio_volume_put(struct bpio_volume *volume);
+
+struct bpio_volume *bpio_volume_next(struct bpio_volume *prev);
+
+struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
+					const struct inode *inode);
+struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
+						  struct inode *inode);
+void bpio_volume_forget(struct bpio_volume *volume, struct bpio_file *file);
+
+void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info);
+u64 bpio_volume_sum(struct bpio_volume *volume, struct bpio_counters *sum);
+
+#endif /* BPIO_VOLUME_H */

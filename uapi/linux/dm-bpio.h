@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * BypassIO for Linux: the user-space interface of the device-mapper target
+ * "bpio".
+ *
+ * What it is for
+ * --------------
+ * A file system sits on a mapped device whose table is one "bpio" target, the
+ * volume. A program that reads a file of that file system may ask for BypassIO
+ * on one open file. It is given a bypass handle, a second file descriptor, and
+ * reads it with read(2), pread(2), io_uring or libaio. Such a read skips the
+ * file system and every layer of the volume and goes straight to the NVMe
+ * device. Whenever that is not possible at the moment (somebody opened the
+ * file for writing, the volume is suspended, the range is a hole) the same
+ * read on the same handle is served by the file system as if it had been sent
+ * to the original descriptor, is counted together with the reason, and bypass
+ * comes back by itself. A read on a handle never returns other bytes than a
+ * read of the file would.
+ *
+ * The operations and structures follow the control codes
+ * FSCTL_MANAGE_BYPASS_IO (one file) and IOCTL_STORAGE_MANAGE_BYPASS_IO (the
+ * storage below a volume) of BypassIO, with errno values for status codes,
+ * UTF-8 for UTF-16, and the descriptors that Linux needs.
+ *
+ * How to call it
+ * --------------
+ * 1. Open the file with O_RDONLY | O_DIRECT, and the mapped device with
+ *    O_RDONLY. Being allowed to open the mapped device is the permission to
+ *    use these operations; being allowed to read the file is the permission
+ *    to read the handle.
+ * 2. Fill a struct fs_bpio_input (operation FS_BPIO_OP_ENABLE, fd the file)
+ *    and send FSCTL_MANAGE_BYPASS_IO to the mapped device with a struct
+ *    bpio_ioctl that names this input and a struct fs_bpio_output.
+ * 3. The ioctl returns 0 also when bypass was refused: look at
+ *    fs_bpio_output.enable.op_status and .support. With support other than
+ *    BPIO_SUPPORT_NONE, .handle is the bypass handle.
+ * 4. Read the handle. BPIO_IOC_HANDLE_ARM waits until reads can go direct;
+ *    it is never needed for correctness. BPIO_IOC_HANDLE_INFO tells how many
+ *    reads went direct and why others did not.
+ * 5. Close the handle: that is the DISABLE that nobody can forget. It also
+ *    happens when the process ends.
+ *
+ * Errors of the ioctls themselves (nothing was done):
+ *
+ *	EINVAL	   unknown operation or flag, a reserved field that is not zero,
+ *		   an unknown version
+ *	EMSGSIZE   the input buffer is shorter than its structure
+ *	ERANGE	   the output buffer is shorter than its structure
+ *	EOPNOTSUPP the operation is not available
+ *	EXDEV	   the descriptor is not a file of this volume; the output says so
+ *		   in words
+ *	EBADF	   no such descriptor
+ *	EPERM	   PAUSE and RESUME of the volume, and ENABLE and DISABLE of the
+ *		   storage, need write access to the mapped device or
+ *		   CAP_SYS_ADMIN
+ *	EFAULT	   a buffer cannot be read or written
+ *	EAGAIN	   the mapped device is suspended, or is being suspended; try again
+ *	ENOTTY	   not a bpio volume, or its table holds more than one target
+ *
+ * Rules for all structures: sizes and lengths are in bytes, fields have a fixed
+ * width, padding is explicit, everything named reserved must be zero on input
+ * and is zero on output, layouts are the same for 32-bit and 64-bit programs.
+ * Strings are UTF-8 with a length in bytes beside them and are not terminated
+ * by a NUL.
+ */
+#ifndef _UAPI_LINUX_DM_BPIO_H
+#define _UAPI_LINUX_DM_BPIO_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * BPIO_ABI_VERSION - version of this interface
+ *
+ * Raised when operations, flags or reasons are added. Existing ones never
+ * change their meaning. Ask with BPIO_IOC_GET_VERSION what a kernel offers.
+ */
+#define BPIO_ABI_VERSION	1
+
+/* Longest driver name and failure reason, in bytes. Longer ones are refused. */
+#define BPIO_DRIVER_NAME_MAX	32
+#define BPIO_REASON_TEXT_MAX	128
+
+/**
+ * enum fs_bpio_operations - operations of FSCTL_MANAGE_BYPASS_IO
+ *
+ * @FS_BPIO_OP_ENABLE: Enable BypassIO for one open file and return a bypass
+ *	handle. Sent again for the same open file it changes nothing but returns
+ *	one more descriptor of the same handle. A refusal or veto is not an error
+ *	of the ioctl; it is in the results. Regular files only.
+ * @FS_BPIO_OP_DISABLE: Disable BypassIO for one open file, named by the file's
+ *	own descriptor or by its handle. Never fails; ignored when not enabled.
+ *	Handles that stay open go on reading, by the file system.
+ * @FS_BPIO_OP_QUERY: Answer as ENABLE would and change nothing. Also for
+ *	directories and for the volume itself (fd is the mapped device, or -1).
+ * @FS_BPIO_OP_VOLUME_STACK_PAUSE: Stop the bypass of the volume and storage
+ *	stack for all files of the volume; direct reads have drained when it
+ *	returns. May be sent repeatedly. Never fails.
+ * @FS_BPIO_OP_VOLUME_STACK_RESUME: End the pause. Not counted: the stack is
+ *	asked again and bypass resumes if nobody objects. Never fails.
+ * @FS_BPIO_OP_STREAM_PAUSE: The same for one file: all its handles are
+ *	paused and their direct reads have drained when it returns. Ignored when
+ *	not enabled.
+ * @FS_BPIO_OP_STREAM_RESUME: End the pause of one file. Not counted. Ignored
+ *	when not paused.
+ * @FS_BPIO_OP_GET_INFO: Number of open files with BypassIO enabled on the
+ *	volume, name of the storage driver, and counters. Changes nothing.
+ */
+enum fs_bpio_operations {
+	FS_BPIO_OP_ENABLE		= 1,
+	FS_BPIO_OP_DISABLE		= 2,
+	FS_BPIO_OP_QUERY		= 3,
+	FS_BPIO_OP_VOLUME_STACK_PAUSE	= 4,
+	FS_BPIO_OP_VOLUME_STACK_RESUME	= 5,
+	FS_BPIO_OP_STREAM_PAUSE		= 6,
+	FS_BPIO_OP_STREAM_RESUME	= 7,
+	FS_BPIO_OP_GET_INFO		= 8,
+};
+
+/**
+ * enum bpio_operations - operations of IOCTL_STORAGE_MANAGE_BYPASS_IO
+ *
+ * @BPIO_OP_ENABLE: Let all reads of the mapped device, by whatever program and
+ *	file system, skip the layers below it while these agree. Needs write
+ *	access to the mapped device or CAP_SYS_ADMIN. Holds until DISABLE or until
+ *	the device is removed, and is not counted with the files.
+ * @BPIO_OP_DISABLE: End that. Ignored when not enabled; needs the same rights.
+ * @BPIO_OP_QUERY: Ask the stack below the volume and change nothing.
+ */
+enum bpio_operations {
+	BPIO_OP_ENABLE	= 1,
+	BPIO_OP_DISABLE	= 2,
+	BPIO_OP_QUERY	= 3,
+};
+
+/*
+ * fs_bpio_input.in_flags, with ENABLE and QUERY: do not send the query to the
+ * storage stack. The answer then speaks of the file and the file system part only,
+ * and support is at most BPIO_SUPPORT_PARTIAL, whatever way reads then take.
+ */
+#define FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY	(1U << 0)
+/*
+ * fs_bpio_input.in_flags, with QUERY only: ask all layers, also those below one
+ * that objects, and report each. The output buffer then holds a struct
+ * fs_bpio_stack. Not part of the original protocol.
+ */
+#define FS_BPIO_INFL_ALL_LAYERS			(1U << 16)
+#define FS_BPIO_INFL_ALL	(FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY | \
+				 FS_BPIO_INFL_ALL_LAYERS)
+
+/* fs_bpio_output.out_flags: the volume's stack is paused. */
+#define FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED	(1U << 0)
+/* fs_bpio_output.out_flags: this file is paused. */
+#define FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED		(1U << 1)
+/*
+ * fs_bpio_output.out_flags: a layer that appeared later blocks the bypass. Known
+ * from the moment at which the volume has asked its stack again: at once when a
+ * layer that takes part came or went, else with the next read of a handle.
+ */
+#define FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED		(1U << 2)
+/* fs_bpio_output.out_flags: the storage device is one that takes part. */
+#define FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER		(1U << 3)
+
+/*
+ * fs_bpio_output.out_flags: BPIO_OP_ENABLE is in force, for all reads of the
+ * mapped device. Not part of the original protocol.
+ */
+#define FS_BPIO_OUTFL_ALL_READS_ENABLED			(1U << 16)
+
+/**
+ * enum bpio_support - how much of the path a read may skip
+ *
+ * @BPIO_SUPPORT_NONE: Nothing; reads go through the file system.
+ * @BPIO_SUPPORT_PARTIAL: The file system and the layers above the one that
+ *	objected. Reads enter the stack there. The results name it.
+ * @BPIO_SUPPORT_FULL: Everything down to the storage device.
+ */
+enum bpio_support {
+	BPIO_SUPPORT_NONE	= 0,
+	BPIO_SUPPORT_PARTIAL	= 1,
+	BPIO_SUPPORT_FULL	= 2,
+};
+
+/**
+ * enum bpio_reason - why something is not bypassed
+ *
+ * One numbering for refusals of a file, for vetoes, and for single reads that
+ * were served by the file system. Numbers are stable; new ones are appended.
+ *
+ * Refusals of a file (ENABLE and QUERY):
+ * @BPIO_REASON_NONE: Nothing stands in the way.
+ * @BPIO_REASON_NOT_REGULAR_FILE: Directories, devices, pipes and sockets.
+ * @BPIO_REASON_NOT_READABLE: The descriptor is not open for reading.
+ * @BPIO_REASON_NOT_DIRECT: The descriptor is not open with O_DIRECT.
+ * @BPIO_REASON_OTHER_VOLUME: The file is not on this volume.
+ * @BPIO_REASON_FILE_SYSTEM: The file system does not take part.
+ * @BPIO_REASON_VERITY: fs-verity must check every byte of the file.
+ * @BPIO_REASON_ENCRYPTED: The file system must decrypt the file.
+ * @BPIO_REASON_COMPRESSED: The file system must decompress the file.
+ * @BPIO_REASON_DAX: The file is accessed by DAX, without block I/O.
+ * @BPIO_REASON_SWAP_FILE: The file is used for swapping.
+ *
+ * The stack below the volume (ENABLE, QUERY, and reads):
+ * @BPIO_REASON_NOT_NVME: The storage device is not NVMe.
+ * @BPIO_REASON_ZONED: The storage device is zoned.
+ * @BPIO_REASON_METADATA: The storage device carries metadata (integrity data)
+ *	with each block.
+ * @BPIO_REASON_LAYER_UNAWARE: A layer does not take part in BypassIO.
+ * @BPIO_REASON_LAYER_VETO: A layer vetoed the volume; status and text are its.
+ * @BPIO_REASON_FILE_VETO: A layer vetoed this file; status and text are its.
+ * @BPIO_REASON_QUERY_SKIPPED: FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY was set.
+ *
+ * Reads served by the file system for now:
+ * @BPIO_REASON_NOT_ARMED: The extent map is not built yet.
+ * @BPIO_REASON_WRITER: The file is open for writing or shared writable mapped.
+ * @BPIO_REASON_REVOKED: The file was opened for writing, truncated, renamed,
+ *	linked, unlinked, or its attributes changed a moment ago.
+ * @BPIO_REASON_LEASE: No lease on the file could be had.
+ * @BPIO_REASON_DIRTY_PAGES: The page cache holds data not yet on the device.
+ * @BPIO_REASON_UNMAPPED: The range is a hole, preallocated, or stored inline.
+ * @BPIO_REASON_END_OF_FILE: The range holds the last, partly used block.
+ * @BPIO_REASON_UNALIGNED: Offset, length or buffer is not aligned to the
+ *	logical block size or to the memory alignment of the device.
+ * @BPIO_REASON_VOLUME_SUSPENDED: The volume or a layer below it is suspended,
+ *	was replaced, or is gone.
+ * @BPIO_REASON_VOLUME_PAUSED: VOLUME_STACK_PAUSE.
+ * @BPIO_REASON_STREAM_PAUSED: STREAM_PAUSE.
+ * @BPIO_REASON_DISABLED: BypassIO was disabled for this open file.
+ * @BPIO_REASON_DEVICE_ERROR: The direct read failed on the device.
+ * @BPIO_REASON_NO_MEMORY: Memory for the extent map or the read ran out.
+ * @BPIO_REASON_NO_WAIT: The caller did not want to wait and the direct path
+ *	would have had to.
+ * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off.
+ * @BPIO_REASON_COUNT: One more than the highest reason of this header.
+ */
+enum bpio_reason {
+	BPIO_REASON_NONE		= 0,
+	BPIO_REASON_NOT_REGULAR_FILE	= 1,
+	BPIO_REASON_NOT_READABLE	= 2,
+	BPIO_REASON_NOT_DIRECT		= 3,
+	BPIO_REASON_OTHER_VOLUME	= 4,
+	BPIO_REASON_FILE_SYSTEM		= 5,
+	BPIO_REASON_VERITY		= 6,
+	BPIO_REASON_ENCRYPTED		= 7,
+	BPIO_REASON_COMPRESSED		= 8,
+	BPIO_REASON_DAX			= 9,
+	BPIO_REASON_SWAP_FILE		= 10,
+	BPIO_REASON_NOT_NVME		= 11,
+	BPIO_REASON_ZONED		= 12,
+	BPIO_REASON_METADATA		= 13,
+	BPIO_REASON_LAYER_UNAWARE	= 14,
+	BPIO_REASON_LAYER_VETO		= 15,
+	BPIO_REASON_FILE_VETO		= 16,
+	BPIO_REASON_QUERY_SKIPPED	= 17,
+	BPIO_REASON_NOT_ARMED		= 18,
+	BPIO_REASON_WRITER		= 19,
+	BPIO_REASON_REVOKED		= 20,
+	BPIO_REASON_LEASE		= 21,
+	BPIO_REASON_DIRTY_PAGES		= 22,
+	BPIO_REASON_UNMAPPED		= 23,
+	BPIO_REASON_END_OF_FILE		= 24,
+	BPIO_REASON_UNALIGNED		= 25,
+	BPIO_REASON_VOLUME_SUSPENDED	= 26,
+	BPIO_REASON_VOLUME_PAUSED	= 27,
+	BPIO_REASON_STREAM_PAUSED	= 28,
+	BPIO_REASON_DISABLED		= 29,
+	BPIO_REASON_DEVICE_ERROR	= 30,
+	BPIO_REASON_NO_MEMORY		= 31,
+	BPIO_REASON_NO_WAIT		= 32,
+	BPIO_REASON_SWITCHED_OFF	= 33,
+	BPIO_REASON_COUNT
+};
+
+/* Room for reasons in struct bpio_handle_info; at least BPIO_REASON_COUNT. */
+#define BPIO_REASON_SLOTS	64
+
+/**
+ * struct bpio_ioctl - the envelope of both control codes
+ *
+ * Input and output are two buffers with their own lengths. They may overlap.
+ * A longer input must be zero behind its structure and may have 4096 bytes at
+ * most, else EINVAL; a longer output is left alone behind what was written.
+ *
+ * @size: sizeof(struct bpio_ioctl), in bytes.
+ * @flags: Must be zero.
+ * @in_buffer: Address of a struct fs_bpio_input or struct bpio_input.
+ * @out_buffer: Address of a struct fs_bpio_output or struct bpio_output.
+ * @in_length: Bytes in @in_buffer.
+ * @out_length: Bytes at @out_buffer.
+ * @bytes_returned: Set by the kernel: bytes written to @out_buffer.
+ * @reserved: Must be zero.
+ */
+struct bpio_ioctl {
+	__u32	size;
+	__u32	flags;
+	__u64	in_buffer;
+	__u64	out_buffer;
+	__u32	in_length;
+	__u32	out_length;
+	__u32	bytes_returned;
+	__u32	reserved;
+};
+
+/**
+ * struct fs_bpio_input - input of FSCTL_MANAGE_BYPASS_IO
+ *
+ * @operation: enum fs_bpio_operations.
+ * @in_flags: FS_BPIO_INFL_*.
+ * @reserved1: Must be zero.
+ * @reserved2: Must be zero.
+ * @fd: The file the operation is about. -1 names the volume itself and is
+ *	accepted by QUERY, GET_INFO and the two VOLUME_STACK operations, of which
+ *	the last three look at the volume only. DISABLE and the two STREAM
+ *	operations also take a handle.
+ * @reserved3: Must be zero.
+ */
+struct fs_bpio_input {
+	__u32	operation;
+	__u32	in_flags;
+	__u64	reserved1;
+	__u64	reserved2;
+	__s32	fd;
+	__u32	reserved3;
+};
+
+/**
+ * struct bpio_results - the verdict
+ *
+ * @op_status: 0 when nothing objected, else a negative errno of whoever did.
+ *	With support BPIO_SUPPORT_PARTIAL it is negative too, and the rest tells
+ *	which layer keeps the bypass from being full; only when the storage stack
+ *	was not asked (BPIO_REASON_QUERY_SKIPPED) it is 0.
+ * @failing_driver_name_len: Bytes used of @failing_driver_name.
+ * @failing_driver_name: File system, layer or driver that objected, the first
+ *	from top to bottom. A target that does not take part is called by the
+ *	module of device-mapper, which is all that the kernel tells; ask
+ *	device-mapper for its type.
+ * @failure_reason_len: Bytes used of @failure_reason.
+ * @failure_reason: One English sentence, never translated.
+ * @reason: enum bpio_reason.
+ */
+struct bpio_results {
+	__s32	op_status;
+	__u16	failing_driver_name_len;
+	__u8	failing_driver_name[BPIO_DRIVER_NAME_MAX];
+	__u16	failure_reason_len;
+	__u8	failure_reason[BPIO_REASON_TEXT_MAX];
+	__u32	reason;
+};
+
+/**
+ * struct fs_bpio_info - answer to FS_BPIO_OP_GET_INFO
+ *
+ * Counters run from the creation of the mapped device and wrap at 2^64.
+ *
+ * @active_count: Open files of the volume with BypassIO enabled.
+ * @storage_driver_name_len: Bytes used of @storage_driver_name.
+ * @storage_driver_name: Driver of the device where the reads of the volume
+ *	enter the stack: "nvme", or what stands in the way.
+ * @reserved1: Zero.
+ * @storage_major: Device number of that device, 0 when there is none now.
+ * @storage_minor: See @storage_major.
+ * @volume_major: Device number of the volume that answered. A stock target
+ *	above a volume may pass the ioctl down, so it need not be the device asked.
+ * @volume_minor: See @volume_major.
+ * @direct_reads: Reads on handles that went direct.
+ * @direct_bytes: Bytes these returned.
+ * @fallback_reads: Reads on handles that the file system served.
+ * @fallback_bytes: Bytes these returned.
+ * @mapped_reads: Reads of the mapped device itself that skipped the layers below
+ *	because BPIO_OP_ENABLE was sent to it.
+ */
+struct fs_bpio_info {
+	__u32	active_count;
+	__u16	storage_driver_name_len;
+	__u8	storage_driver_name[BPIO_DRIVER_NAME_MAX];
+	__u16	reserved1;
+	__u32	storage_major;
+	__u32	storage_minor;
+	__u32	volume_major;
+	__u32	volume_minor;
+	__u64	direct_reads;
+	__u64	direct_bytes;
+	__u64	fallback_reads;
+	__u64	fallback_bytes;
+	__u64	mapped_reads;
+};
+
+/**
+ * struct fs_bpio_output - output of FSCTL_MANAGE_BYPASS_IO
+ *
+ * @operation: The operation this answers.
+ * @out_flags: FS_BPIO_OUTFL_*.
+ * @reserved1: Zero.
+ * @reserved2: Zero.
+ * @enable: Verdict of ENABLE.
+ * @query: Verdict of QUERY.
+ * @volume_stack_resume: Verdict of the query that VOLUME_STACK_RESUME made.
+ * @stream_resume: Verdict of the query that STREAM_RESUME made.
+ * @get_info: Answer to GET_INFO.
+ * @handle: After ENABLE: the bypass handle, opened with close-on-exec, or -1.
+ *	After all others: -1.
+ * @support: enum bpio_support. Zero after DISABLE, the PAUSEs and GET_INFO.
+ */
+struct fs_bpio_output {
+	__u32	operation;
+	__u32	out_flags;
+	__u64	reserved1;
+	__u64	reserved2;
+	union {
+		struct bpio_results	enable;
+		struct bpio_results	query;
+		struct bpio_results	volume_stack_resume;
+		struct bpio_results	stream_resume;
+		struct fs_bpio_info	get_info;
+		__u64			space[24];
+	};
+	__s32	handle;
+	__u32	support;
+};
+
+/* bpio_layer_info.flags: the layer takes part in BypassIO. */
+#define BPIO_LAYER_TAKES_PART	(1U << 0)
+/* bpio_layer_info.flags: this is where the stack ends, the storage device. */
+#define BPIO_LAYER_STORAGE	(1U << 1)
+/* bpio_layer_info.flags: reads of files with bypass skip it now. */
+#define BPIO_LAYER_BYPASSED	(1U << 2)
+/* bpio_layer_info.flags: it is paused; see paused_since, who and why. */
+#define BPIO_LAYER_PAUSED	(1U << 3)
+
+/* Longest explanation of a pause, in bytes. */
+#define BPIO_PAUSE_TEXT_MAX	64
+
+/**
+ * struct bpio_layer_info - one layer of the stack
+ *
+ * @major: Device number of the mapped device the layer is part of, or of the
+ *	storage device.
+ * @minor: See @major.
+ * @flags: BPIO_LAYER_*.
+ * @depth: 0 for the volume, 1 for what lies below it, and so on.
+ * @bypassed_reads: Reads that went past the layer.
+ * @paused_since: Seconds since the epoch, 0 when not paused.
+ * @name_len: Bytes used of @name.
+ * @who_len: Bytes used of @who.
+ * @why_len: Bytes used of @why.
+ * @reserved: Zero.
+ * @name: What the layer calls itself, or the driver of the device.
+ * @who: Who paused it: a layer, or a command and its process number.
+ * @why: Why, in words.
+ * @verdict: What it says, 0 when it agrees.
+ * @reserved2: Zero.
+ */
+struct bpio_layer_info {
+	__u32	major;
+	__u32	minor;
+	__u32	flags;
+	__u32	depth;
+	__u64	bypassed_reads;
+	__u64	paused_since;
+	__u16	name_len;
+	__u16	who_len;
+	__u16	why_len;
+	__u16	reserved;
+	__u8	name[BPIO_DRIVER_NAME_MAX];
+	__u8	who[BPIO_DRIVER_NAME_MAX];
+	__u8	why[BPIO_PAUSE_TEXT_MAX];
+	struct bpio_results	verdict;
+	__u32	reserved2;
+};
+
+/**
+ * struct fs_bpio_stack - output of QUERY with FS_BPIO_INFL_ALL_LAYERS
+ *
+ * @output: As without the flag.
+ * @layers: Number of layers there are, which may be more than fit the buffer.
+ * @written: Number of @layer written, top to bottom.
+ * @layer: The layers.
+ */
+struct fs_bpio_stack {
+	struct fs_bpio_output	output;
+	__u32			layers;
+	__u32			written;
+	struct bpio_layer_info	layer[];
+};
+
+/* bpio_input.version and bpio_output.version. */
+#define BPIO_INPUT_VERSION	1
+#define BPIO_OUTPUT_VERSION	1
+
+/**
+ * struct bpio_input - input of IOCTL_STORAGE_MANAGE_BYPASS_IO
+ *
+ * @version: BPIO_INPUT_VERSION.
+ * @size: sizeof(struct bpio_input), in bytes.
+ * @operation: enum bpio_operations.
+ * @in_flags: Must be zero.
+ * @reserved1: Must be zero.
+ * @reserved2: Must be zero.
+ */
+struct bpio_input {
+	__u32	version;
+	__u32	size;
+	__u32	operation;
+	__u32	in_flags;
+	__u64	reserved1;
+	__u64	reserved2;
+};
+
+/**
+ * struct bpio_output - output of IOCTL_STORAGE_MANAGE_BYPASS_IO
+ *
+ * @version: BPIO_OUTPUT_VERSION.
+ * @size: sizeof(struct bpio_output), in bytes.
+ * @operation: The operation this answers.
+ * @out_flags: FS_BPIO_OUTFL_* that speak of the volume.
+ * @reserved1: Zero.
+ * @reserved2: Zero.
+ * @enable: Verdict of ENABLE.
+ * @query: Verdict of QUERY.
+ * @support: enum bpio_support.
+ * @reserved3: Zero.
+ */
+struct bpio_output {
+	__u32	version;
+	__u32	size;
+	__u32	operation;
+	__u32	out_flags;
+	__u64	reserved1;
+	__u64	reserved2;
+	union {
+		struct bpio_results	enable;
+		struct bpio_results	query;
+		__u64			space[24];
+	};
+	__u32	support;
+	__u32	reserved3;
+};
+
+/**
+ * struct bpio_version - answer to BPIO_IOC_GET_VERSION
+ *
+ * @size: In: bytes the caller has room for, 24 to 4096, else EINVAL. Out: bytes
+ *	the kernel knows. What the kernel does not know is set to zero.
+ * @abi_version: BPIO_ABI_VERSION of the kernel.
+ * @features: BPIO_FEATURE_* the kernel offers.
+ * @fs_operations: Bit n is set when FSCTL operation n is available.
+ * @storage_operations: Bit n is set when storage operation n is available to
+ *	user space.
+ */
+struct bpio_version {
+	__u32	size;
+	__u32	abi_version;
+	__u64	features;
+	__u32	fs_operations;
+	__u32	storage_operations;
+};
+
+/* bpio_version.features: files of ext4 (also ext2 and ext3 mounted by it). */
+#define BPIO_FEATURE_EXT4	(1ULL << 0)
+/* bpio_version.features: files of XFS. */
+#define BPIO_FEATURE_XFS	(1ULL << 1)
+
+/**
+ * struct bpio_handle_arm - argument of BPIO_IOC_HANDLE_ARM
+ *
+ * Arming takes the lease and builds the extent map. It happens by itself soon
+ * after ENABLE and whenever it was undone; this call does it now and waits. It
+ * may write back dirty pages of the file. A signal ends it with EINTR.
+ *
+ * @size: sizeof(struct bpio_handle_arm), in bytes.
+ * @flags: Must be zero.
+ * @armed: Out: 1 when reads of mapped ranges go direct now, else 0.
+ * @reason: Out: enum bpio_reason; why not, when @armed is 0.
+ * @extents: Out: extents in the map.
+ * @mapped_bytes: Out: bytes of the file that the map covers.
+ */
+struct bpio_handle_arm {
+	__u32	size;
+	__u32	flags;
+	__u32	armed;
+	__u32	reason;
+	__u64	extents;
+	__u64	mapped_bytes;
+};
+
+/**
+ * struct bpio_handle_info - argument of BPIO_IOC_HANDLE_INFO
+ *
+ * @size: sizeof(struct bpio_handle_info), in bytes.
+ * @flags: Must be zero.
+ * @armed: 1 when reads of mapped ranges go direct now, else 0.
+ * @reason: enum bpio_reason; why not, when @armed is 0.
+ * @support: enum bpio_support of the route in use.
+ * @volume_major: Device number of the volume.
+ * @volume_minor: See @volume_major.
+ * @reserved: Zero.
+ * @extents: Extents in the map.
+ * @mapped_bytes: Bytes of the file that the map covers.
+ * @revokes: How often the map of this file was given up because the file was
+ *	opened for writing, truncated, renamed and the like.
+ * @direct_reads: Reads of this handle that went direct.
+ * @direct_bytes: Bytes these returned.
+ * @fallback_reads: Reads of this handle that the file system served.
+ * @fallback_bytes: Bytes these returned.
+ * @fallback_reason: Reads served by the file system, by enum bpio_reason.
+ */
+struct bpio_handle_info {
+	__u32	size;
+	__u32	flags;
+	__u32	armed;
+	__u32	reason;
+	__u32	support;
+	__u32	volume_major;
+	__u32	volume_minor;
+	__u32	reserved;
+	__u64	extents;
+	__u64	mapped_bytes;
+	__u64	revokes;
+	__u64	direct_reads;
+	__u64	direct_bytes;
+	__u64	fallback_reads;
+	__u64	fallback_bytes;
+	__u64	fallback_reason[BPIO_REASON_SLOTS];
+};
+
+#define BPIO_IOC_TYPE	0xBB
+
+/* To the mapped device. */
+#define BPIO_IOC_GET_VERSION	_IOWR(BPIO_IOC_TYPE, 0x00, struct bpio_version)
+#define FSCTL_MANAGE_BYPASS_IO	_IOWR(BPIO_IOC_TYPE, 0x01, struct bpio_ioctl)
+#define IOCTL_STORAGE_MANAGE_BYPASS_IO \
+				_IOWR(BPIO_IOC_TYPE, 0x02, struct bpio_ioctl)
+
+/* To a bypass handle. */
+#define BPIO_IOC_HANDLE_ARM	_IOWR(BPIO_IOC_TYPE, 0x10, struct bpio_handle_arm)
+#define BPIO_IOC_HANDLE_INFO	_IOWR(BPIO_IOC_TYPE, 0x11, struct bpio_handle_info)
+
+#endif /* _UAPI_LINUX_DM_BPIO_H */
