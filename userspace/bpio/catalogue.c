@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * See catalogue.h. The advice never tells to give up protection of the data:
+ * encryption, integrity and verity are worth more than a bypass.
+ */
+#include "bpio.h"
+#include "catalogue.h"
+#include "cli.h"
+
+static const struct {
+	const char *meaning;
+	const char *advice;
+} entries[BPIO_REASON_COUNT] = {
+	[BPIO_REASON_NONE] = {
+		"Nothing objected; reads skip the file system and every layer "
+		"below it.",
+		"Nothing to do.",
+	},
+	[BPIO_REASON_NOT_REGULAR_FILE] = {
+		"Only the data of regular files is bypassed.",
+		"Ask about a file.",
+	},
+	[BPIO_REASON_NOT_READABLE] = {
+		"A bypass handle is for reading, and the descriptor it was "
+		"asked for is not.",
+		"Open the file with O_RDONLY | O_DIRECT.",
+	},
+	[BPIO_REASON_NOT_DIRECT] = {
+		"Reads without O_DIRECT are served from the page cache, where "
+		"there is nothing to bypass.",
+		"Open the file with O_RDONLY | O_DIRECT; most programs have an "
+		"option for direct I/O.",
+	},
+	[BPIO_REASON_OTHER_VOLUME] = {
+		"The file belongs to another file system than the mapped device "
+		"that was asked.",
+		"Ask the mapped device that the file's own mount is on; \"bpio "
+		"state FILE\" finds it.",
+	},
+	[BPIO_REASON_FILE_SYSTEM] = {
+		"Only file systems that never move the blocks of a file "
+		"unnoticed can take part.",
+		"Keep the files that are to be read directly on a file system "
+		"that takes part; \"bpio info\" lists them.",
+	},
+	[BPIO_REASON_VERITY] = {
+		"fs-verity checks each block of the file against its signed "
+		"digest; a bypass would skip the check.",
+		"Nothing: the check is worth more. Reads go on as usual.",
+	},
+	[BPIO_REASON_ENCRYPTED] = {
+		"The file is stored encrypted by its file system; a bypass "
+		"would return ciphertext.",
+		"Nothing: reads go on as usual. Where the drive encrypts by "
+		"itself, BypassIO is not affected.",
+	},
+	[BPIO_REASON_COMPRESSED] = {
+		"The file is stored compressed by its file system; a bypass "
+		"would return compressed data.",
+		"Store this one file uncompressed if its reads matter more than "
+		"its size.",
+	},
+	[BPIO_REASON_DAX] = {
+		"Files in DAX mode are accessed as memory; no block I/O takes "
+		"place that could be bypassed.",
+		"Nothing: DAX is the shorter way already.",
+	},
+	[BPIO_REASON_SWAP_FILE] = {
+		"The kernel owns the blocks of a swap file while it is in use.",
+		"Nothing.",
+	},
+	[BPIO_REASON_NOT_NVME] = {
+		"The device at the bottom of the stack is not driven by NVMe.",
+		"Put the volume on an NVMe device. For tests the table option "
+		"any_storage admits any device.",
+	},
+	[BPIO_REASON_ZONED] = {
+		"Zoned devices are not supported.",
+		"Put the volume on a device with ordinary block addressing.",
+	},
+	[BPIO_REASON_METADATA] = {
+		"The device stores integrity data with each block, and a direct "
+		"read would not check it.",
+		"Nothing: the check is worth more. Reads go on as usual.",
+	},
+	[BPIO_REASON_LAYER_UNAWARE] = {
+		"A device below the volume is of a kind that does not know "
+		"BypassIO, so that only it can tell where the data is. Reads "
+		"skip the file system and the layers above that device and "
+		"enter there.",
+		"Nothing has to be done: what can be skipped safely is skipped. "
+		"A layer that encrypts or checks data must stay in the path.",
+	},
+	[BPIO_REASON_LAYER_VETO] = {
+		"A layer that knows BypassIO objected for the whole volume, "
+		"with the status and the words shown. Reads enter the stack at "
+		"that layer.",
+		"See what the layer says; it must stay in the path as long as "
+		"it has something to do with the data.",
+	},
+	[BPIO_REASON_FILE_VETO] = {
+		"A layer that knows BypassIO objected for this file, with the "
+		"status and the words shown.",
+		"See what the layer says. Other files of the volume are not "
+		"affected.",
+	},
+	[BPIO_REASON_QUERY_SKIPPED] = {
+		"The caller asked only for the part of the file and the file "
+		"system.",
+		"Ask again without skipping the storage stack.",
+	},
+	[BPIO_REASON_NOT_ARMED] = {
+		"The map from file offsets to disk blocks is built shortly "
+		"after BypassIO is enabled; until then the file system serves "
+		"the reads.",
+		"Wait a moment, or arm the handle at once (BPIO_ARM, "
+		"bpio_handle_arm(3)).",
+	},
+	[BPIO_REASON_WRITER] = {
+		"Somebody has the file open for writing or mapped shared and "
+		"writable. Bypass comes back by itself after the last of them "
+		"is gone.",
+		"Close the writer when it is done; fuser(1) finds it.",
+	},
+	[BPIO_REASON_REVOKED] = {
+		"The file was opened for writing, truncated, renamed, linked, "
+		"unlinked or its attributes changed. Bypass comes back by "
+		"itself.",
+		"Nothing, if it happens rarely. If it happens all the time, let "
+		"programs read and write different files.",
+	},
+	[BPIO_REASON_LEASE] = {
+		"The lease that reports changes of the file could not be had, "
+		"mostly because another holder's lease is in the way.",
+		"See /proc/locks for who holds a lease; file servers do.",
+	},
+	[BPIO_REASON_DIRTY_PAGES] = {
+		"The file was written through the page cache and part of it is "
+		"not on the device yet. Bypass comes back by itself.",
+		"Sync the file after writing it.",
+	},
+	[BPIO_REASON_UNMAPPED] = {
+		"There is no block on the device for the range: a hole reads as "
+		"zeros, preallocated and inline data is known to the file "
+		"system only.",
+		"Nothing; other ranges of the file go direct. A file written in "
+		"full has no such ranges.",
+	},
+	[BPIO_REASON_END_OF_FILE] = {
+		"The last block of the file is used in part only; the file "
+		"system cuts the read at the end of the file.",
+		"Nothing.",
+	},
+	[BPIO_REASON_UNALIGNED] = {
+		"Direct reads need offset, length and buffer aligned to the "
+		"logical block size or the memory alignment of the device.",
+		"Align reads to 4096 bytes.",
+	},
+	[BPIO_REASON_VOLUME_SUSPENDED] = {
+		"A table of the volume or below it is being replaced. Bypass "
+		"comes back by itself after the resume.",
+		"If it lasts, see \"dmsetup info\" for a device that was left "
+		"suspended.",
+	},
+	[BPIO_REASON_VOLUME_PAUSED] = {
+		"Somebody paused the bypass of the volume, as is done while a "
+		"snapshot is made or data is moved.",
+		"Wait until whoever paused it is done. \"bpio info\" tells who "
+		"that was; \"bpio resume\" ends the pause of a volume.",
+	},
+	[BPIO_REASON_STREAM_PAUSED] = {
+		"Somebody paused the bypass of this file, as is done while its "
+		"blocks are moved.",
+		"Wait until whoever paused it is done; \"bpio resume\" with the "
+		"file ends the pause.",
+	},
+	[BPIO_REASON_DISABLED] = {
+		"BypassIO was disabled for this open file while the handle "
+		"stayed open.",
+		"Enable it again, or close the handle.",
+	},
+	[BPIO_REASON_DEVICE_ERROR] = {
+		"The device failed a direct read; the read was repeated by the "
+		"file system, which may have found the data elsewhere or "
+		"returned the error.",
+		"See the kernel log for errors of the device.",
+	},
+	[BPIO_REASON_NO_MEMORY] = {
+		"There was no memory for the map of the file or for the read.",
+		"Free memory; a very fragmented file needs a large map.",
+	},
+	[BPIO_REASON_NO_WAIT] = {
+		"The program asked not to wait (RWF_NOWAIT) and the direct path "
+		"would have had to.",
+		"Nothing.",
+	},
+	[BPIO_REASON_SWITCHED_OFF] = {
+		"The administrator switched the bypass off with the parameter "
+		"\"bypass\" of the module dm_bpio.",
+		"Ask the administrator: /sys/module/dm_bpio/parameters/bypass.",
+	},
+};
+
+const char *catalogue_meaning(unsigned int reason)
+{
+	if (reason >= ARRAY_SIZE(entries) || !entries[reason].meaning)
+		return "This reason is newer than this command.";
+	return entries[reason].meaning;
+}
+
+const char *catalogue_advice(unsigned int reason)
+{
+	if (reason >= ARRAY_SIZE(entries) || !entries[reason].advice)
+		return "Update the command to the version of the kernel module.";
+	return entries[reason].advice;
+}

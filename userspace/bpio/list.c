@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bpio list
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "bpio.h"
+#include "cli.h"
+#include "place.h"
+#include "report.h"
+#include "stack.h"
+#include "verdict.h"
+
+#define COLUMNS	8
+
+static const char * const heading[COLUMNS] = {
+	"MOUNTPOINT", "FSTYPE", "DEVICE", "BOTTOM", "STATE", "ACTIVE",
+	"DIRECT", "FALLBACK",
+};
+
+struct listing {
+	struct json_object *volumes;
+	char ***rows;
+	size_t count;
+};
+
+static char *number(unsigned long long value, bool told)
+{
+	char *text;
+
+	if (!told)
+		return strdup("-");
+	if (asprintf(&text, "%llu", value) < 0)
+		abort();
+	return text;
+}
+
+/* The devices at the bottom of the stack, joined by "," */
+static char *bottoms_of(dev_t dev)
+{
+	char *joined = NULL;
+	struct stack stack;
+	size_t i, size;
+	FILE *out;
+
+	if (stack_walk(dev, &stack))
+		return strdup("-");
+	out = open_memstream(&joined, &size);
+	if (!out)
+		abort();
+	for (i = 0; i < stack.count; i++) {
+		char *node;
+
+		if (!stack_is_bottom(&stack, i))
+			continue;
+		node = device_node(stack.layers[i].dev);
+		fprintf(out, "%s%s", ftell(out) ? "," : "", node);
+		free(node);
+	}
+	fclose(out);
+	stack_free(&stack);
+	return joined;
+}
+
+static char **add_row(struct listing *listing)
+{
+	char ***rows = reallocarray(listing->rows, listing->count + 1,
+				    sizeof(*rows));
+
+	if (!rows)
+		abort();
+	listing->rows = rows;
+	rows[listing->count] = calloc(COLUMNS, sizeof(**rows));
+	if (!rows[listing->count])
+		abort();
+	return rows[listing->count++];
+}
+
+/* Counters and support, which a suspended volume does not tell. */
+static const char *volume_state(const struct bpio_volume *volume,
+				struct bpio_volume_info *info, bool *told)
+{
+	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
+	const char *state = "unknown";
+	int fd;
+
+	*told = false;
+	if (volume->suspended)
+		return "suspended";
+	fd = bpio_volume_open_dev(volume->major, volume->minor);
+	if (fd < 0)
+		return state;
+	if (!bpio_volume_info(fd, info) &&
+	    !bpio_query_on(fd, -1, 0, &verdict)) {
+		*told = true;
+		if (verdict_status(&verdict) == STATUS_PAUSED)
+			state = "paused";
+		else
+			state = bpio_support_token(verdict.support);
+	}
+	close(fd);
+	return state;
+}
+
+static void add_json(struct listing *listing, const struct bpio_volume *volume,
+		     const char *bottom, const char *state,
+		     const struct bpio_volume_info *info,
+		     struct json_object *mounts)
+{
+	struct json_object *json = json_object_new_object();
+
+	json_object_object_add(json, "name",
+			       json_object_new_string(volume->name));
+	json_object_object_add(json, "device",
+			       device_to_json(makedev(volume->major,
+						      volume->minor)));
+	json_object_object_add(json, "mounts", json_object_get(mounts));
+	json_object_object_add(json, "bottom", json_object_new_string(bottom));
+	json_object_object_add(json, "state", json_object_new_string(state));
+	if (info) {
+		json_object_object_add(json, "storage",
+				       device_to_json(makedev(info->storage_major,
+							      info->storage_minor)));
+		json_object_object_add(json, "active_files",
+				       json_object_new_int64(info->active_files));
+		json_object_object_add(json, "direct_reads",
+				       json_object_new_uint64(info->direct_reads));
+		json_object_object_add(json, "direct_bytes",
+				       json_object_new_uint64(info->direct_bytes));
+		json_object_object_add(json, "fallback_reads",
+				       json_object_new_uint64(info->fallback_reads));
+		json_object_object_add(json, "fallback_bytes",
+				       json_object_new_uint64(info->fallback_bytes));
+	}
+	json_object_array_add(listing->volumes, json);
+}
+
+static int visit(const struct bpio_volume *volume, void *arg)
+{
+	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
+	dev_t dev = makedev(volume->major, volume->minor);
+	struct json_object *mounts = mounts_of(dev);
+	struct listing *listing = arg;
+	char **row = add_row(listing);
+	const char *state;
+	bool told;
+
+	state = volume_state(volume, &info, &told);
+	row[0] = mounts_join(mounts, "mount_point");
+	row[1] = mounts_join(mounts, "filesystem");
+	row[2] = device_node(dev);
+	row[3] = bottoms_of(dev);
+	row[4] = strdup(state);
+	row[5] = number(info.active_files, told);
+	row[6] = number(info.direct_reads, told);
+	row[7] = number(info.fallback_reads, told);
+	add_json(listing, volume, row[3], state, told ? &info : NULL, mounts);
+	json_object_put(mounts);
+	return 0;
+}
+
+static void free_rows(struct listing *listing)
+{
+	size_t i, column;
+
+	for (i = 0; i < listing->count; i++) {
+		for (column = 0; column < COLUMNS; column++)
+			free(listing->rows[i][column]);
+		free(listing->rows[i]);
+	}
+	free(listing->rows);
+}
+
+int verb_list(const struct command_line *line)
+{
+	struct listing listing = { 0 };
+	struct report *report;
+	char **row;
+	size_t i;
+	int ret;
+
+	listing.volumes = json_object_new_array();
+	row = add_row(&listing);
+	for (i = 0; i < COLUMNS; i++)
+		row[i] = strdup(heading[i]);
+	ret = bpio_volume_foreach(visit, &listing);
+	if (ret) {
+		json_object_put(listing.volumes);
+		ret = fail(line, status_of_error(ret),
+			   "cannot ask device-mapper for its tables: %s%s",
+			   strerror(-ret),
+			   status_of_error(ret) == STATUS_PERMISSION ?
+			   "; use root" : "");
+	} else {
+		report = report_new(line);
+		report_json(report, "volumes", listing.volumes);
+		if (listing.count > 1)
+			report_table(report, listing.rows, listing.count,
+				     COLUMNS);
+		else
+			report_heading(report,
+				       "There is no bpio volume; dm-bpio(4) tells how to make one.");
+		ret = report_finish(report, 0);
+	}
+	free_rows(&listing);
+	return ret;
+}

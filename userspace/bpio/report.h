@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Results that are printed as text or as JSON, described once.
+ *
+ * Each field has a key for JSON and a label for text; either may be NULL, and
+ * the field is then left out of that form.
+ */
+#ifndef BPIO_REPORT_H
+#define BPIO_REPORT_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct command_line;
+struct report;
+
+/* A report on standard output that begins with the schema and the verb */
+struct report *report_new(const struct command_line *line);
+
+/* Print elsewhere; the caller closes @stream after report_finish() */
+void report_to(struct report *report, FILE *stream);
+
+/* JSON on one line instead of many */
+void report_compact(struct report *report);
+
+/* The first line of the text */
+void report_heading(struct report *report, const char *format, ...)
+	__attribute__((__format__(printf, 2, 3)));
+
+void report_text(struct report *report, const char *key, const char *label,
+		 const char *format, ...)
+	__attribute__((__format__(printf, 4, 5)));
+void report_flag(struct report *report, const char *key, const char *label,
+		 bool value);
+void report_number(struct report *report, const char *key, const char *label,
+		   unsigned long long value, const char *unit);
+void report_bytes(struct report *report, const char *key, const char *label,
+		  unsigned long long value);
+
+/* JSON only; takes the reference */
+void report_json(struct report *report, const char *key,
+		 struct json_object *value);
+
+/* Text only: rows of @columns cells, aligned. The first row is the heading */
+void report_table(struct report *report, char ***rows, size_t row_count,
+		  size_t columns);
+
+/* Print unless --quiet, free, and return @status */
+int report_finish(struct report *report, int status);
+
+#endif /* BPIO_REPORT_H */

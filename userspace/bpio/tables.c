@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The verbs, options and exit statuses of bpio. Parser, dispatcher, help and
+ * the tests of man page and completions all go by these tables.
+ */
+#include "cli.h"
+
+const struct verb verbs[VERB_COUNT] = {
+	[VERB_STATE] = {
+		"state", 1, 1, "PATH",
+		"Say whether reads of a file, directory, mount point or device are bypassed.",
+		verb_state,
+	},
+	[VERB_INFO] = {
+		"info", 1, 1, "DEVICE",
+		"Show the storage, mounts and counters of one bpio volume.",
+		verb_info,
+	},
+	[VERB_LIST] = {
+		"list", 0, 0, "",
+		"List every bpio volume of this machine.",
+		verb_list,
+	},
+	[VERB_STACK] = {
+		"stack", 1, 1, "PATH",
+		"Ask every layer below a path, and show what each says and has seen.",
+		verb_stack,
+	},
+	[VERB_PAUSE] = {
+		"pause", 1, 1, "PATH",
+		"Stop the bypass of a file, or of a volume (mapped device, mount point).",
+		verb_pause,
+	},
+	[VERB_RESUME] = {
+		"resume", 1, 1, "PATH",
+		"End a pause of a file or volume.",
+		verb_resume,
+	},
+	[VERB_ENABLE] = {
+		"enable", 1, 1, "DEVICE",
+		"Let all reads of a volume skip the layers below, whoever reads.",
+		verb_enable,
+	},
+	[VERB_DISABLE] = {
+		"disable", 1, 1, "DEVICE",
+		"End what \"enable\" began.",
+		verb_disable,
+	},
+	[VERB_WATCH] = {
+		"watch", 0, 0, "",
+		"Show vetoes, pauses and other events as they happen.",
+		verb_watch,
+	},
+	[VERB_RUN] = {
+		"run", 1, -1, "[--] COMMAND [ARG...]",
+		"Run a command whose direct reads are bypassed.",
+		verb_run,
+	},
+	[VERB_EXPLAIN] = {
+		"explain", 0, 1, "[REASON]",
+		"Explain why something is not bypassed, and what can be done.",
+		verb_explain,
+	},
+	[VERB_HELP] = {
+		"help", 0, 1, "[VERB]",
+		"Show this help, or the help of a verb.",
+		verb_help,
+	},
+	[VERB_VERSION] = {
+		"version", 0, 0, "",
+		"Show the version of the command and of its interface to the kernel.",
+		verb_version,
+	},
+};
+
+#define BIT(verb)	(1U << (verb))
+#define ALL_VERBS	(BIT(VERB_COUNT) - 1)
+
+const struct verb_option verb_options[OPTION_COUNT] = {
+	[OPTION_JSON] = {
+		OPTION_JSON, 'j', "json", NULL, ALL_VERBS,
+		"Print JSON with a schema number instead of text.",
+	},
+	[OPTION_QUIET] = {
+		OPTION_QUIET, 'q', "quiet", NULL, ALL_VERBS,
+		"Print no results; the exit status tells.",
+	},
+	[OPTION_VERBOSE] = {
+		OPTION_VERBOSE, 'v', "verbose", NULL, BIT(VERB_STATE),
+		"Also show the layers below the volume and a hint.",
+	},
+	[OPTION_ALL] = {
+		OPTION_ALL, 'a', "all", NULL, BIT(VERB_STATE),
+		"Show every objection, not only the first.",
+	},
+	[OPTION_COUNT_EVENTS] = {
+		OPTION_COUNT_EVENTS, 'c', "count", "N", BIT(VERB_WATCH),
+		"End after N events.",
+	},
+	[OPTION_FILE] = {
+		OPTION_FILE, 'f', "file", "GLOB", BIT(VERB_RUN),
+		"Bypass only files whose absolute path matches; may be repeated.",
+	},
+	[OPTION_SUMMARY] = {
+		OPTION_SUMMARY, 's', "summary", "FILE", BIT(VERB_RUN),
+		"Write the summary to a file instead of standard error.",
+	},
+	[OPTION_HELP] = {
+		OPTION_HELP, 'h', "help", NULL, ALL_VERBS,
+		"Show the help of the verb.",
+	},
+};
+
+const struct exit_meaning exit_meanings[] = {
+	{ STATUS_OK,
+	  "Done; for state, info and stack: BypassIO is fully supported." },
+	{ STATUS_FAILURE,
+	  "Something else failed; standard error says what." },
+	{ STATUS_USAGE,
+	  "The command line is wrong." },
+	{ STATUS_PERMISSION,
+	  "Not permitted, mostly to open the mapped device." },
+	{ STATUS_NOT_A_VOLUME,
+	  "The path is not on a bpio volume." },
+	{ STATUS_PARTIAL,
+	  "BypassIO is partially supported." },
+	{ STATUS_REFUSED,
+	  "BypassIO is refused or vetoed." },
+	{ STATUS_PAUSED,
+	  "BypassIO is paused." },
+	{ STATUS_RUN_FAILURE,
+	  "run: bpio itself failed before the command started." },
+	{ STATUS_RUN_CANNOT,
+	  "run: the command cannot be executed, or not with BypassIO." },
+	{ STATUS_RUN_NOT_FOUND,
+	  "run: there is no such command." },
+};
+
+const size_t exit_meaning_count = ARRAY_SIZE(exit_meanings);

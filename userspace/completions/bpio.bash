@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Completion of bpio(1) for bash.
+
+_bpio_volumes()
+{
+	local name
+
+	for name in /sys/block/dm-*/dm/name; do
+		if [ -r "$name" ]; then
+			cat "$name"
+		fi
+	done
+}
+
+_bpio_reasons()
+{
+	bpio explain 2>/dev/null | while read -r _ token _; do
+		printf '%s\n' "$token"
+	done
+}
+
+_bpio()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local verbs="state info list stack pause resume enable disable watch run
+		explain help version"
+	local common="-j --json -q --quiet -h --help"
+	local verb='' at=0 i options words
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[ -n "$verb" ] && break
+		case ${COMP_WORDS[i]} in
+		-*) ;;
+		*) verb=${COMP_WORDS[i]} at=$i ;;
+		esac
+	done
+	COMPREPLY=()
+	case $verb in
+	'') words=$verbs options=$common ;;
+	state)
+		words=$(_bpio_volumes)
+		options="$common -a --all -v --verbose"
+		;;
+	info | stack | pause | resume | enable | disable)
+		words=$(_bpio_volumes) options=$common
+		;;
+	watch) words='' options="$common -c --count" ;;
+	list | version) words='' options=$common ;;
+	explain) words=$(_bpio_reasons) options=$common ;;
+	help) words=$verbs options=$common ;;
+	run)
+		_bpio_run "$at"
+		return
+		;;
+	*) return ;;
+	esac
+	case $cur in
+	-*) words=$options ;;
+	esac
+	case $verb$prev in
+	watch-c | watch--count) return ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	case $verb in
+	state | info | stack | pause | resume | enable | disable)
+		case $cur in
+		-*) ;;
+		*) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
+			< <(compgen -f -- "$cur") ;;
+		esac
+		;;
+	esac
+}
+
+# Options of "run", then the command, then whatever the command completes.
+_bpio_run()
+{
+	local i
+
+	for ((i = $1 + 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-f | --file | -s | --summary) i=$((i + 1)) ;;
+		--) i=$((i + 1)); break ;;
+		-*) ;;
+		*) break ;;
+		esac
+	done
+	if [ "$i" -lt "$COMP_CWORD" ]; then
+		if declare -F _command_offset >/dev/null; then
+			_command_offset "$i"
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		fi
+		return
+	fi
+	case $prev in
+	-f | --file | -s | --summary)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	esac
+	case $cur in
+	-*) mapfile -t COMPREPLY < <(compgen -W \
+		"$common -f --file -s --summary --" -- "$cur") ;;
+	*) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
+	esac
+}
+
+complete -o filenames -F _bpio bpio

@@ -1,0 +1,88 @@
+#compdef bpio
+# SPDX-License-Identifier: GPL-2.0-only
+# Completion of bpio(1) for zsh.
+
+_bpio_verbs() {
+	local -a verbs=(
+		'state:say whether reads of a path are bypassed'
+		'info:show the storage, mounts and counters of a volume'
+		'list:list every bpio volume'
+		'stack:show what each layer below a path says'
+		'pause:stop the bypass of a file or volume'
+		'resume:end a pause'
+		'enable:let all reads of a volume skip layers'
+		'disable:end what enable began'
+		'watch:show events as they happen'
+		'run:run a command whose direct reads are bypassed'
+		'explain:explain why something is not bypassed'
+		'help:show the help'
+		'version:show the version'
+	)
+
+	_describe verb verbs
+}
+
+_bpio_volumes() {
+	local -a names=(/sys/block/dm-*/dm/name(N))
+	local -a volumes
+
+	(( $#names )) && volumes=(${(f)"$(cat $names)"})
+	_alternative 'volumes:volume:compadd -a volumes' 'files:file:_files'
+}
+
+_bpio_reasons() {
+	local -a tokens=(${${(f)"$(_call_program reasons bpio explain)"}[@]})
+	local -a reasons
+	local line
+
+	for line in $tokens; do
+		reasons+=(${${(z)line}[2]})
+	done
+	compadd -a reasons
+}
+
+_bpio() {
+	local -a common=(
+		'(-j --json)'{-j,--json}'[print JSON]'
+		'(-q --quiet)'{-q,--quiet}'[print no results]'
+		'(-h --help)'{-h,--help}'[show the help of the verb]'
+	)
+	local state line
+	typeset -A opt_args
+
+	_arguments -C -A '-*' $common '1: :_bpio_verbs' '*:: :->arguments'
+	[[ $state == arguments ]] || return
+	case $words[1] in
+	state)
+		_arguments $common \
+			'(-a --all)'{-a,--all}'[show every objection]' \
+			'(-v --verbose)'{-v,--verbose}'[also show the layers and a hint]' \
+			'1: :_bpio_volumes'
+		;;
+	info | stack | pause | resume | enable | disable)
+		_arguments $common '1: :_bpio_volumes'
+		;;
+	watch)
+		_arguments $common \
+			'(-c --count)'{-c,--count}'[end after so many events]:number:'
+		;;
+	run)
+		_arguments $common \
+			'*'{-f,--file}'[bypass only files that match]:glob:_files' \
+			'(-s --summary)'{-s,--summary}'[write the summary to a file]:file:_files' \
+			'(-):command:_command_names -e' \
+			'*::arguments:_normal'
+		;;
+	explain)
+		_arguments $common '1: :_bpio_reasons'
+		;;
+	help)
+		_arguments $common '1: :_bpio_verbs'
+		;;
+	list | version)
+		_arguments $common
+		;;
+	esac
+}
+
+_bpio "$@"

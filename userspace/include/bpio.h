@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libbpio: read files of a bpio volume past the file system and the layers
+ * below it. The kernel's interface, on which this builds, is described in
+ * <linux/dm-bpio.h>; see also libbpio(3) and dm-bpio(4).
+ *
+ * Rules for all functions:
+ *
+ * - The return value is 0, or a descriptor, or a negative errno. errno itself
+ *   has no meaning after a call.
+ * - There is no hidden state: every function may be called from several threads
+ *   at once, also with the same descriptors.
+ * - Descriptors that are returned have close-on-exec set and belong to the
+ *   caller.
+ * - While the mapped device is being suspended the kernel answers EAGAIN. The
+ *   library repeats the call for up to BPIO_RETRY_MILLISECONDS before it
+ *   returns -EAGAIN.
+ * - Structures with a size member grow at their end. Set the member to the
+ *   sizeof of the structure before the call; no more is written.
+ */
+#ifndef BPIO_H
+#define BPIO_H
+
+#include <linux/dm-bpio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How long a call is repeated while the mapped device is being suspended. */
+#define BPIO_RETRY_MILLISECONDS	2000
+
+/* bpio_open: return the file's own descriptor when there is no bypass. */
+#define BPIO_FALLBACK		0x1U
+/* bpio_open, bpio_enable, bpio_enable_on: build the extent map at once. */
+#define BPIO_ARM		0x2U
+/* All calls with flags: do not ask the storage stack, only the file's part. */
+#define BPIO_SKIP_STORAGE	0x4U
+
+/**
+ * struct bpio_verdict - what was decided about a file or volume, and by whom
+ *
+ * Passing NULL for it is allowed everywhere.
+ *
+ * @size: In: sizeof(struct bpio_verdict).
+ * @support: enum bpio_support.
+ * @op_status: 0, or the negative errno of whoever objected.
+ * @reason: enum bpio_reason.
+ * @out_flags: FS_BPIO_OUTFL_*.
+ * @volume_major: Device number of the volume, 0 when none was found.
+ * @volume_minor: See @volume_major.
+ * @reserved: Zero.
+ * @driver: Target type, file system or driver that objected; may be empty.
+ * @reason_text: One English sentence; may be empty.
+ */
+struct bpio_verdict {
+	__u32	size;
+	__u32	support;
+	__s32	op_status;
+	__u32	reason;
+	__u32	out_flags;
+	__u32	volume_major;
+	__u32	volume_minor;
+	__u32	reserved;
+	char	driver[40];
+	char	reason_text[136];
+};
+
+#define BPIO_VERDICT_INIT	{ .size = sizeof(struct bpio_verdict) }
+
+/**
+ * struct bpio_volume_info - counters and storage device of a volume
+ *
+ * @size: In: sizeof(struct bpio_volume_info).
+ * @out_flags: FS_BPIO_OUTFL_*.
+ * @active_files: Open files with BypassIO enabled.
+ * @storage_major: Device where reads enter the stack, 0 when there is none.
+ * @storage_minor: See @storage_major.
+ * @volume_major: Device number of the volume itself.
+ * @volume_minor: See @volume_major.
+ * @reserved: Zero.
+ * @direct_reads: Reads on handles that went direct.
+ * @direct_bytes: Bytes these returned.
+ * @fallback_reads: Reads on handles that the file system served.
+ * @fallback_bytes: Bytes these returned.
+ * @mapped_reads: Reads of the mapped device itself that skipped the layers below
+ *	because of bpio_volume_enable().
+ * @storage_driver: Driver of the storage device.
+ */
+struct bpio_volume_info {
+	__u32	size;
+	__u32	out_flags;
+	__u32	active_files;
+	__u32	storage_major;
+	__u32	storage_minor;
+	__u32	volume_major;
+	__u32	volume_minor;
+	__u32	reserved;
+	__u64	direct_reads;
+	__u64	direct_bytes;
+	__u64	fallback_reads;
+	__u64	fallback_bytes;
+	__u64	mapped_reads;
+	char	storage_driver[40];
+};
+
+#define BPIO_VOLUME_INFO_INIT	{ .size = sizeof(struct bpio_volume_info) }
+
+/**
+ * struct bpio_volume - one entry of bpio_volume_foreach()
+ *
+ * Allocated by the library, so that it can grow. Valid during the callback.
+ *
+ * @name: Name of the mapped device, as in dmsetup(8).
+ * @major: Device number of the mapped device.
+ * @minor: See @major.
+ * @suspended: Not zero when the mapped device is suspended.
+ */
+struct bpio_volume {
+	const char	*name;
+	__u32		major;
+	__u32		minor;
+	int		suspended;
+};
+
+/**
+ * struct bpio_layer - one entry of bpio_layer_foreach()
+ *
+ * Allocated by the library, so that it can grow. Valid during the callback.
+ *
+ * @major: Device number of the mapped device the layer is part of, or of the
+ *	storage device.
+ * @minor: See @major.
+ * @flags: BPIO_LAYER_*.
+ * @depth: 0 for the volume, 1 for what lies below it, and so on.
+ * @op_status: 0 when the layer agrees, else a negative errno.
+ * @reason: enum bpio_reason.
+ * @bypassed_reads: Reads that went past the layer.
+ * @paused_since: Seconds since the epoch, 0 when the layer is not paused.
+ * @name: What the layer calls itself, or the driver of the device.
+ * @reason_text: One English sentence; may be empty.
+ * @paused_by: Who paused it; empty when it is not paused.
+ * @paused_why: Why, in words; may be empty.
+ */
+struct bpio_layer {
+	__u32	major;
+	__u32	minor;
+	__u32	flags;
+	__u32	depth;
+	__s32	op_status;
+	__u32	reason;
+	__u64	bypassed_reads;
+	__u64	paused_since;
+	char	name[40];
+	char	reason_text[136];
+	char	paused_by[40];
+	char	paused_why[72];
+};
+
+/**
+ * bpio_open() - open a file for reading with BypassIO
+ * @path: The file.
+ * @flags: BPIO_FALLBACK, BPIO_ARM, BPIO_SKIP_STORAGE.
+ * @verdict: Out: what was decided.
+ *
+ * Opens the file with O_RDONLY | O_DIRECT, finds its volume and enables
+ * BypassIO. The handle that is returned is all one needs to keep; closing it
+ * disables BypassIO again.
+ *
+ * With BPIO_FALLBACK a file that can be opened is always opened: when BypassIO
+ * is refused, not permitted, or the file is on no bpio volume, the ordinary
+ * O_DIRECT descriptor is returned. verdict.support is then BPIO_SUPPORT_NONE.
+ *
+ * Return: a descriptor. Negative: the error of open(2), or those of
+ * bpio_enable().
+ */
+int bpio_open(const char *path, unsigned int flags,
+	      struct bpio_verdict *verdict);
+
+/**
+ * bpio_enable() - enable BypassIO for an open file
+ * @fd: The file, open with O_RDONLY | O_DIRECT.
+ * @flags: BPIO_ARM, BPIO_SKIP_STORAGE.
+ * @verdict: Out: what was decided.
+ *
+ * Finds the volume of the file by itself. The handle keeps the open file alive,
+ * so @fd may be closed afterwards.
+ *
+ * Return: the bypass handle. -ENOTTY: the file is on no bpio volume. -EACCES,
+ * -EPERM: the mapped device may not be opened. When BypassIO is refused, the
+ * negative verdict.op_status. Otherwise the error of the ioctl.
+ */
+int bpio_enable(int fd, unsigned int flags, struct bpio_verdict *verdict);
+
+/**
+ * bpio_enable_on() - enable BypassIO for an open file of a known volume
+ * @volume: The mapped device, from bpio_volume_open() or open(2).
+ * @fd: The file, open with O_RDONLY | O_DIRECT.
+ * @flags: BPIO_ARM, BPIO_SKIP_STORAGE.
+ * @verdict: Out: what was decided.
+ *
+ * For programs that open many files, or that give up the permission to open
+ * the mapped device after they did.
+ *
+ * Return: as bpio_enable(). -EXDEV: the file is not on this volume.
+ */
+int bpio_enable_on(int volume, int fd, unsigned int flags,
+		   struct bpio_verdict *verdict);
+
+/**
+ * bpio_disable() - disable BypassIO for an open file
+ * @fd: The file or its bypass handle.
+ *
+ * Handles that stay open go on reading, by the file system. Nothing happens
+ * when BypassIO is not enabled.
+ *
+ * Return: 0, or a negative errno when the volume cannot be found or opened.
+ */
+int bpio_disable(int fd);
+
+/**
+ * bpio_pause() - let the file system serve all reads of a file for a while
+ * @fd: The file, in whatever way it is open, or a bypass handle.
+ * @verdict: Out: FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED in out_flags tells whether
+ *	the file is paused now.
+ *
+ * Holds for all handles of the file, whoever has them; direct reads of it have
+ * ended when this returns. Not counted: one bpio_resume() ends it. Nothing
+ * happens when BypassIO is not enabled for the file, and the pause is forgotten
+ * with its last handle.
+ *
+ * Return: 0, or a negative errno when the volume cannot be found or opened.
+ */
+int bpio_pause(int fd, struct bpio_verdict *verdict);
+
+/**
+ * bpio_resume() - end bpio_pause()
+ * @fd: The file, in whatever way it is open, or a bypass handle.
+ * @verdict: Out: what the layers say now. Who objects keeps the file from being
+ *	bypassed; it is not paused any more.
+ *
+ * Nothing happens when the file is not paused.
+ *
+ * Return: as bpio_pause().
+ */
+int bpio_resume(int fd, struct bpio_verdict *verdict);
+
+/**
+ * bpio_query() - ask whether BypassIO would be possible
+ * @path: A file, a directory, a mount point, or the node of a mapped device.
+ * @flags: BPIO_SKIP_STORAGE.
+ * @verdict: Out: what would be decided.
+ *
+ * Changes nothing.
+ *
+ * Return: 0 when the question was answered, whatever the answer is. -ENOTTY: not
+ * on a bpio volume. Otherwise the error of open(2) or of the ioctl.
+ */
+int bpio_query(const char *path, unsigned int flags,
+	       struct bpio_verdict *verdict);
+
+/**
+ * bpio_query_fd() - bpio_query() for an open file or directory
+ * @fd: The file or directory.
+ * @flags: BPIO_SKIP_STORAGE.
+ * @verdict: Out: what would be decided.
+ *
+ * Return: as bpio_query().
+ */
+int bpio_query_fd(int fd, unsigned int flags, struct bpio_verdict *verdict);
+
+/**
+ * bpio_query_on() - bpio_query_fd() for a known volume
+ * @volume: The mapped device.
+ * @fd: A file or directory of the volume, or -1 for the volume itself.
+ * @flags: BPIO_SKIP_STORAGE.
+ * @verdict: Out: what would be decided.
+ *
+ * Return: as bpio_query(). -EXDEV: the file is not on this volume.
+ */
+int bpio_query_on(int volume, int fd, unsigned int flags,
+		  struct bpio_verdict *verdict);
+
+/**
+ * bpio_volume_open() - open the mapped device that a path belongs to
+ * @path: A file, a directory, a mount point, or the node of a mapped device.
+ *
+ * Return: a descriptor. -ENOTTY: not on a bpio volume. -EACCES, -EPERM: the
+ * mapped device may not be opened.
+ */
+int bpio_volume_open(const char *path);
+
+/**
+ * bpio_volume_open_fd() - bpio_volume_open() for an open file
+ * @fd: A file, a directory, a bypass handle, or a mapped device.
+ *
+ * Return: as bpio_volume_open().
+ */
+int bpio_volume_open_fd(int fd);
+
+/**
+ * bpio_volume_open_dev() - bpio_volume_open() for a device number
+ * @major: Major number of the mapped device.
+ * @minor: Minor number of the mapped device.
+ *
+ * Return: as bpio_volume_open().
+ */
+int bpio_volume_open_dev(unsigned int major, unsigned int minor);
+
+/**
+ * bpio_volume_info() - read the counters of a volume
+ * @volume: The mapped device.
+ * @info: Out: the counters.
+ *
+ * Return: 0 or a negative errno. -ENOTTY: not a bpio volume, also when one below
+ * would have answered.
+ */
+int bpio_volume_info(int volume, struct bpio_volume_info *info);
+
+/**
+ * bpio_volume_enable() - let all reads of the mapped device skip what is below
+ * @volume: The mapped device, open for writing unless the caller has
+ *	CAP_SYS_ADMIN.
+ * @verdict: Out: what was decided; support tells how much is skipped now.
+ *
+ * For programs that know nothing of BypassIO, and for any file system. Holds
+ * until bpio_volume_disable() or until the device is removed; not counted, and
+ * not with the files.
+ *
+ * Return: 0. -EPERM: neither of the two rights. -ENOTTY: not a bpio volume.
+ * Otherwise the error of the ioctl.
+ */
+int bpio_volume_enable(int volume, struct bpio_verdict *verdict);
+
+/**
+ * bpio_volume_disable() - end bpio_volume_enable()
+ * @volume: As for bpio_volume_enable().
+ *
+ * Such reads have ended when this returns. Nothing happens when it is not
+ * enabled. Files with BypassIO enabled are not affected.
+ *
+ * Return: as bpio_volume_enable().
+ */
+int bpio_volume_disable(int volume);
+
+/**
+ * bpio_volume_pause() - let reads enter the stack at the volume for a while
+ * @volume: As for bpio_volume_enable().
+ * @verdict: Out: out_flags tells that the volume is paused.
+ *
+ * Reads that skipped the layers below have ended when this returns. Reads on
+ * handles go on skipping the file system. Not counted: one
+ * bpio_volume_resume() ends it.
+ *
+ * Return: as bpio_volume_enable().
+ */
+int bpio_volume_pause(int volume, struct bpio_verdict *verdict);
+
+/**
+ * bpio_volume_resume() - end bpio_volume_pause()
+ * @volume: As for bpio_volume_enable().
+ * @verdict: Out: what the layers say now.
+ *
+ * Nothing but the question happens when the volume is not paused.
+ *
+ * Return: as bpio_volume_enable().
+ */
+int bpio_volume_resume(int volume, struct bpio_verdict *verdict);
+
+/**
+ * bpio_layer_foreach() - ask every layer of the stack below a path
+ * @path: A file, a directory, a mount point, or the node of a mapped device.
+ * @verdict: Out: what would be decided, as by bpio_query().
+ * @visit: Called for each layer, top to bottom. A value other than 0 ends it.
+ * @arg: Passed to @visit.
+ *
+ * Visits the layers of the volume also when the file itself is refused. What
+ * they say is about the volume; a veto of the file is in @verdict only. What
+ * lies below a layer that does not take part cannot be asked and is not visited.
+ *
+ * Return: 0, what @visit returned, or as bpio_query().
+ */
+int bpio_layer_foreach(const char *path, struct bpio_verdict *verdict,
+		       int (*visit)(const struct bpio_layer *layer, void *arg),
+		       void *arg);
+
+/**
+ * bpio_layer_foreach_on() - bpio_layer_foreach() for a known volume
+ * @volume: The mapped device.
+ * @fd: A file or directory of the volume, or -1 for the volume itself.
+ * @verdict: Out: what would be decided, as by bpio_query_on().
+ * @visit: As for bpio_layer_foreach().
+ * @arg: Passed to @visit.
+ *
+ * Return: as bpio_layer_foreach(). -EXDEV: the file is not on this volume.
+ */
+int bpio_layer_foreach_on(int volume, int fd, struct bpio_verdict *verdict,
+			  int (*visit)(const struct bpio_layer *layer,
+				       void *arg), void *arg);
+
+/**
+ * bpio_volume_version() - read what the kernel offers
+ * @volume: The mapped device.
+ * @version: Out: see <linux/dm-bpio.h>; size is set by the library.
+ *
+ * Return: 0 or a negative errno.
+ */
+int bpio_volume_version(int volume, struct bpio_version *version);
+
+/**
+ * bpio_volume_foreach() - visit every bpio volume of the machine
+ * @visit: Called for each volume. A value other than 0 ends the walk.
+ * @arg: Passed to @visit.
+ *
+ * Asks device-mapper, which takes root (CAP_SYS_ADMIN). libdevmapper is not
+ * made for threads; calls of this function wait for each other, and the
+ * program's own use of libdevmapper must not run at the same time.
+ *
+ * Return: 0, what @visit returned, or a negative errno.
+ */
+int bpio_volume_foreach(int (*visit)(const struct bpio_volume *volume,
+				     void *arg), void *arg);
+
+/**
+ * bpio_handle_arm() - build the extent map of a handle now
+ * @handle: The bypass handle.
+ * @arm: Out, may be NULL: see <linux/dm-bpio.h>; size is set by the library.
+ *
+ * Never needed for correctness. Waits for dirty pages of the file to be
+ * written.
+ *
+ * Return: 0 when reads go direct now. -EBUSY: they do not, for arm.reason.
+ * Otherwise a negative errno.
+ */
+int bpio_handle_arm(int handle, struct bpio_handle_arm *arm);
+
+/**
+ * bpio_handle_info() - read the counters of a handle
+ * @handle: The bypass handle.
+ * @info: Out: see <linux/dm-bpio.h>; size is set by the library.
+ *
+ * Return: 0, -ENOTTY when @handle is not a bypass handle, or another negative
+ * errno.
+ */
+int bpio_handle_info(int handle, struct bpio_handle_info *info);
+
+/**
+ * bpio_reason_text() - the sentence for a reason
+ * @reason: enum bpio_reason.
+ *
+ * Return: the sentence; for a number that is unknown a sentence that says so.
+ */
+const char *bpio_reason_text(unsigned int reason);
+
+/**
+ * bpio_reason_token() - the word for a reason, for machines
+ * @reason: enum bpio_reason.
+ *
+ * Return: the word, lower case with hyphens; "unknown" for other numbers.
+ */
+const char *bpio_reason_token(unsigned int reason);
+
+/**
+ * bpio_reason_from_token() - the number for bpio_reason_token()
+ * @token: The word.
+ *
+ * Return: enum bpio_reason, or -EINVAL when there is no such word.
+ */
+int bpio_reason_from_token(const char *token);
+
+/**
+ * bpio_support_token() - the word for a kind of support, for machines
+ * @support: enum bpio_support.
+ *
+ * Return: "none", "partial", "full"; "unknown" for other numbers.
+ */
+const char *bpio_support_token(unsigned int support);
+
+/**
+ * bpio_library_version() - version of the library that is in use
+ *
+ * Return: a string like "0.1.0".
+ */
+const char *bpio_library_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BPIO_H */

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The mapped device of a volume: finding its node and opening it.
+ */
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/*
+ * Asked before the device is opened: opening any other device can have side
+ * effects, and may be forbidden, which is no answer to the question whether it
+ * is a volume.
+ */
+static int is_mapped_device(dev_t dev)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm", major(dev),
+		 minor(dev));
+	return !access(path, F_OK);
+}
+
+int bpio_volume_version(int volume, struct bpio_version *version)
+{
+	int ret;
+
+	memset(version, 0, sizeof(*version));
+	version->size = sizeof(*version);
+	ret = bpio__ioctl(volume, BPIO_IOC_GET_VERSION, version);
+	return ret < 0 ? ret : 0;
+}
+
+/* Drivers that do not know an ioctl answer with either of these. */
+static int unknown_ioctl(int error)
+{
+	return error == -ENOTTY || error == -EINVAL || error == -EOPNOTSUPP;
+}
+
+int bpio__open_dev(dev_t dev)
+{
+	struct bpio_version version;
+	struct stat st;
+	char *node;
+	int fd, ret;
+
+	if (!is_mapped_device(dev))
+		return -ENOTTY;
+	node = blkid_devno_to_devname(dev);
+	if (!node)
+		return -ENXIO;
+	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ret = fd < 0 ? -errno : 0;
+	free(node);
+	if (ret)
+		return ret;
+
+	/* The node may have changed hands since it was looked up. */
+	if (fstat(fd, &st))
+		ret = -errno;
+	else if (st.st_rdev != dev)
+		ret = -ENXIO;
+	else
+		ret = bpio_volume_version(fd, &version);
+	if (!ret)
+		return fd;
+	close(fd);
+	return unknown_ioctl(ret) ? -ENOTTY : ret;
+}
+
+int bpio_volume_open_dev(unsigned int major, unsigned int minor)
+{
+	return bpio__open_dev(makedev(major, minor));
+}

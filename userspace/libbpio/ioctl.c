@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The calls into the kernel and the translation of its answers.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include "internal.h"
+
+/* struct bpio_verdict of the first release */
+#define VERDICT_SIZE_0_1	208
+
+static_assert(sizeof(struct bpio_verdict) >= VERDICT_SIZE_0_1,
+	      "struct bpio_verdict may only grow");
+
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/*
+ * There is no event to wait for: poll, at first often because most suspends
+ * are over in a moment.
+ */
+static void pause_ms(unsigned int ms)
+{
+	struct timespec t = { .tv_nsec = ms * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+int bpio__ioctl(int fd, unsigned long request, void *arg)
+{
+	long long deadline = now_ms() + BPIO_RETRY_MILLISECONDS;
+	unsigned int wait = 1;
+
+	for (;;) {
+		int ret = ioctl(fd, request, arg);
+
+		if (ret >= 0)
+			return ret;
+		if (errno != EAGAIN)
+			return -errno;
+		if (now_ms() >= deadline)
+			return -EAGAIN;
+		pause_ms(wait);
+		if (wait < 32)
+			wait *= 2;
+	}
+}
+
+int bpio__fsctl_sized(int volume, unsigned int operation,
+		      unsigned int in_flags, int fd,
+		      struct fs_bpio_output *output, size_t size)
+{
+	struct fs_bpio_input input = {
+		.operation = operation,
+		.in_flags = in_flags,
+		.fd = fd,
+	};
+	struct bpio_ioctl envelope = {
+		.size = sizeof(envelope),
+		.in_buffer = (unsigned long)&input,
+		.out_buffer = (unsigned long)output,
+		.in_length = sizeof(input),
+		.out_length = size,
+	};
+
+	memset(output, 0, size);
+	output->handle = -1;
+	return bpio__ioctl(volume, FSCTL_MANAGE_BYPASS_IO, &envelope);
+}
+
+int bpio__fsctl(int volume, unsigned int operation, unsigned int in_flags,
+		int fd, struct fs_bpio_output *output)
+{
+	return bpio__fsctl_sized(volume, operation, in_flags, fd, output,
+				 sizeof(*output));
+}
+
+void bpio__give(void *to, const void *full, size_t full_size)
+{
+	__u32 size;
+
+	if (!to)
+		return;
+	memcpy(&size, to, sizeof(size));
+	if (size > full_size) {
+		memset((char *)to + full_size, 0, size - full_size);
+		size = full_size;
+	}
+	memcpy((char *)to + sizeof(__u32), (const char *)full + sizeof(__u32),
+	       size - sizeof(__u32));
+}
+
+void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
+		  size_t max)
+{
+	if (length > max)
+		length = max;
+	if (length >= room)
+		length = room - 1;
+	memcpy(to, from, length);
+	to[length] = '\0';
+}
+
+void bpio__verdict(struct bpio_verdict *verdict, int volume,
+		   const struct fs_bpio_output *output,
+		   const struct bpio_results *results)
+{
+	struct bpio_verdict full = {
+		.support = output->support,
+		.op_status = results->op_status,
+		.reason = results->reason,
+		.out_flags = output->out_flags,
+	};
+	struct stat st;
+
+	if (!fstat(volume, &st)) {
+		full.volume_major = major(st.st_rdev);
+		full.volume_minor = minor(st.st_rdev);
+	}
+	bpio__string(full.driver, sizeof(full.driver),
+		     results->failing_driver_name,
+		     results->failing_driver_name_len, BPIO_DRIVER_NAME_MAX);
+	bpio__string(full.reason_text, sizeof(full.reason_text),
+		     results->failure_reason, results->failure_reason_len,
+		     BPIO_REASON_TEXT_MAX);
+	bpio__give(verdict, &full, sizeof(full));
+}
+
+void bpio__own_verdict(struct bpio_verdict *verdict, int op_status,
+		       unsigned int reason, const char *driver,
+		       const char *text)
+{
+	struct bpio_verdict full = {
+		.op_status = op_status,
+		.reason = reason,
+	};
+
+	snprintf(full.driver, sizeof(full.driver), "%s", driver);
+	snprintf(full.reason_text, sizeof(full.reason_text), "%s", text);
+	bpio__give(verdict, &full, sizeof(full));
+}
+
+int bpio__check(unsigned int flags, unsigned int allowed,
+		const struct bpio_verdict *verdict)
+{
+	if (flags & ~allowed)
+		return -EINVAL;
+	if (verdict && verdict->size < VERDICT_SIZE_0_1)
+		return -EINVAL;
+	return 0;
+}
+
+unsigned int bpio__in_flags(unsigned int flags)
+{
+	return flags & BPIO_SKIP_STORAGE ?
+		FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY : 0;
+}

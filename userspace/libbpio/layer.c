@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * QUERY of all layers of a volume.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Most stacks fit at once. */
+#define ROOM_FIRST	16
+
+/*
+ * The answer has a row for each layer that was asked, of which there may be more
+ * the next time.
+ */
+static int ask(int volume, int fd, struct fs_bpio_stack **answer)
+{
+	unsigned int room = ROOM_FIRST, before = 0;
+	struct fs_bpio_stack *stack;
+	size_t size;
+	int ret;
+
+	for (;;) {
+		size = sizeof(*stack) + room * sizeof(stack->layer[0]);
+		stack = malloc(size);
+		if (!stack)
+			return -ENOMEM;
+		ret = bpio__fsctl_sized(volume, FS_BPIO_OP_QUERY,
+					FS_BPIO_INFL_ALL_LAYERS, fd,
+					&stack->output, size);
+		/* The kernel, too, stops somewhere: more room, but no more rows */
+		if ((ret && ret != -EXDEV) ||
+		    stack->layers <= stack->written ||
+		    stack->written == before)
+			break;
+		before = stack->written;
+		room = stack->layers + ROOM_FIRST;
+		free(stack);
+	}
+	*answer = stack;
+	return ret;
+}
+
+static void translate(const struct bpio_layer_info *from, struct bpio_layer *to)
+{
+	*to = (struct bpio_layer) {
+		.major = from->major,
+		.minor = from->minor,
+		.flags = from->flags,
+		.depth = from->depth,
+		.op_status = from->verdict.op_status,
+		.reason = from->verdict.reason,
+		.bypassed_reads = from->bypassed_reads,
+		.paused_since = from->paused_since,
+	};
+	bpio__string(to->name, sizeof(to->name), from->name, from->name_len,
+		     BPIO_DRIVER_NAME_MAX);
+	bpio__string(to->reason_text, sizeof(to->reason_text),
+		     from->verdict.failure_reason,
+		     from->verdict.failure_reason_len, BPIO_REASON_TEXT_MAX);
+	bpio__string(to->paused_by, sizeof(to->paused_by), from->who,
+		     from->who_len, BPIO_DRIVER_NAME_MAX);
+	bpio__string(to->paused_why, sizeof(to->paused_why), from->why,
+		     from->why_len, BPIO_PAUSE_TEXT_MAX);
+}
+
+static int visit_all(const struct fs_bpio_stack *stack,
+		     int (*visit)(const struct bpio_layer *layer, void *arg),
+		     void *arg)
+{
+	struct bpio_layer layer;
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < stack->written; i++) {
+		translate(&stack->layer[i], &layer);
+		ret = visit(&layer, arg);
+	}
+	return ret;
+}
+
+int bpio_layer_foreach_on(int volume, int fd, struct bpio_verdict *verdict,
+			  int (*visit)(const struct bpio_layer *layer,
+				       void *arg), void *arg)
+{
+	struct fs_bpio_stack *stack = NULL;
+	int ret;
+
+	ret = bpio__check(0, 0, verdict);
+	if (!ret && fd == -1)
+		ret = bpio__check_volume(volume);
+	if (ret)
+		return ret;
+	ret = ask(volume, fd, &stack);
+	if (!ret || ret == -EXDEV)
+		bpio__verdict(verdict, volume, &stack->output,
+			      &stack->output.query);
+	/* For a file that is refused the kernel does not ask the stack. */
+	if (!ret && !stack->written && fd != -1) {
+		free(stack);
+		stack = NULL;
+		ret = ask(volume, -1, &stack);
+	}
+	if (!ret)
+		ret = visit_all(stack, visit, arg);
+	free(stack);
+	return ret;
+}
