@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# BypassIO for Linux.  "make help" lists the targets.
+
+# Kernel the modules are built for, by release; its headers must be installed.
+KREL	?= $(shell uname -r)
+KDIR	?= /lib/modules/$(KREL)/build
+# Kernel the virtual machine runs: a row of selftests/vm/kernels.
+KERNEL	?= 6.12
+
+DESTDIR	?=
+PREFIX	?= /usr/local
+DOCDIR	?= $(PREFIX)/share/doc/dm-bpio
+MODDIR	?= /lib/modules/$(KREL)/updates
+INSTALL	?= install
+
+BUILD	?= $(CURDIR)/build
+override BUILD := $(abspath $(BUILD))
+KMOD	:= $(BUILD)/kmod/$(KREL)
+USER_ARGS := -C userspace BUILD=$(BUILD)/userspace PREFIX=$(PREFIX)
+export BUILD
+
+all: user modules-if-possible
+
+help:
+	@echo 'To build and install here:'
+	@echo '  make                 the modules for the running kernel, library and command'
+	@echo '  make install         install them (DESTDIR=, PREFIX=$(PREFIX))'
+	@echo '  make modules, make user, make install-modules, make install-user'
+	@echo '                       the two halves (KREL=<release> names another kernel)'
+	@echo
+	@echo 'In a virtual machine, with nothing to prepare (as root, on Debian 12):'
+	@echo '  make demo            see a file read with and without bypass'
+	@echo '  make check           run all tests'
+	@echo '  make shell           look around'
+	@echo '                       (KERNEL=$(KERNEL) names another kernel: see selftests/vm/kernels)'
+	@echo
+	@echo '  make lint            static checks'
+	@echo '  make check-intree    build it as part of a kernel tree'
+	@echo '  make clean           remove build/'
+
+# The kernel's build writes beside its sources, so each kernel gets a folder of
+# links to them.
+kmod-links:
+	@mkdir -p $(KMOD)/dm-bpio
+	@find $(KMOD)/dm-bpio -xtype l -delete
+	@ln -sfn $(CURDIR)/uapi $(KMOD)/uapi
+	@ln -sf $(addprefix $(CURDIR)/,$(wildcard dm-bpio/*)) $(KMOD)/dm-bpio/
+
+NO_HEADERS = There are no headers of kernel $(KREL) at $(KDIR): install the \
+	package linux-headers-$(KREL), or name another kernel with KREL=.
+
+modules: kmod-links
+	@test -d $(KDIR) || { echo "$(strip $(NO_HEADERS))" >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(KMOD)/dm-bpio $(KFLAGS) modules
+
+modules-if-possible:
+ifneq ($(wildcard $(KDIR)/.),)
+	@$(MAKE) --no-print-directory modules
+else
+	@echo "The modules were not built. $(strip $(NO_HEADERS))"
+endif
+
+# As above, but for the kernel of the guests, which may need another compiler.
+guest-modules: kmod-links
+	+selftests/vm/kbuild --kernel $(KERNEL) $(KMOD)/dm-bpio $(KFLAGS) modules
+
+# Modules that tests load, built as somebody else would against dm-bpio.
+guest-test-modules: guest-modules
+	@mkdir -p $(KMOD)/tests
+	@find $(KMOD)/tests -xtype l -delete
+	@ln -sf $(addprefix $(CURDIR)/,$(wildcard selftests/modules/*)) $(KMOD)/tests/
+	+selftests/vm/kbuild --kernel $(KERNEL) $(KMOD)/tests $(KFLAGS) \
+		BPIO=$(KMOD)/dm-bpio \
+		KBUILD_EXTRA_SYMBOLS=$(KMOD)/dm-bpio/Module.symvers modules
+
+user:
+	$(MAKE) $(USER_ARGS) all
+
+install: modules install-modules install-user
+ifeq ($(DESTDIR),)
+	depmod $(KREL)
+	ldconfig
+endif
+
+install-modules:
+	$(INSTALL) -d $(DESTDIR)$(MODDIR)
+	$(INSTALL) -m 644 $(KMOD)/dm-bpio/*.ko $(DESTDIR)$(MODDIR)/
+
+install-user: user
+	$(MAKE) $(USER_ARGS) DESTDIR=$(DESTDIR) install
+	$(INSTALL) -d $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 README.md $(DESTDIR)$(DOCDIR)/
+
+demo:
+	@selftests/demo/run --kernel $(KERNEL)
+
+check:
+	@selftests/check --kernel $(KERNEL)
+
+shell:
+	@selftests/vm/shell --kernel $(KERNEL) \
+		--in "$$(selftests/guest-files --kernel $(KERNEL) --tests)"
+
+lint:
+	@selftests/lint
+
+check-intree:
+	@selftests/check-intree
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all help kmod-links modules modules-if-possible guest-modules \
+	guest-test-modules user install install-modules install-user demo \
+	check shell lint check-intree clean

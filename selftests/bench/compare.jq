@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Judge the figures. The input is bench.json, $baseline[0] what "run --save"
+# stored (there may be none), $tolerance what a row may grow by.
+#
+# Figures of another kernel or another emulator differ for reasons that are not
+# ours. There only the rows are judged that this project's modules take part in,
+# by how many times the raw device's they are.
+
+def values:
+	map(select(.value) | {key: "\(.mitigations) \(.name)", value: .value}) |
+	from_entries;
+
+def verdict($before; $scale; $judged):
+	if .error then {verdict: "failed"}
+	elif $baseline == [] then {verdict: "measured"}
+	elif $before == null then {verdict: "new"}
+	elif $judged | not then {verdict: "foreign"}
+	else
+		(.value / ($before * $scale)) as $change |
+		{change: $change,
+		 verdict: (if $change > $tolerance then "worse"
+			   elif $change < 2 - $tolerance then "better"
+			   else "same" end)}
+	end;
+
+# Rows of the baseline that are gone, where all were to be measured.
+def missing($now; $base):
+	if .complete then
+		.mitigations as $modes |
+		[$base.values // {} | to_entries[] | select($now[.key] == null) |
+		 select(.key | split(" ")[0] as $mode | $modes | has($mode)) |
+		 {key, before: .value, verdict: "missing"}]
+	else [] end;
+
+. as $today | $baseline[0] as $base |
+([("kernel", "qemu", "cpu", "device") | $today[.] == $base[.]] | all) as $same |
+(.figures | values) as $now |
+[.figures[] | . as $figure |
+ "\(.mitigations) \(.name)" as $key |
+ "\(.mitigations) device/null/pread/4K/1" as $raw |
+ (if $same or ($now[$raw] and $base.values[$raw] | not) then 1
+  else $now[$raw] / $base.values[$raw] end) as $scale |
+ {key: $key, error, value, before: $base.values[$key]} +
+ verdict($base.values[$key]; $scale;
+	 $same or ($figure.name | test("bpio|filter")))] as $rows |
+($rows + missing($now; $base)) as $rows |
+def count(f): [$rows[] | select(f)] | length;
+{same_environment: $same, baseline: ($base | del(.values)?), rows: $rows,
+ failed: count(.verdict | IN("failed", "worse", "missing")),
+ skipped: count(.verdict | IN("new", "foreign"))} |
+.passed = ($rows | length) - .failed - .skipped

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Ways to read: one system call after the other, io_uring, libaio. */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENGINE_MAX_DEPTH	256
+
+/**
+ * struct reader - what an engine reads, and with what
+ * @fd: file, device or handle
+ * @bs: bytes of one read
+ * @lba: logical block of an NVMe character device, else of no use
+ * @depth: reads in flight; they are submitted together and awaited together
+ * @buffers: one for each of them
+ * @state: the engine's own
+ */
+struct reader {
+	int		fd;
+	size_t		bs;
+	size_t		lba;
+	unsigned int	depth;
+	char		*buffers[ENGINE_MAX_DEPTH];
+	void		*state;
+};
+
+/**
+ * struct engine - a way to read
+ * @name: as on the command line
+ * @max_depth: 1 when it waits for every read
+ * @direct: open what it reads with O_DIRECT
+ * @open: make ready, or die
+ * @read: read reader->depth blocks at these offsets, or die; a read that
+ *	returns less than asked for is an error
+ * @close: undo @open
+ */
+struct engine {
+	const char	*name;
+	unsigned int	max_depth;
+	bool		direct;
+	void		(*open)(struct reader *reader);
+	void		(*read)(struct reader *reader, const uint64_t *offsets);
+	void		(*close)(struct reader *reader);
+};
+
+/* NULL when there is none of that name. */
+const struct engine *engine_find(const char *name);
+
+/* The names of all, separated by blanks. */
+const char *engine_names(void);
+
+#endif /* ENGINE_H */

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the operations of BypassIO cost, apart from reading: ENABLE and close,
+ * QUERY, arming, and giving up and coming back when a writer was there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "control.h"
+
+/* Room for a stack of more layers than anybody has. */
+#define MAX_LAYERS	64
+
+/**
+ * struct place - where an operation is sent
+ * @volume: the mapped device
+ * @file: a file of the volume, open as bypass wants it
+ * @path: its name
+ * @handle: a handle of it, armed; for operations that need one
+ * @bytes: size of the file
+ * @extents: of the map, as last armed
+ */
+struct place {
+	int		volume;
+	int		file;
+	const char	*path;
+	int		handle;
+	uint64_t	bytes;
+	uint64_t	extents;
+};
+
+/**
+ * struct operation - one kind of figure
+ * @name: as on the command line
+ * @run: do it once, or die
+ * @handle: needs a handle
+ * @per_block: the figure is for each block of 4 KiB of the file too
+ */
+struct operation {
+	const char	*name;
+	void		(*run)(struct place *place);
+	bool		handle;
+	bool		per_block;
+};
+
+static int enable(const struct place *place)
+{
+	int handle = fs_enable(place->volume, place->file);
+
+	if (handle < 0)
+		die("%s: ENABLE: %s", place->path, strerror(-handle));
+	return handle;
+}
+
+static void arm(struct place *place, int handle)
+{
+	struct bpio_handle_arm arm;
+	int ret = handle_arm(handle, &arm);
+
+	if (ret)
+		die("%s: ARM: %s", place->path, strerror(-ret));
+	if (!arm.armed)
+		die("%s: not armed: %s", place->path,
+		    reason_sentence(arm.reason));
+	place->extents = arm.extents;
+}
+
+static void run_enable(struct place *place)
+{
+	close(enable(place));
+}
+
+static void run_query(struct place *place)
+{
+	struct fs_bpio_output out;
+	int ret = fs_op(place->volume, FS_BPIO_OP_QUERY, place->file, &out);
+
+	if (ret)
+		die("%s: QUERY: %s", place->path, strerror(-ret));
+	if (out.support == BPIO_SUPPORT_NONE)
+		die("%s: QUERY: %.*s", place->path, out.query.failure_reason_len,
+		    out.query.failure_reason);
+}
+
+static void run_query_layers(struct place *place)
+{
+	static union {
+		struct fs_bpio_stack	stack;
+		char			room[sizeof(struct fs_bpio_stack) +
+			MAX_LAYERS * sizeof(struct bpio_layer_info)];
+	} answer;
+	struct fs_bpio_input in = {
+		.operation = FS_BPIO_OP_QUERY,
+		.in_flags = FS_BPIO_INFL_ALL_LAYERS,
+		.fd = place->file,
+	};
+	struct bpio_ioctl envelope = {
+		.size = sizeof(envelope),
+		.in_buffer = (uintptr_t)&in,
+		.out_buffer = (uintptr_t)&answer,
+		.in_length = sizeof(in),
+		.out_length = sizeof(answer),
+	};
+
+	if (ioctl(place->volume, FSCTL_MANAGE_BYPASS_IO, &envelope))
+		die("%s: QUERY of all layers: %s", place->path, strerror(errno));
+	if (!answer.stack.written || answer.stack.written != answer.stack.layers)
+		die("%s: QUERY told of %u of %u layers", place->path,
+		    answer.stack.written, answer.stack.layers);
+}
+
+static void write_open(const struct place *place)
+{
+	int fd = open(place->path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		die("%s: %s", place->path, strerror(errno));
+	close(fd);
+}
+
+/* A writer that comes and goes; the handle is armed again afterwards. */
+static void run_writer(struct place *place)
+{
+	write_open(place);
+	arm(place, place->handle);
+}
+
+/* The first handle of a file, until its reads go direct. */
+static void run_arm(struct place *place)
+{
+	int handle = enable(place);
+
+	arm(place, handle);
+	close(handle);
+}
+
+/* For comparison: the same writer where nothing is enabled. */
+static void run_plain_writer(struct place *place)
+{
+	write_open(place);
+}
+
+static const struct operation operations[] = {
+	{ .name = "enable-close", .run = run_enable },
+	{ .name = "query", .run = run_query },
+	{ .name = "query-layers", .run = run_query_layers },
+	{ .name = "arm", .run = run_arm, .per_block = true },
+	{ .name = "open-write", .run = run_plain_writer },
+	{ .name = "open-write-rearm", .run = run_writer, .handle = true },
+};
+
+static const struct operation *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(operations); i++)
+		if (!strcmp(operations[i].name, name))
+			return &operations[i];
+	die("no operation '%s'; see --help", name);
+}
+
+static void usage(FILE *to)
+{
+	size_t i;
+
+	fputs("usage: opbench [--name NAME] [--batches N] [--warm-up N] OPERATION DEVICE FILE\n"
+	      "\n"
+	      "Does OPERATION with FILE on the volume DEVICE and prints what one costs.\n"
+	      "Operations:\n", to);
+	for (i = 0; i < ARRAY_SIZE(operations); i++)
+		fprintf(to, "  %s\n", operations[i].name);
+}
+
+static struct place open_place(const char *device, const char *path,
+			       bool want_handle)
+{
+	struct place place = { .path = path, .handle = -1 };
+	struct stat stat;
+
+	place.volume = open(device, O_RDONLY | O_CLOEXEC);
+	if (place.volume < 0)
+		die("%s: %s", device, strerror(errno));
+	place.file = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (place.file < 0 || fstat(place.file, &stat))
+		die("%s: %s", path, strerror(errno));
+	place.bytes = stat.st_size;
+	if (want_handle) {
+		place.handle = enable(&place);
+		arm(&place, place.handle);
+	}
+	return place;
+}
+
+static unsigned int parse_count(const char *option, const char *text)
+{
+	uint64_t count = parse_bytes(option, text);
+
+	if (count > 1000000)
+		die("%s wants a smaller number than '%s'", option, text);
+	return count;
+}
+
+static void report(const char *name, const struct operation *operation,
+		   const struct place *place, const struct measurement *result)
+{
+	printf("{\"name\": \"%s\", \"value\": %.0f, \"min\": %.0f, \"max\": %.0f, "
+	       "\"unit\": \"instructions/call\", \"calls\": %u",
+	       name, result->median, result->min, result->max, result->batches);
+	if (operation->per_block)
+		printf(", \"extents\": %llu, \"per_block\": %.2f, \"per_extent\": %.1f",
+		       (unsigned long long)place->extents,
+		       result->median * 4096 / place->bytes,
+		       result->median / place->extents);
+	puts("}");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "name", required_argument, NULL, 'n' },
+		{ "batches", required_argument, NULL, 'B' },
+		{ "warm-up", required_argument, NULL, 'w' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	unsigned int batches = 31, warm_up = 3, i;
+	const struct operation *operation;
+	struct measurement result;
+	struct place place;
+	const char *name = NULL;
+	uint64_t start;
+	double *costs;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (option) {
+		case 'n':
+			name = optarg;
+			break;
+		case 'B':
+			batches = parse_count("--batches", optarg);
+			break;
+		case 'w':
+			warm_up = parse_count("--warm-up", optarg);
+			break;
+		default:
+			usage(option == 'h' ? stdout : stderr);
+			return option == 'h' ? 0 : 2;
+		}
+	}
+	if (optind != argc - 3 || !batches)
+		die("OPERATION, DEVICE and FILE are needed; see --help");
+	operation = find(argv[optind]);
+	place = open_place(argv[optind + 1], argv[optind + 2], operation->handle);
+	costs = calloc(batches, sizeof(*costs));
+	if (!costs)
+		die("no memory");
+	for (i = 0; i < warm_up; i++)
+		operation->run(&place);
+	for (i = 0; i < batches; i++) {
+		start = now();
+		operation->run(&place);
+		costs[i] = now() - start;
+	}
+	result = measure(costs, batches);
+	report(name ? name : operation->name, operation, &place, &result);
+	return 0;
+}

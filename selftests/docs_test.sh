@@ -1,0 +1,295 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Type in every transcript of the installed documentation and compare what comes
+# out with what the page says.
+#
+# A transcript is a block "```console" of README.md, or an example (.EX) of a
+# man page whose first line is a command. Lines that begin with "# " are commands
+# for root, which end on a later line if they end with a backslash; what follows
+# is their output, standard error included, where
+#
+#	<N>	stands for any number without a sign
+#	...	alone on a line stands for any lines, or none
+#
+# A comment "machine: NAME" before the block says where it begins: "full" (the
+# default: the volume vol on the first NVMe namespace, with ext4 on /mnt and
+# /mnt/file of 16 MiB), "partial" (the same above a linear target, lower),
+# "vetoed" (above a layer, scan, that vetoes), or "empty" (nothing). The guest's
+# devices get the names and numbers of DEVICES. How many blanks there are between
+# two words does not matter: columns are as wide as their numbers.
+set -euo pipefail
+
+MARK='== the next command =='
+SPACE='[[:space:]]*'
+count=0
+failed=0
+
+prefix=$(dirname "$(dirname "$(command -v bpio || echo /usr/local/bin/bpio)")")
+pages=("$prefix/share/doc/dm-bpio/README.md"
+	"$prefix/share/man/man1/bpio.1"
+	"$prefix/share/man/man3/libbpio.3"
+	"$prefix/share/man/man4/dm-bpio.4")
+[ $# -eq 0 ] || pages=("$@")
+
+skip_all()
+{
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+for page in "${pages[@]}"; do
+	[ -e "$page" ] || skip_all "$page is not installed"
+done
+[ -b "${BPIO_NVME_A1-}" ] || skip_all "only for a guest of selftests/vm"
+WORK=$(mktemp -d)
+
+# In the documentation, and here; no name contains another one.
+number()
+{
+	lsblk -dno MAJ:MIN "$1" | tr -d ' '
+}
+declare -A DEVICES=(
+	[nvme0n1]=${BPIO_NVME_A1#/dev/} [259:1]=$(number "$BPIO_NVME_A1")
+	[nvme0n2]=${BPIO_NVME_A2#/dev/} [259:2]=$(number "$BPIO_NVME_A2")
+	[nvme1n1]=${BPIO_NVME_B1#/dev/} [259:3]=$(number "$BPIO_NVME_B1")
+	[vdb]=${BPIO_SCRATCH#/dev/}
+)
+
+# Rename devices: in two steps, because a name may mean something on both sides.
+to_here()
+{
+	local name i=0 first=() second=()
+
+	for name in "${!DEVICES[@]}"; do
+		i=$((i + 1))
+		first+=(-e "s/\\b$name\\b/@$i@/g")
+		second+=(-e "s/@$i@/${DEVICES[$name]}/g")
+	done
+	sed "${first[@]}" "${second[@]}"
+}
+
+to_documented()
+{
+	local name i=0 first=() second=()
+
+	for name in "${!DEVICES[@]}"; do
+		i=$((i + 1))
+		first+=(-e "s/\\b${DEVICES[$name]}\\b/@$i@/g")
+		second+=(-e "s/@$i@/$name/g")
+	done
+	sed "${first[@]}" "${second[@]}"
+}
+
+remove_machine()
+{
+	local name
+
+	! mountpoint -q /mnt || umount /mnt
+	for name in vol lower scan; do
+		! dmsetup info "$name" >/dev/null 2>&1 || dmsetup remove "$name"
+	done
+}
+trap 'remove_machine; rm -rf "$WORK"' EXIT
+
+make_machine()
+{
+	local sectors below=$BPIO_NVME_A1
+
+	remove_machine
+	sectors=$(blockdev --getsz "$BPIO_NVME_A1")
+	case $1 in
+	empty) wipefs -q -a "$BPIO_NVME_A1"; return ;;
+	full) ;;
+	partial)
+		dmsetup create lower --table "0 $sectors linear $below 0"
+		below=/dev/mapper/lower
+		;;
+	vetoed)
+		dmsetup create scan --table \
+			"0 $sectors bpio-filter $below 0 3 veto 95 Scans."
+		below=/dev/mapper/scan
+		;;
+	*) echo "there is no machine '$1'"; return 1 ;;
+	esac
+	dmsetup create vol --table "0 $sectors bpio $below 0"
+	mkfs.ext4 -q /dev/mapper/vol
+	mount /dev/mapper/vol /mnt
+	head -c 16M /dev/urandom >/mnt/file
+	sync
+}
+
+# Whether the output in file $2 is what the lines in file $1 say.
+matches()
+{
+	local line regex='^' output
+
+	while IFS= read -r line; do
+		if [ "$line" = ... ]; then
+			regex+=$'(.*\n)?'
+		else
+			regex+=$(sed -e 's/[][(){}.*+?^$|\\]/\\&/g' \
+				-e 's/<N>/[0-9]+/g' <<<"$line")$'\n'
+		fi
+	done < <(tr -s ' ' <"$1")
+	output=$(tr -s ' ' <"$2"; echo .)
+	[[ ${output%.} =~ $regex$ ]]
+}
+
+# The commands of the transcript in file $1, to the array "commands", and what
+# they print, to files expected.0, expected.1, ...
+read_transcript()
+{
+	local line command='' open=no
+
+	commands=()
+	while IFS= read -r line; do
+		if [ "$open" = yes ]; then
+			command+=$'\n'$line
+		elif [[ $line == '# '* ]]; then
+			command=${line#'# '}
+			: >"$WORK/expected.${#commands[@]}"
+		else
+			[ "${#commands[@]}" -gt 0 ] ||
+				{ echo "it begins with no command"; return 1; }
+			printf '%s\n' "$line" \
+				>>"$WORK/expected.$((${#commands[@]} - 1))"
+			continue
+		fi
+		open=yes
+		if [[ $line != *\\ ]]; then
+			open=no
+			commands+=("$(to_here <<<"$command")")
+		fi
+	done <"$1"
+}
+
+# Run the commands in one shell, as a person does; what the next one may ask for
+# is the status of the last.
+type_in()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	timeout 300 bash -c '
+		mark=$1 status=0
+		shift
+		for command; do
+			echo "$mark"
+			{ (exit "$status"); eval "$command"; } </dev/null
+			status=$?
+		done' bash "$MARK" "${commands[@]}" 2>&1 || true
+}
+
+check_transcript()
+{
+	local i
+
+	make_machine "$2"
+	read_transcript "$1"
+	rm -f "$WORK"/actual.*
+	type_in | to_documented | awk -v mark="$MARK" -v base="$WORK/actual." '
+		$0 == mark { n++; printf "" >(base n - 1); next }
+		{ print >(base n - 1) }'
+	for i in "${!commands[@]}"; do
+		[ -e "$WORK/actual.$i" ] || {
+			echo "not reached: ${commands[i]}"
+			return 1
+		}
+		matches "$WORK/expected.$i" "$WORK/actual.$i" && continue
+		echo "${commands[i]}"
+		diff --label documented --label actual -u \
+			"$WORK/expected.$i" "$WORK/actual.$i" || true
+		return 1
+	done
+}
+
+# it SENTENCE COMMAND...
+it()
+{
+	local sentence=$1
+	shift
+
+	count=$((count + 1))
+	# a job of its own, so that set -e holds inside
+	(set -e; "$@") >"$WORK/log" 2>&1 &
+	if wait $!; then
+		echo "ok $count - $sentence"
+	else
+		failed=$((failed + 1))
+		echo "not ok $count - $sentence"
+		sed 's/^/# /' "$WORK/log"
+	fi
+}
+
+# A comparison that finds nothing wrong must be able to find something.
+check_comparison()
+{
+	printf '# echo 12 apples; echo pears; false\n<N> apples\n...\n# echo $?\n1\n' \
+		>"$WORK/transcript"
+	check_transcript "$WORK/transcript" empty
+	for wrong in 's/apples$/pears/' 's/<N>/1/' 's/^\.\.\.$/plums/' 's/^1$/0/' \
+		'/^\.\.\.$/d'; do
+		sed "$wrong" "$WORK/transcript" >"$WORK/wrong"
+		(set -e; check_transcript "$WORK/wrong" empty) >/dev/null 2>&1 &
+		if wait $!; then
+			echo "not seen to be wrong after $wrong:"
+			cat "$WORK/wrong"
+			return 1
+		fi
+	done
+}
+
+# What a reader sees of a line of a man page's example.
+unroff()
+{
+	sed -e 's/\\-/-/g' -e 's/\\&//g' -e "s/\\\\(aq/'/g" -e 's/\\(dq/"/g' \
+		-e 's/\\f[BIR]//g' -e 's/\\e/\\/g'
+}
+
+check_page()
+{
+	local page=$1 line number=0 begin=0 machine=full
+	local from='^```console$' to='^```$'
+
+	case $page in
+	*.md) ;;
+	*) from='^\.EX$' to='^\.EE$' ;;
+	esac
+	exec 3<"$page"
+	while IFS= read -r line <&3; do
+		number=$((number + 1))
+		if [[ $line =~ machine:$SPACE([a-z]+) && $begin -eq 0 ]]; then
+			machine=${BASH_REMATCH[1]}
+		elif [[ $line =~ $from ]]; then
+			begin=$((number + 1))
+			: >"$WORK/transcript"
+		elif [[ $line =~ $to && $begin -ne 0 ]]; then
+			[[ $page == *.md ]] || {
+				unroff <"$WORK/transcript" >"$WORK/plain"
+				mv "$WORK/plain" "$WORK/transcript"
+			}
+			# an example in another language is not for a shell
+			[[ $page != *.md && $(<"$WORK/transcript") != '# '* ]] ||
+				it "${page##*/}, line $begin" check_transcript \
+					"$WORK/transcript" "$machine"
+			begin=0
+			machine=full
+		elif [ $begin -ne 0 ]; then
+			printf '%s\n' "$line" >>"$WORK/transcript"
+		fi
+	done
+	exec 3<&-
+}
+
+echo "TAP version 13"
+it "wrong transcripts are seen to be wrong" check_comparison
+for page in "${pages[@]}"; do
+	before=$count
+	check_page "$page"
+	# a page without any must be one that is known to have none
+	[ "$count" -gt "$before" ] || [[ $page == */libbpio.3 ]] || {
+		count=$((count + 1))
+		failed=$((failed + 1))
+		echo "not ok $count - ${page##*/} has transcripts"
+	}
+done
+echo "1..$count"
+[ "$failed" -eq 0 ]

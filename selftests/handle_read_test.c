@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Synchronous reads of a handle, against what was written and against what
+ * O_DIRECT on the file answers, on each layout of ext4.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/uio.h>
+
+#include "program.h"
+
+#define KIB	1024
+#define MIB	(1024 * KIB)
+
+enum { LAYOUT_4K, LAYOUT_1K, LAYOUT_EXT2, LAYOUTS };
+
+static const struct layout {
+	const char	*name;
+	const char	*mkfs;
+	const char	*type;
+	unsigned int	block;
+} layouts[LAYOUTS] = {
+	[LAYOUT_4K]	= { "read-4k", MKFS_EXT4, "ext4", 4096 },
+	[LAYOUT_1K]	= { "read-1k", MKFS_EXT " -b 1024", "ext4", 1024 },
+	[LAYOUT_EXT2]	= { "read-ext2", MKFS_EXT2, "ext2", 4096 },
+};
+
+static struct volume volumes[LAYOUTS];
+
+static int program_setup(void)
+{
+	int i, ret = 0;
+
+	for (i = 0; !ret && i < LAYOUTS; i++) {
+		ret = volume_create(&volumes[i], layouts[i].name, devices.nvme,
+				    2048 + MIB_SECTORS(i * 128),
+				    MIB_SECTORS(96), "") ?:
+		      volume_format(&volumes[i], layouts[i].mkfs) ?:
+		      volume_mount(&volumes[i], layouts[i].type, "");
+	}
+	return ret;
+}
+
+static int program_cleanup(void)
+{
+	int i, ret = 0;
+
+	for (i = 0; i < LAYOUTS; i++)
+		ret |= volume_remove(&volumes[i]);
+	return ret;
+}
+
+FIXTURE(file) {
+	struct volume	*volume;
+	unsigned int	block;
+	char		path[192];
+	int		fd;		/* opened by open_handle() */
+	int		handle;		/* likewise */
+	char		*ours;
+	char		*theirs;
+	int		mismatches;
+};
+
+FIXTURE_VARIANT(file) {
+	int	layout;
+};
+
+FIXTURE_VARIANT_ADD(file, ext4_4k) {
+	.layout = LAYOUT_4K,
+};
+
+FIXTURE_VARIANT_ADD(file, ext4_1k) {
+	.layout = LAYOUT_1K,
+};
+
+FIXTURE_VARIANT_ADD(file, ext2) {
+	.layout = LAYOUT_EXT2,
+};
+
+#define BUFFER	(8 * MIB)
+
+FIXTURE_SETUP(file)
+{
+	self->volume = &volumes[variant->layout];
+	self->block = layouts[variant->layout].block;
+	snprintf(self->path, sizeof(self->path), "%s",
+		 volume_path(self->volume, "file"));
+	self->fd = -1;
+	self->handle = -1;
+	self->ours = dio_alloc(BUFFER + 4096);
+	self->theirs = dio_alloc(BUFFER + 4096);
+}
+
+FIXTURE_TEARDOWN(file)
+{
+	close(self->handle);
+	close(self->fd);
+	EXPECT_EQ(0, unlink(self->path));
+	EXPECT_EQ(0, active_count(self->volume->fd));
+}
+
+#define OPEN_HANDLE() do {						\
+	self->fd = file_open_direct(self->path);			\
+	ASSERT_LE(0, self->fd);						\
+	self->handle = fs_enable(self->volume->fd, self->fd);		\
+	ASSERT_LE(0, self->handle);					\
+	ASSERT_EQ(0, handle_armed(self->handle));			\
+} while (0)
+
+struct outcome {
+	ssize_t	ret;
+	int	error;
+};
+
+static struct outcome outcome_of(ssize_t ret)
+{
+	return (struct outcome) { ret, ret < 0 ? errno : 0 };
+}
+
+/*
+ * The same read of the handle and of the file, into buffers equally aligned:
+ * same result, same errno, same bytes, nothing outside of the buffer written.
+ * What O_DIRECT leaves in the buffer behind the end of the file is undefined.
+ */
+static struct outcome compare(struct __test_metadata *_metadata,
+			      FIXTURE_DATA(file) *self, loff_t offset,
+			      size_t length, size_t shift)
+{
+	size_t end = shift + length, valid, i;
+	struct outcome ours, theirs;
+	bool same;
+
+	memset(self->ours, 0xa5, end + 4096);
+	ours = outcome_of(pread(self->handle, self->ours + shift, length,
+				offset));
+	theirs = outcome_of(pread(self->fd, self->theirs + shift, length,
+				  offset));
+	valid = ours.ret > 0 ? ours.ret : 0;
+	same = ours.ret == theirs.ret && ours.error == theirs.error &&
+	       !memcmp(self->theirs + shift, self->ours + shift, valid);
+	for (i = 0; i < shift; i++)
+		same &= self->ours[i] == (char)0xa5;
+	for (i = end; i < end + 4096; i++)
+		same &= self->ours[i] == (char)0xa5;
+	/* of a matrix of reads the first few that differ tell the story */
+	if (same || self->mismatches++ >= 3)
+		return ours;
+	EXPECT_TRUE(same);
+	TH_LOG("offset %lld length %zu buffer +%zu: handle %zd (%s), file %zd (%s)",
+	       (long long)offset, length, shift, ours.ret, strerror(ours.error),
+	       theirs.ret, strerror(theirs.error));
+	return ours;
+}
+
+#define COMPARE(offset, length, shift) \
+	compare(_metadata, self, offset, length, shift)
+
+TEST_F(file, reads_of_every_length_return_what_was_written_and_go_direct)
+{
+	static const size_t lengths[] = {
+		512, 1024, 1536, 4096, 4608, 8192, 16 * KIB, 20 * KIB + 512,
+		64 * KIB, 128 * KIB, 512 * KIB, 520 * KIB, MIB, 3 * MIB,
+		4 * MIB, 5 * MIB,
+	};
+	uint64_t size = 4 * MIB, reads = 0, bytes = 0, offset;
+	struct bpio_handle_info info;
+	unsigned int i;
+
+	ASSERT_EQ(0, file_create(self->path, size, 1));
+	OPEN_HANDLE();
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		size_t length = lengths[i];
+		/* a sample is enough for the short ones */
+		size_t step = length < 64 * KIB ? 33 * 512 + length : length;
+
+		for (offset = 0; offset < size; offset += step) {
+			size_t left = size - offset;
+			size_t part = left < length ? left : length;
+
+			ASSERT_EQ(part, pread(self->handle, self->ours, length,
+					      offset));
+			ASSERT_EQ(0, content_is(self->ours, part, offset, 1, 1));
+			reads++;
+			bytes += part;
+		}
+	}
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ(reads, info.direct_reads);
+	EXPECT_EQ(bytes, info.direct_bytes);
+	EXPECT_EQ(0u, info.fallback_reads);
+}
+
+TEST_F(file, one_read_larger_than_a_bio_is_one_direct_read)
+{
+	ASSERT_EQ(0, file_create(self->path, BUFFER, 2));
+	OPEN_HANDLE();
+	ASSERT_EQ(BUFFER, pread(self->handle, self->ours, BUFFER, 0));
+	EXPECT_EQ(0, content_is(self->ours, BUFFER, 0, 2, 1));
+	EXPECT_EQ(1u, handle_direct(self->handle));
+}
+
+TEST_F(file, alignment_is_judged_as_by_o_direct_on_the_file)
+{
+	static const loff_t offsets[] = { 0, 1, 256, 511, 512, 1024, 4095, 4096,
+					  4608, 65536 };
+	static const size_t lengths[] = { 0, 1, 511, 512, 513, 1024, 4095, 4096,
+					  4097, 12288, 65536 };
+	static const size_t shifts[] = { 0, 1, 2, 3, 4, 8, 64, 256, 511, 512,
+					 1024 };
+	unsigned int o, l, s;
+
+	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 3));
+	OPEN_HANDLE();
+	for (o = 0; o < ARRAY_SIZE(offsets); o++)
+		for (l = 0; l < ARRAY_SIZE(lengths); l++)
+			for (s = 0; s < ARRAY_SIZE(shifts); s++)
+				COMPARE(offsets[o], lengths[l], shifts[s]);
+}
+
+TEST_F(file, the_end_of_the_file_is_where_o_direct_sees_it)
+{
+	static const int tails[] = { 0, 1, 511, 512, 513, 1024, 1536, 3584,
+				     4095 };
+	unsigned int t;
+
+	for (t = 0; t < ARRAY_SIZE(tails); t++) {
+		uint64_t size = 64 * KIB + tails[t];
+		loff_t offset;
+
+		ASSERT_EQ(0, file_create(self->path, size, 4));
+		OPEN_HANDLE();
+		for (offset = 56 * KIB; offset <= 72 * KIB; offset += 512) {
+			size_t length;
+
+			for (length = 512; length <= 16 * KIB; length *= 2) {
+				struct outcome outcome =
+					COMPARE(offset, length, 0);
+
+				if (outcome.ret > 0)
+					ASSERT_EQ(0, content_is(self->ours,
+								outcome.ret,
+								offset, 4, 1));
+			}
+		}
+		close(self->handle);
+		close(self->fd);
+	}
+}
+
+TEST_F(file, a_partly_used_last_block_is_left_to_the_file_system)
+{
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 100, 5));
+	OPEN_HANDLE();
+	ASSERT_EQ(4096, pread(self->handle, self->ours, 4096, 60 * KIB));
+	EXPECT_EQ(1u, handle_direct(self->handle));
+	ASSERT_EQ(100, pread(self->handle, self->ours, 4096, 64 * KIB));
+	EXPECT_EQ(0, content_is(self->ours, 100, 64 * KIB, 5, 1));
+	EXPECT_EQ(1u, handle_fallbacks(self->handle, BPIO_REASON_END_OF_FILE));
+	EXPECT_EQ(1u, handle_direct(self->handle));
+}
+
+TEST_F(file, an_empty_file_reads_nothing)
+{
+	ASSERT_EQ(0, file_create(self->path, 0, 6));
+	OPEN_HANDLE();
+	EXPECT_EQ(0, COMPARE(0, 4096, 0).ret);
+	EXPECT_EQ(0, COMPARE(4096, 4096, 0).ret);
+}
+
+TEST_F(file, offsets_out_of_range_answer_as_o_direct_does)
+{
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB, 7));
+	OPEN_HANDLE();
+	COMPARE(-1, 4096, 0);
+	COMPARE(-4096, 4096, 0);
+	COMPARE(LLONG_MIN, 4096, 0);
+	COMPARE(LLONG_MAX, 4096, 0);
+	COMPARE(LLONG_MAX - 4095, 4096, 0);
+	COMPARE(LLONG_MAX - 8191, 4096, 0);
+	COMPARE(1ll << 44, 4096, 0);
+	COMPARE(1ll << 62, 4096, 0);
+}
+
+TEST_F(file, holes_and_preallocated_ranges_read_as_zeroes)
+{
+	static const struct {
+		loff_t start, length;
+	} data[] = { { 0, 64 * KIB }, { 128 * KIB, 64 * KIB },
+		     { 320 * KIB, 4 * KIB } };
+	struct content_rule rule = {
+		.file = 8, .oldest = 1, .newest = 1, .zeroes = true,
+	};
+	struct bpio_handle_info info;
+	loff_t offset;
+	unsigned int i;
+	char why[256];
+	int fd = open(self->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	ASSERT_LE(0, fd);
+	for (i = 0; i < ARRAY_SIZE(data); i++)
+		ASSERT_EQ(0, file_write(fd, data[i].start, data[i].length, 8, 1));
+	/* ext2's layout has no preallocated blocks: a hole there too */
+	if (variant->layout != LAYOUT_EXT2)
+		ASSERT_EQ(0, fallocate(fd, 0, 256 * KIB, 64 * KIB));
+	ASSERT_EQ(0, fsync(fd));
+	close(fd);
+	OPEN_HANDLE();
+	for (offset = 0; offset < 324 * KIB; offset += 12 * KIB) {
+		ssize_t n = COMPARE(offset, 16 * KIB, 0).ret;
+
+		ASSERT_LT(0, n);
+		ASSERT_EQ(0, content_check(self->ours, n, offset, &rule, why,
+					   sizeof(why))) TH_LOG("%s", why);
+	}
+	/* what is data is data: the rule above would let it be zeroes */
+	for (i = 0; i < ARRAY_SIZE(data); i++) {
+		ASSERT_EQ(data[i].length, pread(self->handle, self->ours,
+						data[i].length, data[i].start));
+		EXPECT_EQ(0, content_is(self->ours, data[i].length,
+					data[i].start, 8, 1));
+	}
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ(132u * KIB, info.mapped_bytes);
+	EXPECT_LT(0u, info.direct_reads);
+	EXPECT_LT(0u, info.fallback_reason[BPIO_REASON_UNMAPPED]);
+	EXPECT_EQ(info.fallback_reads,
+		  info.fallback_reason[BPIO_REASON_UNMAPPED]);
+}
+
+TEST_F(file, reads_that_cross_extents_return_what_was_written)
+{
+	unsigned int blocks = 64, block = self->block, extents, length;
+	struct bpio_handle_info info;
+	uint64_t reads = 0, offset;
+
+	if (variant->layout == LAYOUT_EXT2) {
+		ASSERT_EQ(0, file_create_interleaved(self->path, blocks, block,
+						     9));
+		extents = file_extents(self->path);
+		ASSERT_LE(4u, extents);
+	} else {
+		ASSERT_EQ(0, file_create_fragmented(self->path, blocks, block,
+						    9));
+		extents = file_extents(self->path);
+		ASSERT_EQ(blocks, extents);
+	}
+	OPEN_HANDLE();
+	for (length = 512; length <= blocks * block; length *= 2) {
+		for (offset = 0; offset + length <= blocks * block;
+		     offset += length + 512) {
+			ASSERT_EQ(length, pread(self->handle, self->ours,
+						length, offset));
+			ASSERT_EQ(0, content_is(self->ours, length, offset, 9,
+						1));
+			reads++;
+		}
+	}
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ(extents, info.extents);
+	EXPECT_EQ((uint64_t)blocks * block, info.mapped_bytes);
+	EXPECT_EQ(reads, info.direct_reads);
+}
+
+TEST_F(file, an_indirect_block_in_the_middle_of_a_file_is_not_read_as_data)
+{
+	uint64_t size = 6 * MIB;
+
+	/* beyond 12 blocks (and 12 + 1024) ext2 lays indirect blocks between */
+	ASSERT_EQ(0, file_create(self->path, size, 10));
+	OPEN_HANDLE();
+	ASSERT_EQ(size, pread(self->handle, self->ours, size, 0));
+	EXPECT_EQ(0, content_is(self->ours, size, 0, 10, 1));
+	EXPECT_EQ(1u, handle_direct(self->handle));
+}
+
+TEST_F(file, vectors_are_filled_in_order_however_they_are_cut)
+{
+	static const size_t cuts[][4] = {
+		{ 4096, 4096, 4096, 4096 }, { 512, 1024, 2560, 12288 },
+		{ 8192, 512, 512, 7168 }, { 256, 256, 4096, 11776 },
+		{ 100, 412, 4096, 11776 }, { 0, 4096, 0, 12288 },
+	};
+	unsigned int c, v;
+
+	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 11));
+	OPEN_HANDLE();
+	for (c = 0; c < ARRAY_SIZE(cuts); c++) {
+		struct iovec ours[4], theirs[4];
+		struct outcome a, b;
+
+		memset(self->ours, 0xa5, 64 * KIB);
+		memset(self->theirs, 0xa5, 64 * KIB);
+		/* from behind, so that a wrong order is seen */
+		for (v = 0; v < 4; v++) {
+			size_t at = (3 - v) * 16 * KIB;
+
+			ours[v] = (struct iovec){ self->ours + at, cuts[c][v] };
+			theirs[v] = (struct iovec){ self->theirs + at,
+						    cuts[c][v] };
+		}
+		a = outcome_of(preadv(self->handle, ours, 4, 8192));
+		b = outcome_of(preadv(self->fd, theirs, 4, 8192));
+		EXPECT_EQ(b.ret, a.ret) TH_LOG("cut %u", c);
+		EXPECT_EQ(b.error, a.error) TH_LOG("cut %u", c);
+		EXPECT_EQ(0, memcmp(self->theirs, self->ours, 64 * KIB))
+			TH_LOG("cut %u", c);
+	}
+}
+
+TEST_F(file, flags_of_preadv2_answer_as_o_direct_does)
+{
+	static const int flags[] = {
+		0, RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_DSYNC | RWF_SYNC,
+		RWF_APPEND, 1 << 30,
+	};
+	struct iovec ours = { self->ours, 16 * KIB };
+	struct iovec theirs = { self->theirs, 16 * KIB };
+	unsigned int i;
+
+	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 12));
+	OPEN_HANDLE();
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct outcome a, b;
+
+		a = outcome_of(preadv2(self->handle, &ours, 1, 4096, flags[i]));
+		b = outcome_of(preadv2(self->fd, &theirs, 1, 4096, flags[i]));
+		EXPECT_EQ(b.ret, a.ret) TH_LOG("flags 0x%x", flags[i]);
+		EXPECT_EQ(b.error, a.error) TH_LOG("flags 0x%x", flags[i]);
+		if (a.ret > 0)
+			EXPECT_EQ(0, content_is(self->ours, a.ret, 4096, 12, 1));
+	}
+}
+
+/* A read that may not wait returns the bytes or EAGAIN, and waits for nothing. */
+TEST_F(file, rwf_nowait_reads_or_says_eagain)
+{
+	struct iovec iov = { self->ours, 4096 };
+	unsigned int i, good = 0;
+
+	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 13));
+	OPEN_HANDLE();
+	for (i = 0; i < 64; i++) {
+		ssize_t n = preadv2(self->handle, &iov, 1, i * 4096, RWF_NOWAIT);
+
+		if (n < 0) {
+			ASSERT_EQ(EAGAIN, errno);
+			continue;
+		}
+		ASSERT_EQ(4096, n);
+		ASSERT_EQ(0, content_is(self->ours, 4096, i * 4096, 13, 1));
+		good++;
+	}
+	/* an idle device has room for one request */
+	EXPECT_LT(0u, good);
+	EXPECT_EQ(good, handle_direct(self->handle));
+}
+
+TEST_F(file, memory_that_is_not_there_is_efault_or_ends_the_read)
+{
+	char *area = mmap(NULL, 64 * KIB, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static const struct {
+		size_t start, writable;
+	} reads[] = {
+		{ 0, 0 }, { 4 * KIB, 0 }, { 8 * KIB, 8 * KIB },
+		{ 12 * KIB, 4 * KIB }, { 16 * KIB, 0 }, { 32 * KIB, 0 },
+	};
+	unsigned int i;
+
+	ASSERT_NE(MAP_FAILED, (void *)area);
+	ASSERT_EQ(0, mprotect(area, 8 * KIB, PROT_READ));
+	ASSERT_EQ(0, munmap(area + 16 * KIB, 16 * KIB));
+	ASSERT_EQ(0, mprotect(area + 32 * KIB, 32 * KIB, PROT_NONE));
+	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 14));
+	OPEN_HANDLE();
+	for (i = 0; i < ARRAY_SIZE(reads); i++) {
+		char *to = area + reads[i].start;
+		ssize_t n = pread(self->handle, to, 16 * KIB, 4096);
+
+		if (n < 0) {
+			EXPECT_EQ(EFAULT, errno) TH_LOG("read %u", i);
+			continue;
+		}
+		ASSERT_LT(0, n) TH_LOG("read %u", i);
+		ASSERT_LE(n, (ssize_t)reads[i].writable) TH_LOG("read %u", i);
+		EXPECT_EQ(0, content_is(to, n, 4096, 14, 1));
+	}
+}
+
+/* Faulting the buffer in is I/O of the same file system. */
+TEST_F(file, the_buffer_may_be_a_mapped_file_of_the_same_file_system)
+{
+	const char *other = volume_path(self->volume, "buffer");
+	char *map;
+	int fd;
+
+	ASSERT_EQ(0, file_create(self->path, MIB, 15));
+	ASSERT_EQ(0, file_create(other, MIB, 16));
+	fd = open(other, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
+	map = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, (void *)map);
+	OPEN_HANDLE();
+	ASSERT_EQ(MIB, pread(self->handle, map, MIB, 0));
+	EXPECT_EQ(0, content_is(map, MIB, 0, 15, 1));
+	EXPECT_EQ(1u, handle_direct(self->handle));
+	/* what direct I/O wrote to the mapping is in the file */
+	ASSERT_EQ(0, msync(map, MIB, MS_SYNC));
+	ASSERT_EQ(0, munmap(map, MIB));
+	ASSERT_EQ(MIB, pread(fd, self->theirs, MIB, 0));
+	EXPECT_EQ(0, content_is(self->theirs, MIB, 0, 15, 1));
+	close(fd);
+	EXPECT_EQ(0, unlink(other));
+}
+
+TEST_F(file, read_moves_the_position_and_pread_does_not)
+{
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 1000, 17));
+	OPEN_HANDLE();
+	ASSERT_EQ(4096, read(self->handle, self->ours, 4096));
+	EXPECT_EQ(0, content_is(self->ours, 4096, 0, 17, 1));
+	ASSERT_EQ(4096, pread(self->handle, self->ours, 4096, 32 * KIB));
+	EXPECT_EQ(4096, lseek(self->handle, 0, SEEK_CUR));
+	ASSERT_EQ(64 * KIB + 1000 - 4096,
+		  read(self->handle, self->ours, 128 * KIB));
+	EXPECT_EQ(0, content_is(self->ours, 64 * KIB + 1000 - 4096, 4096, 17,
+				1));
+	EXPECT_EQ(64 * KIB + 1000, lseek(self->handle, 0, SEEK_CUR));
+	EXPECT_EQ(0, read(self->handle, self->ours, 4096));
+	EXPECT_EQ(0, lseek(self->fd, 0, SEEK_CUR));
+}
+
+PROGRAM_MAIN

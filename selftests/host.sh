@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# What the scripts that run on the host share. Sourced, never run.
+
+SELFTESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(dirname "$SELFTESTS")
+BUILD=${BUILD:-$TOP/build}
+RESULTS=$BUILD/results
+export SELFTESTS TOP BUILD RESULTS
+
+# Headlines of what is going on, with the time since the start.
+say()
+{
+	printf '== %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2
+}
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 2
+}
+
+# make as the user would call it (the make that may have called us has flags and
+# variables of its own), for half an hour at most.
+plain_make()
+{
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES \
+		timeout --foreground 1800 make --no-print-directory "$@"
+}
+
+# The commit that is tested, for the results.
+commit()
+{
+	local id
+
+	if ! id=$(git -C "$TOP" rev-parse HEAD 2>/dev/null); then
+		echo unknown
+		return
+	fi
+	[ -z "$(git -C "$TOP" status --porcelain 2>/dev/null)" ] || id+=-dirty
+	printf '%s\n' "$id"
+}
+
+# The summary line of a results file that has the three counts.
+summary()
+{
+	jq -r '"\(.passed) passed, \(.failed) failed, \(.skipped) skipped"' "$1"
+}

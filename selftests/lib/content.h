@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Content that tells where it belongs.
+ *
+ * Every 512-byte sector of a test file carries the number of the file, its
+ * offset there and a generation (how often it was written), and its other
+ * bytes follow from these three. So a wrong byte in a read is not only seen,
+ * it is named: another file's, another offset's, an old generation's, torn.
+ */
+#ifndef SELFTESTS_CONTENT_H
+#define SELFTESTS_CONTENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTENT_SECTOR	512
+
+/* What a read may legally return. */
+struct content_rule {
+	uint32_t	file;
+	uint32_t	oldest;		/* generations from this one ... */
+	uint32_t	newest;		/* ... to this one */
+	bool		zeroes;		/* or zeroes (holes) */
+	bool		mixed;		/* or several of these in one sector */
+};
+
+/* Fill @buffer with what file @file has at @offset, a multiple of 512. */
+void content_fill(void *buffer, size_t bytes, uint32_t file, uint64_t offset,
+		  uint32_t generation);
+
+/*
+ * Judge @bytes read at @offset. Both may be anything; parts of a sector at the
+ * ends are judged by the generations that the rule allows. Returns 0, or -1
+ * with the finding in @why.
+ */
+int content_check(const void *buffer, size_t bytes, uint64_t offset,
+		  const struct content_rule *rule, char *why, size_t why_size);
+
+/* The same for content that exists in one generation only; says what it finds. */
+int content_is(const void *buffer, size_t bytes, uint64_t offset, uint32_t file,
+	       uint32_t generation);
+
+#endif /* SELFTESTS_CONTENT_H */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "util.h"
+
+#define BPIO_REASON(NAME, token, sentence) \
+	[BPIO_REASON_##NAME] = token,
+static const char *const tokens[BPIO_REASON_COUNT] = {
+#include "reasons.h"
+};
+
+#undef BPIO_REASON
+#define BPIO_REASON(NAME, token, sentence) \
+	[BPIO_REASON_##NAME] = sentence,
+static const char *const sentences[BPIO_REASON_COUNT] = {
+#include "reasons.h"
+};
+
+#undef BPIO_REASON
+
+const char *reason_token(uint32_t reason)
+{
+	return reason < BPIO_REASON_COUNT ? tokens[reason] : "?";
+}
+
+const char *reason_sentence(uint32_t reason)
+{
+	return reason < BPIO_REASON_COUNT ? sentences[reason] : "?";
+}
+
+static int send(int volume, unsigned long code, const void *in, size_t in_size,
+		void *out, size_t out_size)
+{
+	struct bpio_ioctl envelope = {
+		.size = sizeof(envelope),
+		.in_buffer = (uintptr_t)in,
+		.out_buffer = (uintptr_t)out,
+		.in_length = in_size,
+		.out_length = out_size,
+	};
+
+	return ioctl(volume, code, &envelope) ? -errno : 0;
+}
+
+int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out)
+{
+	struct fs_bpio_input in = { .operation = operation, .fd = fd };
+
+	memset(out, 0, sizeof(*out));
+	out->handle = -1;
+	return send(volume, FSCTL_MANAGE_BYPASS_IO, &in, sizeof(in), out,
+		    sizeof(*out));
+}
+
+int fs_enable(int volume, int fd)
+{
+	struct fs_bpio_output out;
+	int ret = fs_op(volume, FS_BPIO_OP_ENABLE, fd, &out);
+
+	if (ret)
+		return ret;
+	if (out.handle >= 0)
+		return out.handle;
+	return out.enable.op_status ?: -EPROTO;
+}
+
+int fs_disable(int volume, int fd)
+{
+	struct fs_bpio_output out;
+
+	return fs_op(volume, FS_BPIO_OP_DISABLE, fd, &out);
+}
+
+int fs_info(int volume, struct fs_bpio_info *info)
+{
+	struct fs_bpio_output out;
+	int ret = fs_op(volume, FS_BPIO_OP_GET_INFO, -1, &out);
+
+	*info = out.get_info;
+	return ret;
+}
+
+int active_count(int volume)
+{
+	struct fs_bpio_info info;
+	int ret = fs_info(volume, &info);
+
+	return ret ?: (int)info.active_count;
+}
+
+int active_count_wait(int volume, int count)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int active;
+
+	do {
+		active = active_count(volume);
+		if (active == count)
+			return 0;
+	} while (poll_again(deadline));
+	diag("%d open files enabled after %d ms, not %d", active, DEADLINE_MS,
+	     count);
+	return -ETIMEDOUT;
+}
+
+int storage_op(int volume, uint32_t operation, struct bpio_output *out)
+{
+	struct bpio_input in = {
+		.version = BPIO_INPUT_VERSION,
+		.size = sizeof(in),
+		.operation = operation,
+	};
+
+	memset(out, 0, sizeof(*out));
+	return send(volume, IOCTL_STORAGE_MANAGE_BYPASS_IO, &in, sizeof(in),
+		    out, sizeof(*out));
+}
+
+int handle_arm(int handle, struct bpio_handle_arm *arm)
+{
+	memset(arm, 0, sizeof(*arm));
+	arm->size = sizeof(*arm);
+	return ioctl(handle, BPIO_IOC_HANDLE_ARM, arm) ? -errno : 0;
+}
+
+int handle_info(int handle, struct bpio_handle_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	return ioctl(handle, BPIO_IOC_HANDLE_INFO, info) ? -errno : 0;
+}
+
+int handle_armed(int handle)
+{
+	struct bpio_handle_arm arm;
+	int ret = handle_arm(handle, &arm);
+
+	if (ret) {
+		diag("arming failed: %s", strerror(-ret));
+		return ret;
+	}
+	if (!arm.armed) {
+		diag("not armed: %s", reason_sentence(arm.reason));
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	uint64_t before = handle_direct(handle);
+	struct bpio_handle_info info;
+
+	do {
+		if (pread(handle, buffer, bytes, offset) < 0) {
+			diag("pread: %s", strerror(errno));
+			return -errno;
+		}
+		if (handle_direct(handle) > before)
+			return 0;
+	} while (poll_again(deadline));
+	if (handle_info(handle, &info))
+		return -EIO;
+	diag("no direct read within %d ms: armed %u, reason %s", DEADLINE_MS,
+	     info.armed, reason_token(info.reason));
+	return -ETIMEDOUT;
+}
+
+uint64_t handle_fallbacks(int handle, enum bpio_reason reason)
+{
+	struct bpio_handle_info info;
+
+	return handle_info(handle, &info) ? UINT64_MAX :
+					    info.fallback_reason[reason];
+}
+
+uint64_t handle_direct(int handle)
+{
+	struct bpio_handle_info info;
+
+	return handle_info(handle, &info) ? UINT64_MAX : info.direct_reads;
+}

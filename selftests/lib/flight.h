@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reads in flight: they stand in a slow layer while a test asks somebody to wait
+ * for them.
+ */
+#ifndef SELFTESTS_FLIGHT_H
+#define SELFTESTS_FLIGHT_H
+
+#include <liburing.h>
+#include <stdint.h>
+
+#define FLIGHT_READS	4
+/* How long the slow layer, a "delay", takes for each. */
+#define FLIGHT_MS	"700"
+
+struct flight {
+	struct io_uring	ring;
+	char		*buffer;
+	const char	*slow;		/* the mapped device */
+};
+
+/*
+ * Start reads of the first FLIGHT_READS blocks of @fd and wait until all of them
+ * stand in the mapped device @slow. Returns 0 or a negative errno and says what
+ * went wrong.
+ */
+int flight_start(struct flight *flight, int fd, const char *slow);
+
+/* Reads in the slow layer now, or a negative errno. */
+int flight_left(const struct flight *flight);
+
+/*
+ * Wait for the reads and judge them; they are of file @file, generation 1.
+ * Returns 0 or -1 and says what was wrong.
+ */
+int flight_end(struct flight *flight, uint32_t file);
+
+#endif /* SELFTESTS_FLIGHT_H */

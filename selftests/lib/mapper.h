@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Mapped devices below a volume, and what can be asked of them.
+ *
+ * Names are without DM_PREFIX. Functions that return int return 0 or a negative
+ * errno and have said what went wrong, unless their comment says otherwise.
+ */
+#ifndef SELFTESTS_MAPPER_H
+#define SELFTESTS_MAPPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "volume.h"
+
+/* "/dev/mapper/<prefix><name>" in one of a few static buffers. */
+const char *dm_node(const char *name);
+
+/*
+ * Parameters of a target that passes all I/O to @device from @start: of "linear",
+ * "bpio", "bpio-filter" and "bpio-probe", with @options behind them, and of
+ * "striped" (one stripe), "crypt" and "delay" (of @options ms, or none).
+ */
+int dm_params(char *params, size_t size, const char *type, const char *device,
+	      uint64_t start, const char *options);
+
+/* A mapped device with one such target. */
+int dm_create_one(const char *name, const char *type, const char *device,
+		  uint64_t start, uint64_t sectors, const char *options);
+/* Replace its table by another one of that kind. */
+int dm_reload_one(const char *name, const char *type, const char *device,
+		  uint64_t start, uint64_t sectors, const char *options);
+
+/* Try to create such a device and remove it again: 0 or the errno, silent. */
+int dm_try_one(const char *type, const char *params);
+
+/*
+ * Send a message to the target at sector 0. Says nothing. The answer, if any,
+ * lands in @answer, which may be NULL.
+ */
+int dm_message(const char *name, char *answer, size_t size, const char *fmt,
+	       ...) __attribute__((format(printf, 4, 5)));
+
+/* Status or table parameters of target number @index. */
+int dm_status(const char *name, unsigned int index, char *status, size_t size);
+int dm_table(const char *name, unsigned int index, char *table, size_t size);
+
+/* Reads that are on their way through a block device, or a negative errno. */
+int device_in_flight(const char *path);
+int dm_in_flight(const char *name);
+/* Reads that a block device has completed; UINT64_MAX when it is not there. */
+uint64_t device_reads(const char *path);
+
+/* What a bpio-filter has seen; UINT64_MAX when it cannot be asked. */
+uint64_t filter_reads(const char *name);
+uint64_t filter_writes(const char *name);
+
+/* Load a module that is installed, or lies beside the test program. */
+int module_load(const char *name);
+
+#endif /* SELFTESTS_MAPPER_H */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Threads that read a handle all the time and judge every byte, while a test
+ * does something to the file.
+ *
+ * The test states what a read may return: it raises "newest" before it begins
+ * to write a generation, and "oldest" when that has been written. A reader looks
+ * at "oldest" before its read and at "newest" after it. So a read that returns
+ * what had been overwritten before it began is found.
+ */
+#ifndef SELFTESTS_READERS_H
+#define SELFTESTS_READERS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define READERS	3
+
+struct readers {
+	/* set by the test before readers_start() */
+	int			handle;
+	uint32_t		file;
+	uint64_t		bytes;		/* of the file, read from 0 */
+	size_t			largest;	/* longest read */
+	bool			shrinks;	/* reads may be short or empty */
+	bool			zeroes;		/* holes may appear */
+	bool			mixed;		/* see struct content_rule */
+	/* moved by the test while they run */
+	_Atomic uint32_t	oldest;
+	_Atomic uint32_t	newest;
+	/* of the readers */
+	_Atomic bool		stop;
+	_Atomic uint64_t	reads;
+	_Atomic bool		failed;
+	char			why[512];	/* valid when failed */
+	pthread_t		threads[READERS];
+};
+
+/* Returns 0 or a negative errno. */
+int readers_start(struct readers *readers);
+
+/* Wait until they have read @count times more; 0, or -1 when one has failed. */
+int readers_progress(struct readers *readers, uint64_t count);
+
+/* Stop them. Returns 0, or -1 after a wrong read, and says what was wrong. */
+int readers_stop(struct readers *readers);
+
+#endif /* SELFTESTS_READERS_H */

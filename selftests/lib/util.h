@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Small things that every test program needs.
+ *
+ * Functions that return int return 0 or a negative errno and have said what
+ * went wrong, unless their comment says otherwise.
+ */
+#ifndef SELFTESTS_UTIL_H
+#define SELFTESTS_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How long something may take that takes milliseconds on a real machine. */
+#define DEADLINE_MS	30000
+
+/* Print one line of diagnosis, as TAP wants it. */
+void diag(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Milliseconds of a clock that never jumps. */
+uint64_t now_ms(void);
+
+/* Let a poll loop breathe: true until @deadline (of now_ms()) has passed. */
+bool poll_again(uint64_t deadline);
+
+/*
+ * Run a shell command, at most a minute; its output is shown when it fails.
+ * Returns its exit status, or a negative errno when it could not be run.
+ */
+int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Open descriptors of this process. */
+int count_fds(void);
+
+/* Give up one capability (CAP_*), effective and permitted. */
+int drop_capability(int capability);
+
+/* Become the user nobody, without any capability. */
+int become_nobody(void);
+
+/* The first line of a file, without its newline. */
+int read_line(const char *path, char *line, size_t size);
+
+/* Memory for direct I/O of @bytes, aligned to a page. Never NULL. */
+void *dio_alloc(size_t bytes);
+
+#endif /* SELFTESTS_UTIL_H */

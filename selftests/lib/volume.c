@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <libdevmapper.h>
+#include <linux/dm-ioctl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "util.h"
+#include "volume.h"
+
+#define MOUNT_DIR "/run/" DM_PREFIX
+
+static bool is_block_device(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISBLK(st.st_mode);
+}
+
+/* The @index-th NVMe namespace of the machine, by name. */
+static const char *find_nvme(int index)
+{
+	static char found[2][32];
+	int ctrl, ns;
+
+	for (ctrl = 0; ctrl < 8; ctrl++) {
+		for (ns = 1; ns < 8; ns++) {
+			char *path = found[index];
+
+			snprintf(path, sizeof(found[0]), "/dev/nvme%dn%d", ctrl,
+				 ns);
+			if (is_block_device(path) && !index--)
+				return path;
+		}
+	}
+	return NULL;
+}
+
+const char *devices_find(struct devices *devices)
+{
+	const char *consent = getenv("BPIO_TEST_DEVICES");
+	bool may_find = consent && !strcmp(consent, "1");
+
+	devices->nvme = getenv("BPIO_NVME_A1");
+	devices->nvme2 = getenv("BPIO_NVME_A2");
+	devices->multipath = getenv("BPIO_NVME_C1");
+	devices->scratch = getenv("BPIO_SCRATCH");
+	if (!devices->nvme && !may_find)
+		return "the tests destroy the contents of NVMe devices; allow it "
+		       "with BPIO_TEST_DEVICES=1 or name one in BPIO_NVME_A1";
+	if (!devices->nvme) {
+		devices->nvme = find_nvme(0);
+		devices->nvme2 = find_nvme(1);
+	}
+	if (!devices->nvme || !is_block_device(devices->nvme))
+		return "there is no NVMe namespace to test with";
+	if (!devices->scratch && may_find)
+		devices->scratch = "/dev/disk/by-id/virtio-scratch";
+	if (devices->scratch && !is_block_device(devices->scratch))
+		devices->scratch = NULL;
+	if (devices->nvme2 && !is_block_device(devices->nvme2))
+		devices->nvme2 = NULL;
+	return NULL;
+}
+
+static void dm_log(int level, const char *file, int line, int dm_errno,
+		   const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	(void)file;
+	(void)line;
+	(void)dm_errno;
+	/* flags stand above the low three bits */
+	if ((level & 7) > LOG_WARNING)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	diag("libdevmapper: %s", text);
+}
+
+static void dm_log_nothing(int level, const char *file, int line, int dm_errno,
+			   const char *fmt, ...)
+{
+	(void)level;
+	(void)file;
+	(void)line;
+	(void)dm_errno;
+	(void)fmt;
+}
+
+/* Run one device-mapper command; with udev when the node may change. */
+static int dm_command(int type, const char *name, const struct dm_line *lines,
+		      unsigned int count, bool udev)
+{
+	char full[DM_NAME_LEN];
+	struct dm_task *task;
+	uint32_t cookie = 0;
+	unsigned int i;
+	int ret = 0;
+
+	snprintf(full, sizeof(full), DM_PREFIX "%s", name);
+	task = dm_task_create(type);
+	if (!task || !dm_task_set_name(task, full))
+		ret = -ENOMEM;
+	for (i = 0; !ret && i < count; i++)
+		if (!dm_task_add_target(task, lines[i].start, lines[i].sectors,
+					lines[i].type, lines[i].params))
+			ret = -ENOMEM;
+	/* udev looks into a device for a moment after each close for writing */
+	if (!ret && type == DM_DEVICE_REMOVE)
+		dm_task_retry_remove(task);
+	if (!ret && udev && !dm_task_set_cookie(task, &cookie, 0))
+		ret = -EIO;
+	if (!ret && !dm_task_run(task))
+		ret = -(dm_task_get_errno(task) ?: EIO);
+	if (udev)
+		dm_udev_wait(cookie);
+	if (task)
+		dm_task_destroy(task);
+	return ret;
+}
+
+int dm_create(const char *name, const struct dm_line *lines, unsigned int count,
+	      bool quiet)
+{
+	int ret;
+
+	dm_log_with_errno_init(quiet ? dm_log_nothing : dm_log);
+	ret = dm_command(DM_DEVICE_CREATE, name, lines, count, true);
+	dm_log_with_errno_init(dm_log);
+	if (ret && !quiet)
+		diag("cannot create the mapped device %s%s: %s", DM_PREFIX,
+		     name, strerror(-ret));
+	return ret;
+}
+
+int dm_reload(const char *name, const struct dm_line *lines, unsigned int count)
+{
+	int ret = dm_command(DM_DEVICE_RELOAD, name, lines, count, false);
+
+	return ret ?: dm_resume(name);
+}
+
+int dm_remove(const char *name)
+{
+	return dm_command(DM_DEVICE_REMOVE, name, NULL, 0, true);
+}
+
+int dm_suspend(const char *name)
+{
+	return dm_command(DM_DEVICE_SUSPEND, name, NULL, 0, false);
+}
+
+int dm_resume(const char *name)
+{
+	return dm_command(DM_DEVICE_RESUME, name, NULL, 0, true);
+}
+
+uint64_t device_sectors(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t bytes = 0;
+
+	if (fd < 0)
+		return 0;
+	if (ioctl(fd, BLKGETSIZE64, &bytes))
+		bytes = 0;
+	close(fd);
+	return bytes / 512;
+}
+
+int volume_create(struct volume *volume, const char *name, const char *device,
+		  uint64_t start, uint64_t sectors, const char *features)
+{
+	char params[160];
+	struct dm_line line = { .type = "bpio", .params = params };
+	struct stat st;
+	int ret;
+
+	memset(volume, 0, sizeof(*volume));
+	snprintf(volume->name, sizeof(volume->name), "%s", name);
+	snprintf(volume->node, sizeof(volume->node), "/dev/mapper/" DM_PREFIX "%s",
+		 name);
+	line.sectors = sectors ?: device_sectors(device) - start;
+	snprintf(params, sizeof(params), "%s %llu%s%s", device,
+		 (unsigned long long)start, *features ? " " : "", features);
+	volume->fd = -1;
+	ret = dm_create(name, &line, 1, false);
+	if (ret)
+		return ret;
+	volume->fd = open(volume->node, O_RDONLY | O_CLOEXEC);
+	if (volume->fd < 0 || fstat(volume->fd, &st)) {
+		ret = -errno;
+		diag("cannot open %s: %s", volume->node, strerror(-ret));
+		volume_remove(volume);
+		return ret;
+	}
+	volume->dev = st.st_rdev;
+	return 0;
+}
+
+int volume_format(struct volume *volume, const char *mkfs)
+{
+	return shell("%s %s", mkfs, volume->node) ? -EIO : 0;
+}
+
+int volume_mount(struct volume *volume, const char *type, const char *options)
+{
+	char dir[sizeof(volume->mount)];
+	int ret;
+
+	snprintf(dir, sizeof(dir), MOUNT_DIR "%s", volume->name);
+	if (mkdir(dir, 0755) && errno != EEXIST) {
+		ret = -errno;
+		diag("cannot create %s: %s", dir, strerror(-ret));
+		return ret;
+	}
+	if (mount(volume->node, dir, type, 0, options)) {
+		ret = -errno;
+		diag("cannot mount %s as %s with options '%s': %s",
+		     volume->node, type, options ?: "", strerror(-ret));
+		return ret;
+	}
+	memcpy(volume->mount, dir, sizeof(dir));
+	return 0;
+}
+
+int volume_umount(struct volume *volume)
+{
+	int ret;
+
+	if (umount2(volume->mount, 0)) {
+		ret = -errno;
+		diag("cannot unmount %s: %s", volume->mount, strerror(-ret));
+		return ret;
+	}
+	rmdir(volume->mount);
+	volume->mount[0] = 0;
+	return 0;
+}
+
+int volume_remove(struct volume *volume)
+{
+	int ret = 0;
+
+	if (!volume->name[0])
+		return 0;
+	if (volume->mount[0])
+		ret = volume_umount(volume);
+	if (volume->fd >= 0)
+		close(volume->fd);
+	volume->fd = -1;
+	if (!ret)
+		ret = dm_remove(volume->name);
+	if (!ret)
+		volume->name[0] = 0;
+	return ret;
+}
+
+int volume_ext4(struct volume *volume, const char *name, const char *device,
+		uint64_t start, uint64_t sectors)
+{
+	int ret = volume_create(volume, name, device, start, sectors, "");
+
+	ret = ret ?: volume_format(volume, MKFS_EXT4);
+	ret = ret ?: volume_mount(volume, "ext4", "");
+	if (ret)
+		volume_remove(volume);
+	return ret;
+}
+
+const char *volume_path(const struct volume *volume, const char *file)
+{
+	static char paths[4][192];
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", volume->mount, file);
+	return path;
+}
+
+int volumes_sweep(void)
+{
+	/* the script beside this program */
+	return shell("\"$(dirname \"$(readlink /proc/%d/exe)\")/sweep\"",
+		     getpid()) ? -EIO : 0;
+}

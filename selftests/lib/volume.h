@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The devices of a test: mapped devices, file systems on them, mounts.
+ *
+ * All functions return 0 or a negative errno and have said what went wrong.
+ */
+#ifndef SELFTESTS_VOLUME_H
+#define SELFTESTS_VOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MIB_SECTORS(mib)	((uint64_t)(mib) * 2048)
+
+/* Every mapped device of a test starts with this, so that all can be removed. */
+#define DM_PREFIX		"bpio-test-"
+
+/*
+ * The devices that tests may destroy. They are named by the environment
+ * (BPIO_NVME_A1, BPIO_NVME_A2: NVMe namespaces; BPIO_NVME_C1: one that several
+ * controllers reach; BPIO_SCRATCH: a disk that is not NVMe) or, with
+ * BPIO_TEST_DEVICES=1, found. A name is NULL when there is no such device.
+ */
+struct devices {
+	const char	*nvme;
+	const char	*nvme2;
+	const char	*multipath;
+	const char	*scratch;
+};
+
+/* NULL, or the sentence that says why no test can run. */
+const char *devices_find(struct devices *devices);
+
+/* One line of a device-mapper table. */
+struct dm_line {
+	uint64_t	start;
+	uint64_t	sectors;
+	const char	*type;
+	const char	*params;
+};
+
+/* @name without DM_PREFIX. With @quiet an error is expected. */
+int dm_create(const char *name, const struct dm_line *lines, unsigned int count,
+	      bool quiet);
+int dm_reload(const char *name, const struct dm_line *lines,
+	      unsigned int count);
+int dm_remove(const char *name);
+int dm_suspend(const char *name);
+int dm_resume(const char *name);
+
+/* Size of a block device in sectors of 512 bytes; 0 when it has none. */
+uint64_t device_sectors(const char *path);
+
+/* A mapped device with one bpio target and what stands on it. */
+struct volume {
+	char		name[32];	/* without DM_PREFIX */
+	char		node[96];	/* of the mapped device */
+	char		mount[64];	/* "" when not mounted */
+	int		fd;		/* the mapped device, O_RDONLY, or -1 */
+	dev_t		dev;
+};
+
+/*
+ * Map @sectors from @start of @device (0 sectors: to the end), with
+ * @features behind the offset ("" for none).
+ */
+int volume_create(struct volume *volume, const char *name, const char *device,
+		  uint64_t start, uint64_t sectors, const char *features);
+/* Run the mkfs command, to which the node is appended. */
+int volume_format(struct volume *volume, const char *mkfs);
+int volume_mount(struct volume *volume, const char *type, const char *options);
+int volume_umount(struct volume *volume);
+/* Unmount if mounted, close, remove. For a volume of zeroes it does nothing. */
+int volume_remove(struct volume *volume);
+
+/* The usual stack: bpio on NVMe with ext4, 4 KiB blocks. */
+int volume_ext4(struct volume *volume, const char *name, const char *device,
+		uint64_t start, uint64_t sectors);
+
+/* mkfs commands for volume_format(). */
+#define MKFS_EXT	"mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1"
+#define MKFS_EXT4	MKFS_EXT " -b 4096"
+#define MKFS_EXT2	"mkfs.ext2 -q -F -m 0 -E nodiscard,lazy_itable_init=1 -b 4096"
+
+/* Path of a file on the volume, in one of a few static buffers. */
+const char *volume_path(const struct volume *volume, const char *file);
+
+/* Remove all mounts and mapped devices that an earlier test left behind. */
+int volumes_sweep(void);
+
+#endif /* SELFTESTS_VOLUME_H */

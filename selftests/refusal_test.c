@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files that ENABLE and QUERY refuse. A refusal is no error of the ioctl; it
+ * is a verdict with a reason of its own, and it changes nothing.
+ */
+#include <fcntl.h>
+#include <linux/fscrypt.h>
+#include <linux/fsverity.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/sysmacros.h>
+
+#include "program.h"
+#include "verdict.h"
+
+#define KIB 1024
+
+static struct volume volume;
+
+static int program_setup(void)
+{
+	return volume_create(&volume, "refusal", devices.nvme, 2048,
+			     MIB_SECTORS(128), "") ?:
+	       volume_format(&volume, MKFS_EXT4 " -O verity,encrypt") ?:
+	       volume_mount(&volume, "ext4", "") ?:
+	       file_create(volume_path(&volume, "file"), 64 * KIB, 1);
+}
+
+static int program_cleanup(void)
+{
+	return volume_remove(&volume);
+}
+
+/* ENABLE and QUERY refuse @fd for @reason in the name of @name. */
+static void expect_refused(struct __test_metadata *_metadata,
+			   struct volume *vol, int fd, enum bpio_reason reason,
+			   const char *name)
+{
+	static const uint32_t operations[] = {
+		FS_BPIO_OP_ENABLE, FS_BPIO_OP_QUERY,
+	};
+	int fds = count_fds();
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(operations); i++) {
+		struct fs_bpio_output out;
+
+		EXPECT_EQ(0, fs_op(vol->fd, operations[i], fd, &out));
+		EXPECT_EQ(operations[i], out.operation);
+		EXPECT_EQ(-1, out.handle);
+		EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
+		verdict_is(_metadata, &out.enable, reason, name);
+	}
+	EXPECT_EQ(0, active_count(vol->fd));
+	EXPECT_EQ(fds, count_fds());
+}
+
+#define EXPECT_FILE_REFUSED(fd, reason, name) \
+	expect_refused(_metadata, &volume, fd, BPIO_REASON_##reason, name)
+
+TEST(a_descriptor_without_o_direct_is_refused)
+{
+	int fd = open(volume_path(&volume, "file"), O_RDONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	EXPECT_FILE_REFUSED(fd, NOT_DIRECT, NULL);
+}
+
+TEST(o_direct_may_be_switched_on_later_and_off_again)
+{
+	int fd = open(volume_path(&volume, "file"), O_RDONLY | O_CLOEXEC);
+	int handle;
+
+	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_DIRECT));
+	handle = fs_enable(volume.fd, fd);
+	EXPECT_LE(0, handle);
+	close(handle);
+	ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
+	EXPECT_FILE_REFUSED(fd, NOT_DIRECT, NULL);
+}
+
+TEST(a_descriptor_that_is_not_open_for_reading_is_refused)
+{
+	int fd = open(volume_path(&volume, "file"),
+		      O_WRONLY | O_DIRECT | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	EXPECT_FILE_REFUSED(fd, NOT_READABLE, NULL);
+}
+
+TEST(a_directory_cannot_be_enabled_but_can_be_asked_about)
+{
+	int fd = open(volume.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct fs_bpio_output out;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_VERDICT(&out.enable, NOT_REGULAR_FILE, NULL);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
+	EXPECT_EQ(-1, out.handle);
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
+	EXPECT_NO_OBJECTION(&out.query);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	EXPECT_EQ(-1, out.handle);
+	EXPECT_EQ(0, active_count(volume.fd));
+}
+
+TEST(a_named_pipe_of_the_volume_is_refused)
+{
+	const char *path = volume_path(&volume, "fifo");
+	int fd;
+
+	ASSERT_EQ(0, mkfifo(path, 0600));
+	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_FILE_REFUSED(fd, NOT_REGULAR_FILE, NULL);
+}
+
+TEST(a_character_device_node_of_the_volume_is_refused)
+{
+	const char *path = volume_path(&volume, "null");
+	int fd;
+
+	ASSERT_EQ(0, mknod(path, S_IFCHR | 0600, makedev(1, 3)));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_FILE_REFUSED(fd, NOT_REGULAR_FILE, NULL);
+}
+
+TEST(a_file_under_fs_verity_is_refused)
+{
+	const char *path = volume_path(&volume, "verity");
+	struct fsverity_enable_arg arg = {
+		.version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256,
+		.block_size = 4096,
+	};
+	int fd;
+
+	ASSERT_EQ(0, file_create(path, 64 * KIB, 2));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	if (ioctl(fd, FS_IOC_ENABLE_VERITY, &arg)) {
+		ASSERT_EQ(EOPNOTSUPP, errno);
+		SKIP(return, "the kernel has no fs-verity");
+	}
+	close(fd);
+	fd = file_open_direct(path);
+	ASSERT_LE(0, fd);
+	EXPECT_FILE_REFUSED(fd, VERITY, "ext4");
+}
+
+/* A directory whose files the file system encrypts. */
+static int make_encrypted_dir(const char *path)
+{
+	struct {
+		struct fscrypt_add_key_arg arg;
+		unsigned char raw[64];
+	} key = {
+		.arg.key_spec.type = FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER,
+		.arg.raw_size = sizeof(key.raw),
+	};
+	struct fscrypt_policy_v2 policy = {
+		.version = FSCRYPT_POLICY_V2,
+		.contents_encryption_mode = FSCRYPT_MODE_AES_256_XTS,
+		.filenames_encryption_mode = FSCRYPT_MODE_AES_256_CTS,
+	};
+	int fd;
+
+	memset(key.raw, 0x5a, sizeof(key.raw));
+	if (mkdir(path, 0700))
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FS_IOC_ADD_ENCRYPTION_KEY, &key))
+		return -errno;
+	memcpy(policy.master_key_identifier, key.arg.key_spec.u.identifier,
+	       FSCRYPT_KEY_IDENTIFIER_SIZE);
+	if (ioctl(fd, FS_IOC_SET_ENCRYPTION_POLICY, &policy))
+		return -errno;
+	return close(fd) ? -errno : 0;
+}
+
+TEST(an_encrypted_file_is_refused)
+{
+	int ret = make_encrypted_dir(volume_path(&volume, "encrypted"));
+	int fd;
+
+	if (ret == -EOPNOTSUPP || ret == -ENOTTY)
+		SKIP(return, "the kernel has no file encryption");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, file_create(volume_path(&volume, "encrypted/file"),
+				 64 * KIB, 3));
+	fd = file_open_direct(volume_path(&volume, "encrypted/file"));
+	ASSERT_LE(0, fd);
+	EXPECT_FILE_REFUSED(fd, ENCRYPTED, "ext4");
+}
+
+TEST(a_swap_file_is_refused_while_it_is_in_use)
+{
+	char path[192];
+	int fd, handle;
+
+	snprintf(path, sizeof(path), "%s", volume_path(&volume, "swap"));
+	ASSERT_EQ(0, file_create(path, 1024 * KIB, 4));
+	ASSERT_EQ(0, chmod(path, 0600));
+	ASSERT_EQ(0, shell("mkswap -q %s", path));
+	fd = file_open_direct(path);
+	ASSERT_LE(0, fd);
+	handle = fs_enable(volume.fd, fd);
+	EXPECT_LE(0, handle);
+	close(handle);
+	ASSERT_EQ(0, swapon(path, 0));
+	EXPECT_FILE_REFUSED(fd, SWAP_FILE, "ext4");
+	ASSERT_EQ(0, swapoff(path));
+	handle = fs_enable(volume.fd, fd);
+	EXPECT_LE(0, handle);
+}
+
+TEST(a_file_seen_through_an_overlay_is_not_of_this_volume)
+{
+	char options[512];
+	struct fs_bpio_output out;
+	int fd;
+
+	ASSERT_EQ(0, mkdir(volume_path(&volume, "up"), 0700));
+	ASSERT_EQ(0, mkdir(volume_path(&volume, "work"), 0700));
+	ASSERT_EQ(0, mkdir(volume_path(&volume, "low"), 0700));
+	ASSERT_EQ(0, mkdir(volume_path(&volume, "merged"), 0700));
+	ASSERT_EQ(0, file_create(volume_path(&volume, "low/file"), 4 * KIB, 5));
+	snprintf(options, sizeof(options), "lowerdir=%s/low,upperdir=%s/up,workdir=%s/work",
+		 volume.mount, volume.mount, volume.mount);
+	if (mount("overlay", volume_path(&volume, "merged"), "overlay", 0,
+		  options)) {
+		ASSERT_EQ(ENODEV, errno);
+		SKIP(return, "the kernel has no overlayfs");
+	}
+	fd = open(volume_path(&volume, "merged/file"),
+		  O_RDONLY | O_DIRECT | O_CLOEXEC);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(-EXDEV, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_EQ(-1, out.handle);
+	close(fd);
+	EXPECT_EQ(0, umount2(volume_path(&volume, "merged"), 0));
+}
+
+/* File systems that do not take part are refused by their name. */
+FIXTURE(foreign) {
+	struct volume	volume;
+	int		fd;
+};
+
+FIXTURE_VARIANT(foreign) {
+	const char	*type;
+	const char	*mkfs;
+	unsigned int	mib;
+	uint64_t	feature;	/* the kernel takes part with this */
+};
+
+FIXTURE_VARIANT_ADD(foreign, btrfs) {
+	.type = "btrfs", .mkfs = "mkfs.btrfs -q -f -K", .mib = 256,
+};
+
+FIXTURE_VARIANT_ADD(foreign, f2fs) {
+	.type = "f2fs", .mkfs = "mkfs.f2fs -q -f -t 0", .mib = 256,
+};
+
+FIXTURE_VARIANT_ADD(foreign, xfs) {
+	.type = "xfs", .mkfs = "mkfs.xfs -q -f -K", .mib = 320,
+	.feature = BPIO_FEATURE_XFS,
+};
+
+FIXTURE_SETUP(foreign)
+{
+	struct bpio_version version = { .size = sizeof(version) };
+
+	ASSERT_EQ(0, ioctl(volume.fd, BPIO_IOC_GET_VERSION, &version));
+	if (variant->feature & version.features)
+		SKIP(return, "this kernel's BypassIO takes part in %s",
+		     variant->type);
+	if (shell("command -v mkfs.%s >/dev/null", variant->type))
+		SKIP(return, "mkfs.%s is not installed", variant->type);
+	ASSERT_EQ(0, volume_create(&self->volume, "refusal-fs", devices.nvme,
+				   MIB_SECTORS(256), MIB_SECTORS(variant->mib),
+				   ""));
+	ASSERT_EQ(0, volume_format(&self->volume, variant->mkfs));
+	ASSERT_EQ(0, volume_mount(&self->volume, variant->type, ""));
+	ASSERT_EQ(0, file_create(volume_path(&self->volume, "file"), 64 * KIB,
+				 6));
+	self->fd = file_open_direct(volume_path(&self->volume, "file"));
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(foreign)
+{
+	close(self->fd);
+	EXPECT_EQ(0, volume_remove(&self->volume));
+}
+
+TEST_F(foreign, its_files_are_refused_by_its_name)
+{
+	expect_refused(_metadata, &self->volume, self->fd,
+		       BPIO_REASON_FILE_SYSTEM, variant->type);
+}
+
+PROGRAM_MAIN

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The NVMe controller below a volume is reset, or pulled out, while a file is
+ * read on its handle. The controller that is pulled out is plugged in again.
+ */
+#include <fcntl.h>
+#include <limits.h>
+
+#include "load.h"
+#include "objection.h"
+#include "program.h"
+#include "stack.h"
+
+#define KIB	1024
+#define BYTES	(1024 * KIB)
+#define FILTER	"bpio-filter"
+
+/* The device of the test; the others of its controller vanish with it. */
+static const char *device;
+
+static int program_setup(void)
+{
+	const char *own = getenv("BPIO_NVME_B1");
+
+	device = own ? own : devices.nvme;
+	return module_load("dm-bpio-filter");
+}
+
+static int program_cleanup(void)
+{
+	return 0;
+}
+
+/* Nobody writes but the tests, so that only reads fail when the device does. */
+static int make_stack(struct stack *stack)
+{
+	struct volume *volume = &stack->volume;
+
+	return stack_create(stack, "nvme", FILTER " " FILTER, device, 2048,
+			    MIB_SECTORS(32), "") ?:
+	       volume_format(volume, MKFS_EXT4) ?:
+	       volume_mount(volume, "ext4",
+			    "noinit_itable,errors=continue") ?:
+	       file_create(volume_path(volume, "file"), BYTES, 1) ?:
+	       shell("sync && mount -o remount,ro %s", volume->mount);
+}
+
+/* A file of the controller in sysfs; NULL when it has none. */
+static const char *controller(const char *file)
+{
+	static char full[PATH_MAX];
+
+	/* of a path of a multipath device there may be several */
+	snprintf(full, sizeof(full), "/sys/class/block/%s/device/%s",
+		 strrchr(device, '/') + 1, file);
+	return access(full, W_OK) ? NULL : full;
+}
+
+static int plug_in(void)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+
+	if (shell("echo 1 >/sys/bus/pci/rescan"))
+		return -EIO;
+	do {
+		if (device_sectors(device))
+			return 0;
+	} while (poll_again(deadline));
+	diag("%s has not come back", device);
+	return -ETIMEDOUT;
+}
+
+FIXTURE(controller) {
+	struct stack	stack;
+	int		fd;
+	struct load	load;
+};
+
+FIXTURE_SETUP(controller)
+{
+	ASSERT_EQ(0, make_stack(&self->stack));
+	self->fd = file_open_direct(volume_path(&self->stack.volume, "file"));
+	ASSERT_LE(0, self->fd);
+	self->load = (struct load) {
+		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
+	};
+	self->load.fd = fs_enable(self->stack.volume.fd, self->fd);
+	ASSERT_LE(0, self->load.fd);
+	ASSERT_EQ(0, handle_armed(self->load.fd));
+	ASSERT_EQ(0, load_start(&self->load));
+	ASSERT_EQ(0, load_direct(&self->load));
+}
+
+FIXTURE_TEARDOWN(controller)
+{
+	EXPECT_EQ(0, load_stop(&self->load));
+	close(self->load.fd);
+	close(self->fd);
+	EXPECT_EQ(0, active_count(self->stack.volume.fd));
+	EXPECT_EQ(0, stack_remove(&self->stack));
+	EXPECT_EQ(0, plug_in());
+}
+
+TEST_F(controller, that_is_reset_fails_no_read_and_bypass_goes_on)
+{
+	const char *reset = controller("reset_controller");
+	int round;
+
+	if (!reset)
+		SKIP(return, "the controller cannot be reset");
+	for (round = 0; round < 4; round++) {
+		ASSERT_EQ(0, shell("echo 1 >%s", reset));
+		ASSERT_EQ(0, load_progress(&self->load, 10));
+		ASSERT_EQ(0, load_direct(&self->load));
+	}
+	EXPECT_EQ(0u, self->load.errors);
+	EXPECT_EQ(0u, handle_fallbacks(self->load.fd,
+				       BPIO_REASON_DEVICE_ERROR));
+}
+
+TEST_F(controller, that_is_pulled_out_fails_reads_and_holds_up_nothing)
+{
+	const char *unplug = controller("device/remove");
+	int volume = self->stack.volume.fd;
+	struct fs_bpio_output out;
+	char status[256];
+	uint64_t errors;
+
+	if (!unplug)
+		SKIP(return, "the controller cannot be pulled out");
+	self->load.may_fail = true;
+	ASSERT_EQ(0, shell("echo 1 >%s", unplug));
+	ASSERT_EQ(0, load_progress(&self->load, 20));
+	errors = self->load.errors;
+	EXPECT_LT(0u, errors);
+	ASSERT_EQ(0, load_progress(&self->load, 20));
+	EXPECT_LT(errors, self->load.errors);
+	/* nor do questions wait for a device that is gone */
+	EXPECT_EQ(0, fs_op(volume, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ(0, fs_op(volume, FS_BPIO_OP_GET_INFO, -1, &out));
+	EXPECT_EQ(0, dm_status("nvme", 0, status, sizeof(status)));
+	EXPECT_EQ(0, fs_op(volume, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out));
+	EXPECT_EQ(0, fs_op(volume, FS_BPIO_OP_VOLUME_STACK_RESUME, -1, &out));
+	ASSERT_EQ(0, load_progress(&self->load, 20));
+}
+
+PROGRAM_MAIN

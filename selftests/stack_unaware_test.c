@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices that do not take part end the route: reads skip the file system and the
+ * layers above, and enter there. What they return is what the file holds, however
+ * the device below arranges it.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "load.h"
+#include "objection.h"
+#include "program.h"
+#include "stack.h"
+
+#define KIB	1024
+#define BYTES	(2 * 1024 * KIB)
+#define BLOCKS	16
+#define FILTER	"bpio-filter"
+#define SECTORS	MIB_SECTORS(32)
+
+static int program_setup(void)
+{
+	return module_load("dm-bpio-filter");
+}
+
+static int program_cleanup(void)
+{
+	return 0;
+}
+
+/*
+ * A volume above a layer above what the variant makes from four pieces of NVMe,
+ * $P0 to $P3. The command "make" has to leave the device in $D.
+ */
+FIXTURE(unaware) {
+	char		below[96];
+	struct volume	volume;
+	int		fd;
+	int		handle;
+};
+
+FIXTURE_VARIANT(unaware) {
+	const char	*make;
+	const char	*unmake;
+	enum bpio_reason reason;
+};
+
+#define DM(name, table) \
+	"dmsetup create " DM_PREFIX name " --table \"" table "\"; "
+#define DM_NODE(name) "/dev/mapper/" DM_PREFIX name
+#define UNDM(name) "dmsetup remove --retry " DM_PREFIX name "; "
+
+FIXTURE_VARIANT_ADD(unaware, linear) {
+	.make = DM("u", "0 $N linear $P0 0") "D=" DM_NODE("u"),
+	.unmake = UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, striped) {
+	.make = DM("u", "0 $N striped 4 32 $P0 0 $P1 0 $P2 0 $P3 0")
+		"D=" DM_NODE("u"),
+	.unmake = UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, crypt) {
+	.make = "K=$(printf %064d 7); "
+		DM("u", "0 $N crypt aes-xts-plain64 $K 0 $P0 0")
+		"D=" DM_NODE("u"),
+	.unmake = UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, delay) {
+	.make = DM("u", "0 $N delay $P0 0 1") "D=" DM_NODE("u"),
+	.unmake = UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, snapshot) {
+	.make = "dd if=/dev/zero of=$P1 bs=4096 count=1 oflag=direct status=none; "
+		DM("u", "0 $N snapshot $P0 $P1 P 16") "D=" DM_NODE("u"),
+	.unmake = UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, snapshot_origin) {
+	.make = "dd if=/dev/zero of=$P1 bs=4096 count=1 oflag=direct status=none; "
+		DM("u", "0 $N snapshot-origin $P0")
+		DM("v", "0 $N snapshot $P0 $P1 P 16") "D=" DM_NODE("u"),
+	.unmake = UNDM("v") UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, thin) {
+	.make = "dd if=/dev/zero of=$P1 bs=4096 count=1 oflag=direct status=none; "
+		DM("v", "0 $N thin-pool $P1 $P0 128 0")
+		"dmsetup message " DM_PREFIX "v 0 'create_thin 0'; "
+		DM("u", "0 $N thin " DM_NODE("v") " 0") "D=" DM_NODE("u"),
+	.unmake = UNDM("u") UNDM("v"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, raid_of_device_mapper) {
+	.make = DM("u", "0 $N raid raid1 3 0 region_size 1024 2 - $P0 - $P1")
+		"D=" DM_NODE("u"),
+	.unmake = UNDM("u"),
+	.reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
+FIXTURE_VARIANT_ADD(unaware, mirror_of_md) {
+	.make = "D=/dev/md/" DM_PREFIX "u; mdadm --quiet --build $D "
+		"--level=1 --assume-clean --raid-devices=2 $P0 $P1; "
+		"udevadm settle",
+	.unmake = "mdadm --quiet --stop /dev/md/" DM_PREFIX "u",
+	.reason = BPIO_REASON_NOT_NVME,
+};
+
+FIXTURE_VARIANT_ADD(unaware, stripes_of_md) {
+	.make = "D=/dev/md/" DM_PREFIX "u; mdadm --quiet --build $D "
+		"--level=0 --chunk=16 --raid-devices=2 $P0 $P1; "
+		"udevadm settle",
+	.unmake = "mdadm --quiet --stop /dev/md/" DM_PREFIX "u",
+	.reason = BPIO_REASON_NOT_NVME,
+};
+
+FIXTURE_VARIANT_ADD(unaware, loop) {
+	.make = "modprobe -q loop || :; D=$(losetup --find --show --direct-io=on $P0)",
+	.unmake = "losetup --detach $(losetup --noheadings --output NAME "
+		  "--associated $P0)",
+	.reason = BPIO_REASON_NOT_NVME,
+};
+
+/* Run the variant's script with its variables; the last word it prints is $D. */
+static int run_script(const char *script, char *device, size_t size)
+{
+	char command[2048], line[96] = "";
+	FILE *pipe;
+	int status;
+
+	/* by the environment, which needs no quoting */
+	setenv("P0", dm_node("p0"), 1);
+	setenv("P1", dm_node("p1"), 1);
+	setenv("P2", dm_node("p2"), 1);
+	setenv("P3", dm_node("p3"), 1);
+	snprintf(line, sizeof(line), "%llu", (unsigned long long)SECTORS);
+	setenv("N", line, 1);
+	snprintf(command, sizeof(command), "%s\necho ${D-}", script);
+	setenv("SCRIPT", command, 1);
+	pipe = popen("timeout 60 sh -euc \"$SCRIPT\" 2>&1", "re");
+	if (!pipe)
+		return -errno;
+	while (fgets(line, sizeof(line), pipe)) {
+		line[strcspn(line, "\n")] = 0;
+		if (device)
+			snprintf(device, size, "%s", line);
+		if (*line && *line != '/')
+			diag("| %s", line);
+	}
+	status = pclose(pipe);
+	return status ? -EIO : 0;
+}
+
+/* The pieces are mapped devices, so that none can be mistaken for NVMe. */
+static int make_pieces(void)
+{
+	unsigned int i;
+	char name[8];
+	int ret = 0;
+
+	for (i = 0; i < 4 && !ret; i++) {
+		snprintf(name, sizeof(name), "p%u", i);
+		/* room for the superblocks of md */
+		ret = dm_create_one(name, "linear", devices.nvme,
+				    2048 + i * MIB_SECTORS(40),
+				    MIB_SECTORS(40), "");
+	}
+	return ret;
+}
+
+FIXTURE_SETUP(unaware)
+{
+	const char *file;
+
+	ASSERT_EQ(0, make_pieces());
+	ASSERT_EQ(0, run_script(variant->make, self->below,
+				sizeof(self->below)));
+	ASSERT_EQ(0, dm_create_one("above", FILTER, self->below, 0, SECTORS,
+				   ""));
+	ASSERT_EQ(0, volume_create(&self->volume, "unaware", dm_node("above"),
+				   0, SECTORS, ""));
+	ASSERT_EQ(0, volume_quiet_ext4(&self->volume));
+	file = volume_path(&self->volume, "file");
+	ASSERT_EQ(0, file_create(file, BYTES, 1));
+	self->fd = file_open_direct(file);
+	ASSERT_LE(0, self->fd);
+	self->handle = fs_enable(self->volume.fd, self->fd);
+	ASSERT_LE(0, self->handle);
+	ASSERT_EQ(0, handle_armed(self->handle));
+}
+
+FIXTURE_TEARDOWN(unaware)
+{
+	unsigned int i;
+	char name[8];
+
+	close(self->handle);
+	close(self->fd);
+	EXPECT_EQ(0, volume_remove(&self->volume));
+	EXPECT_EQ(0, dm_remove("above"));
+	EXPECT_EQ(0, run_script(variant->unmake, NULL, 0));
+	for (i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), "p%u", i);
+		EXPECT_EQ(0, dm_remove(name));
+	}
+}
+
+TEST_F(unaware, device_is_named_and_reads_enter_there_past_the_layer_above)
+{
+	uint64_t seen = filter_reads("above");
+	struct fs_bpio_output out;
+	struct bpio_handle_info info;
+
+	ASSERT_EQ(0, fs_op(self->volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	verdict_is(_metadata, &out.query, variant->reason, NULL);
+	EXPECT_EQ(0u, out.out_flags & FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER);
+	READ_BLOCKS(self->handle, BLOCKS, 1);
+	EXPECT_EQ(seen, filter_reads("above"));
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ((uint64_t)BLOCKS, info.direct_reads);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
+}
+
+TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
+{
+	uint64_t seen = filter_reads("above");
+	struct bpio_handle_info info;
+	struct load load = {
+		.fd = self->handle, .file = 1, .bytes = BYTES,
+		.length = 128 * KIB, .unit = 512,
+	};
+
+	ASSERT_EQ(0, load_start(&load));
+	EXPECT_EQ(0, load_progress(&load, 40));
+	EXPECT_EQ(0, load_stop(&load));
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ(0u, info.fallback_reads);
+	EXPECT_EQ(0u, info.fallback_reason[BPIO_REASON_DEVICE_ERROR]);
+	EXPECT_EQ(load.begun, info.direct_reads);
+	EXPECT_EQ(seen, filter_reads("above"));
+}
+
+TEST_F(unaware, device_is_written_through_the_layers)
+{
+	uint64_t writes = filter_writes("above");
+	const char *other = volume_path(&self->volume, "other");
+	int fd, handle;
+
+	ASSERT_EQ(0, file_create(other, BYTES, 2));
+	EXPECT_LT(writes, filter_writes("above"));
+	fd = file_open_direct(other);
+	handle = fs_enable(self->volume.fd, fd);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	READ_BLOCKS(handle, BLOCKS, 2);
+	close(handle);
+	close(fd);
+}
+
+PROGRAM_MAIN

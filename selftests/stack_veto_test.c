@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A layer vetoes the volume: who is named, in whose words, and where reads enter
+ * the stack. The counters of the layers prove which reads they have seen.
+ */
+#include <sys/ioctl.h>
+
+#include "load.h"
+#include "objection.h"
+#include "program.h"
+#include "stack.h"
+#include "verdict.h"
+
+#define LAYERS	3
+#define BYTES	(1024 * 1024)
+#define BLOCKS	32
+#define FILTER	"bpio-filter"
+
+static struct stack stack;
+static char path[192];
+
+static int program_setup(void)
+{
+	int ret = module_load("dm-bpio-filter") ?:
+		  stack_ext4(&stack, "veto", FILTER " " FILTER " " FILTER,
+			     devices.nvme, 2048, MIB_SECTORS(32)) ?:
+		  file_create(volume_path(&stack.volume, "file"), BYTES, 1);
+
+	snprintf(path, sizeof(path), "%s", volume_path(&stack.volume, "file"));
+	return ret;
+}
+
+static int program_cleanup(void)
+{
+	return stack_remove(&stack);
+}
+
+static int layer_message(unsigned int layer, const char *text)
+{
+	return dm_message(stack.layer[layer].name, NULL, 0, "%s", text);
+}
+
+static void allow_all(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < LAYERS; i++)
+		layer_message(i, "allow");
+}
+
+/* How many reads each layer has seen since. */
+static void new_reads(const uint64_t before[STACK_LAYERS],
+		      uint64_t delta[STACK_LAYERS])
+{
+	unsigned int i;
+
+	stack_reads(&stack, delta);
+	for (i = 0; i < LAYERS; i++)
+		delta[i] -= before[i];
+}
+
+/* The layer that vetoes; LAYERS for none. */
+FIXTURE(veto) {
+	int	fd;
+};
+
+FIXTURE_VARIANT(veto) {
+	unsigned int layer;
+};
+
+FIXTURE_VARIANT_ADD(veto, by_the_upper_layer) {
+	.layer = 0,
+};
+
+FIXTURE_VARIANT_ADD(veto, by_the_middle_layer) {
+	.layer = 1,
+};
+
+FIXTURE_VARIANT_ADD(veto, by_the_lower_layer) {
+	.layer = 2,
+};
+
+FIXTURE_SETUP(veto)
+{
+	self->fd = file_open_direct(path);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(veto)
+{
+	close(self->fd);
+	allow_all();
+	EXPECT_EQ(0, active_count(stack.volume.fd));
+}
+
+#define WORDS "The scanner has to see every read."
+#define VETO "veto 13 " WORDS
+
+TEST_F(veto, is_partial_support_told_in_the_words_of_the_layer)
+{
+	struct fs_bpio_output out;
+	struct bpio_output storage;
+
+	ASSERT_EQ(0, layer_message(variant->layer, VETO));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EACCES, FILTER, WORDS);
+	EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER, out.out_flags);
+
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EACCES, FILTER, WORDS);
+
+	ASSERT_EQ(0, storage_op(stack.volume.fd, BPIO_OP_QUERY, &storage));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, storage.support);
+	EXPECT_OBJECTION(&storage.query, LAYER_VETO, -EACCES, FILTER, WORDS);
+	EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER, storage.out_flags);
+}
+
+TEST_F(veto, does_not_keep_enable_from_making_a_handle)
+{
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, layer_message(variant->layer, VETO));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
+	ASSERT_LE(0, out.handle);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_OBJECTION(&out.enable, LAYER_VETO, -EACCES, FILTER, WORDS);
+	EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER, out.out_flags);
+	close(out.handle);
+}
+
+TEST_F(veto, makes_reads_enter_the_stack_at_the_layer)
+{
+	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
+	struct bpio_handle_info info;
+	unsigned int i;
+	int handle;
+
+	ASSERT_EQ(0, layer_message(variant->layer, VETO));
+	handle = fs_enable(stack.volume.fd, self->fd);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	stack_reads(&stack, before);
+	READ_BLOCKS(handle, BLOCKS, 1);
+	new_reads(before, delta);
+	for (i = 0; i < LAYERS; i++)
+		EXPECT_EQ(i < variant->layer ? 0 : BLOCKS, delta[i])
+			TH_LOG("layer %u", i);
+	ASSERT_EQ(0, handle_info(handle, &info));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
+	EXPECT_EQ((uint64_t)BLOCKS, info.direct_reads);
+	EXPECT_EQ(0u, info.fallback_reads);
+	close(handle);
+}
+
+TEST_F(veto, that_begins_and_ends_moves_the_reads_of_a_handle_at_once)
+{
+	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
+	int handle = fs_enable(stack.volume.fd, self->fd);
+	unsigned int i, round;
+
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	for (round = 0; round < 3; round++) {
+		stack_reads(&stack, before);
+		READ_BLOCKS(handle, BLOCKS, 1);
+		new_reads(before, delta);
+		for (i = 0; i < LAYERS; i++)
+			EXPECT_EQ(0u, delta[i]) TH_LOG("layer %u", i);
+
+		ASSERT_EQ(0, layer_message(variant->layer, VETO));
+		stack_reads(&stack, before);
+		READ_BLOCKS(handle, BLOCKS, 1);
+		new_reads(before, delta);
+		for (i = 0; i < LAYERS; i++)
+			EXPECT_EQ(i < variant->layer ? 0 : BLOCKS, delta[i])
+				TH_LOG("layer %u", i);
+		ASSERT_EQ(0, layer_message(variant->layer, "allow"));
+	}
+	EXPECT_EQ(6u * BLOCKS, handle_direct(handle));
+	close(handle);
+}
+
+/* One veto under load; leaves it in force. */
+static void veto_under_load(struct __test_metadata *_metadata, int handle,
+			    unsigned int layer)
+{
+	const char *name = stack.layer[layer].name;
+	struct load load = {
+		.fd = handle, .file = 1, .bytes = BYTES,
+		.length = 4096, .unit = 4096,
+	};
+	uint64_t seen, begun[2];
+
+	ASSERT_EQ(0, load_start(&load));
+	ASSERT_EQ(0, load_progress(&load, 20));
+	ASSERT_EQ(0, layer_message(layer, VETO));
+	begun[0] = load.begun;
+	seen = filter_reads(name);
+	begun[1] = load.begun;
+	EXPECT_EQ(0, load_progress(&load, 20));
+	EXPECT_EQ(0, load_stop(&load));
+	seen = filter_reads(name) - seen;
+	/* what began before the second look may have been seen before the first */
+	EXPECT_LE(load.begun - begun[1], seen);
+	EXPECT_LE(seen, load.begun - begun[0] + LOAD_IN_FLIGHT);
+	EXPECT_EQ(0u, load.errors);
+}
+
+TEST_F(veto, lets_the_layer_see_every_read_from_the_return_of_the_message_on)
+{
+	int handle = fs_enable(stack.volume.fd, self->fd);
+	unsigned int round;
+
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	for (round = 0; round < 8; round++) {
+		veto_under_load(_metadata, handle, variant->layer);
+		ASSERT_EQ(0, layer_message(variant->layer, "allow"));
+	}
+	close(handle);
+}
+
+TEST_F(veto, in_the_table_is_the_same_as_by_message)
+{
+	struct fs_bpio_output out;
+	unsigned int layer = variant->layer;
+
+	ASSERT_EQ(0, stack_reload(&stack, layer, FILTER,
+				  "9 veto 13 \"" WORDS "\""));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EACCES, FILTER, WORDS);
+	ASSERT_EQ(0, stack_reload(&stack, layer, FILTER, ""));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	EXPECT_NO_OBJECTION(&out.query);
+}
+
+TEST(without_a_veto_no_layer_sees_a_read_of_a_handle_and_all_see_other_reads)
+{
+	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
+	int fd = file_open_direct(path), handle;
+	unsigned int i;
+
+	handle = fs_enable(stack.volume.fd, fd);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	stack_reads(&stack, before);
+	READ_BLOCKS(handle, BLOCKS, 1);
+	new_reads(before, delta);
+	for (i = 0; i < LAYERS; i++)
+		EXPECT_EQ(0u, delta[i]) TH_LOG("layer %u", i);
+	EXPECT_EQ((uint64_t)BLOCKS, handle_direct(handle));
+	/* the same file, without its handle */
+	READ_BLOCKS(fd, BLOCKS, 1);
+	new_reads(before, delta);
+	for (i = 0; i < LAYERS; i++)
+		EXPECT_EQ((uint64_t)BLOCKS, delta[i]) TH_LOG("layer %u", i);
+	close(handle);
+	close(fd);
+}
+
+TEST(the_first_veto_from_top_to_bottom_is_the_one_that_is_told)
+{
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, layer_message(2, "veto 5 The lower one objects."));
+	ASSERT_EQ(0, layer_message(1, "veto 16 The middle one objects."));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EBUSY, FILTER,
+			 "The middle one objects.");
+	ASSERT_EQ(0, layer_message(0, "veto 1 The upper one objects."));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EPERM, FILTER,
+			 "The upper one objects.");
+	ASSERT_EQ(0, layer_message(0, "allow"));
+	ASSERT_EQ(0, layer_message(1, "allow"));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EIO, FILTER,
+			 "The lower one objects.");
+	ASSERT_EQ(0, layer_message(2, "allow"));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	EXPECT_NO_OBJECTION(&out.query);
+}
+
+TEST(a_query_that_skips_the_storage_stack_does_not_hear_of_a_veto)
+{
+	int fd = file_open_direct(path);
+	struct fs_bpio_output out;
+	struct fs_bpio_input in = {
+		.operation = FS_BPIO_OP_QUERY, .fd = fd,
+		.in_flags = FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY,
+	};
+	struct bpio_ioctl envelope = {
+		.size = sizeof(envelope),
+		.in_buffer = (uintptr_t)&in, .in_length = sizeof(in),
+		.out_buffer = (uintptr_t)&out, .out_length = sizeof(out),
+	};
+
+	ASSERT_EQ(0, layer_message(1, VETO));
+	ASSERT_EQ(0, ioctl(stack.volume.fd, FSCTL_MANAGE_BYPASS_IO, &envelope));
+	EXPECT_EQ(0, out.query.op_status);
+	EXPECT_STREQ("query-skipped", reason_token(out.query.reason));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	allow_all();
+	close(fd);
+}
+
+PROGRAM_MAIN

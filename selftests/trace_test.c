@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Trace events: what happens is told once, with the right numbers. They are
+ * also the witness of what cannot be seen otherwise: that the storage level is
+ * enabled with the first file and disabled with the last, and to which sector
+ * of the storage device a read goes.
+ */
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "program.h"
+
+#define KIB		1024
+#define BYTES		(256 * KIB)
+#define START		2048
+#define INSTANCE	"/sys/kernel/tracing/instances/" DM_PREFIX "trace"
+
+static struct volume volume;
+static char path[192], second[192];
+
+static int program_setup(void)
+{
+	int ret = volume_ext4(&volume, "trace", devices.nvme, START,
+			      MIB_SECTORS(32));
+
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
+	snprintf(second, sizeof(second), "%s", volume_path(&volume, "second"));
+	return file_create(path, BYTES, 1) ?: file_create(second, BYTES, 2);
+}
+
+static int program_cleanup(void)
+{
+	return volume_remove(&volume);
+}
+
+static int write_file(const char *name, const char *text)
+{
+	char full[256];
+	int fd, ret = 0;
+
+	snprintf(full, sizeof(full), INSTANCE "/%s", name);
+	fd = open(full, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+FIXTURE(trace) {
+	int	fd;
+	char	*buffer;
+};
+
+FIXTURE_SETUP(trace)
+{
+	self->fd = file_open_direct(path);
+	ASSERT_LE(0, self->fd);
+	self->buffer = dio_alloc(BYTES);
+	if (mkdir(INSTANCE, 0700)) {
+		ASSERT_EQ(ENOENT, errno);
+		SKIP(return, "there is no tracefs at /sys/kernel/tracing");
+	}
+	ASSERT_EQ(0, write_file("events/bpio/enable", "1"));
+}
+
+FIXTURE_TEARDOWN(trace)
+{
+	close(self->fd);
+	EXPECT_EQ(0, active_count(volume.fd));
+	EXPECT_EQ(0, rmdir(INSTANCE));
+}
+
+/* Forget what was traced so far. */
+static void forget(void)
+{
+	write_file("trace", "");
+}
+
+/*
+ * How many traced lines tell of @event ("bpio_arm") with @text ("reason 0") of
+ * our volume; the last such line in @line, if wanted.
+ */
+static int traced(const char *event, const char *text, char *line, size_t size)
+{
+	char dev[48], name[64], buffer[512];
+	FILE *file = fopen(INSTANCE "/trace", "re");
+	int count = 0;
+
+	if (!file)
+		return -errno;
+	snprintf(name, sizeof(name), " %s: ", event);
+	snprintf(dev, sizeof(dev), " dev %u:%u ", major(volume.dev),
+		 minor(volume.dev));
+	while (fgets(buffer, sizeof(buffer), file)) {
+		if (!strstr(buffer, name) || !strstr(buffer, dev) ||
+		    !strstr(buffer, text))
+			continue;
+		count++;
+		if (line)
+			snprintf(line, size, "%s", buffer);
+	}
+	fclose(file);
+	return count;
+}
+
+#define EXPECT_TRACED(count, event, text) \
+	EXPECT_EQ(count, traced(event, text, NULL, 0))
+
+/* The same for what a worker does soon. */
+static int traced_soon(const char *event, const char *text)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int count;
+
+	do {
+		count = traced(event, text, NULL, 0);
+	} while (!count && poll_again(deadline));
+	return count;
+}
+
+TEST_F(trace, storage_is_enabled_with_the_first_file_and_disabled_with_the_last)
+{
+	int other = file_open_direct(second), again = file_open_direct(path);
+	int handles[4], round;
+
+	for (round = 1; round <= 3; round++) {
+		handles[0] = fs_enable(volume.fd, self->fd);
+		ASSERT_LE(0, handles[0]);
+		EXPECT_TRACED(round, "bpio_storage", "enable");
+		handles[1] = fs_enable(volume.fd, self->fd);
+		handles[2] = fs_enable(volume.fd, again);
+		handles[3] = fs_enable(volume.fd, other);
+		EXPECT_TRACED(round, "bpio_storage", "enable");
+		ASSERT_EQ(0, fs_disable(volume.fd, self->fd));
+		close(handles[3]);
+		close(handles[0]);
+		close(handles[1]);
+		EXPECT_TRACED(round - 1, "bpio_storage", "disable");
+		close(handles[2]);
+		EXPECT_TRACED(round, "bpio_storage", "disable");
+	}
+	EXPECT_TRACED(3, "bpio_storage", "enable");
+	close(other);
+	close(again);
+}
+
+TEST_F(trace, the_death_of_the_last_process_disables_the_storage)
+{
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (fs_enable(volume.fd, self->fd) < 0)
+			_exit(1);
+		kill(getpid(), SIGKILL);
+	}
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	EXPECT_TRACED(1, "bpio_storage", "enable");
+	EXPECT_TRACED(1, "bpio_storage", "disable");
+}
+
+TEST_F(trace, enable_and_disable_are_told_once_for_each_open_file)
+{
+	int other = file_open_direct(second);
+	int handles[3];
+
+	handles[0] = fs_enable(volume.fd, self->fd);
+	EXPECT_TRACED(1, "bpio_enable", "active 1");
+	handles[1] = fs_enable(volume.fd, self->fd);
+	EXPECT_TRACED(1, "bpio_enable", "");
+	handles[2] = fs_enable(volume.fd, other);
+	EXPECT_TRACED(1, "bpio_enable", "active 2");
+	EXPECT_TRACED(2, "bpio_enable", "");
+	EXPECT_TRACED(0, "bpio_disable", "");
+	close(handles[0]);
+	EXPECT_TRACED(0, "bpio_disable", "");
+	close(handles[1]);
+	EXPECT_TRACED(1, "bpio_disable", "active 1");
+	ASSERT_EQ(0, fs_disable(volume.fd, other));
+	EXPECT_TRACED(1, "bpio_disable", "active 0");
+	close(handles[2]);
+	EXPECT_TRACED(2, "bpio_disable", "");
+	close(other);
+}
+
+TEST_F(trace, query_and_get_info_enable_nothing)
+{
+	struct fs_bpio_output out;
+	struct bpio_output storage;
+
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_GET_INFO, -1, &out));
+	ASSERT_EQ(0, storage_op(volume.fd, BPIO_OP_QUERY, &storage));
+	EXPECT_TRACED(0, "bpio_enable", "");
+	EXPECT_TRACED(0, "bpio_storage", "enable");
+	EXPECT_TRACED(0, "bpio_arm", "");
+}
+
+TEST_F(trace, a_refusal_tells_who_and_why)
+{
+	struct fs_bpio_output out;
+	char text[64];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	snprintf(text, sizeof(text), "reason %d \"", BPIO_REASON_NOT_DIRECT);
+	EXPECT_TRACED(1, "bpio_refuse", text);
+	EXPECT_TRACED(1, "bpio_refuse", reason_sentence(BPIO_REASON_NOT_DIRECT));
+	EXPECT_TRACED(0, "bpio_enable", "");
+	close(fd);
+}
+
+/* Where the file begins on the volume, in sectors; it has one extent. */
+static int first_sector(uint64_t *sector)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extent;
+	} query = {
+		.map.fm_length = FIEMAP_MAX_OFFSET,
+		.map.fm_extent_count = 1,
+	};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int ret = ioctl(fd, FS_IOC_FIEMAP, &query) ? -errno : 0;
+
+	close(fd);
+	*sector = query.extent.fe_physical / 512;
+	return ret;
+}
+
+TEST_F(trace, a_direct_read_tells_where_it_went)
+{
+	int handle = fs_enable(volume.fd, self->fd);
+	char text[160];
+	struct stat st;
+	uint64_t sector;
+
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, first_sector(&sector));
+	ASSERT_EQ(0, stat(devices.nvme, &st));
+	forget();
+	ASSERT_EQ(8192, pread(handle, self->buffer, 8192, 12288));
+	EXPECT_TRACED(1, "bpio_direct_read", "");
+	snprintf(text, sizeof(text),
+		 "pos 12288 bytes 8192 bottom %u:%u sector %llu\n",
+		 major(st.st_rdev), minor(st.st_rdev),
+		 (unsigned long long)(START + sector + 12288 / 512));
+	EXPECT_TRACED(1, "bpio_direct_read", text)
+		TH_LOG("expected: %s", text);
+	close(handle);
+}
+
+TEST_F(trace, arming_revoking_and_falling_back_are_told_with_their_reasons)
+{
+	int handle = fs_enable(volume.fd, self->fd), writer;
+	char reason[32];
+
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	EXPECT_LE(1, traced("bpio_arm", "reason 0\n", NULL, 0));
+	EXPECT_TRACED(0, "bpio_revoke", "");
+	forget();
+	writer = open(path, O_WRONLY | O_CLOEXEC);
+	EXPECT_TRACED(1, "bpio_revoke", "");
+	EXPECT_EQ(-EAGAIN, handle_armed(handle));
+	snprintf(reason, sizeof(reason), "reason %d\n", BPIO_REASON_WRITER);
+	EXPECT_LE(1, traced_soon("bpio_arm", reason));
+	forget();
+	ASSERT_EQ(4096, pread(handle, self->buffer, 4096, 8192));
+	EXPECT_TRACED(0, "bpio_direct_read", "");
+	EXPECT_TRACED(1, "bpio_fallback", "pos 8192 bytes 4096 ");
+	EXPECT_TRACED(1, "bpio_fallback", "");
+	close(writer);
+	ASSERT_EQ(0, handle_wait_direct(handle, self->buffer, 4096, 0));
+	EXPECT_LE(1, traced("bpio_arm", "reason 0\n", NULL, 0));
+	close(handle);
+}
+
+PROGRAM_MAIN
