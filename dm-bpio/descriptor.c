@@ -39,6 +39,12 @@ static ssize_t bpio_descriptor_read(struct bpio_handle *handle,
 	ssize_t ret;
 
 	reason = bpio_direct_begin(&direct, handle, iocb, to);
+	/*
+	 * Not for the file system: io_uring makes its first attempt like this, and
+	 * comes again from a worker that may wait and goes direct.
+	 */
+	if (unlikely(reason == BPIO_REASON_NO_WAIT))
+		return -EAGAIN;
 	if (unlikely(reason))
 		return bpio_fallback_read(handle, iocb, to, reason);
 

@@ -214,7 +214,8 @@ static enum bpio_reason bpio_direct_lookup(struct bpio_direct *direct,
  *
  * Context: process context; does not sleep.
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
- * held, or why the file system has to serve the read.
+ * held; BPIO_REASON_NO_WAIT when the read may go direct once it may wait; or why
+ * the file system has to serve it.
  */
 enum bpio_reason bpio_direct_begin(struct bpio_direct *direct,
 				   struct bpio_handle *handle,

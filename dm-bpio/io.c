@@ -159,7 +159,8 @@ static ssize_t bpio_io_repeat(struct bpio_io *io)
 	ssize_t ret, error = 0;
 
 	bpio_fallback_count(io->handle, io->pos, io->size,
-			    BPIO_REASON_DEVICE_ERROR);
+			    io->flags & BPIO_IO_AGAIN ?
+			    BPIO_REASON_NO_WAIT : BPIO_REASON_DEVICE_ERROR);
 	llist_for_each_entry_safe(ibio, next, node, node) {
 		if (!error) {
 			ret = bpio_io_repeat_bio(ibio);

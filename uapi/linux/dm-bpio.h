@@ -229,7 +229,8 @@ enum bpio_support {
  * @BPIO_REASON_DEVICE_ERROR: The direct read failed on the device.
  * @BPIO_REASON_NO_MEMORY: Memory for the extent map or the read ran out.
  * @BPIO_REASON_NO_WAIT: The caller did not want to wait and the direct path
- *	would have had to.
+ *	would have had to, which turned out too late for the read to end with
+ *	EAGAIN.
  * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
