@@ -69,19 +69,8 @@ status_line()
 # refused TEXT TABLE-LINE...: the table does not load, and the log says why
 refused()
 {
-	local text=$1 mark
-	shift
-
-	mark="bpio-test $RANDOM$RANDOM"
-	echo "$mark" >/dev/kmsg
-	if create bad "$@" 2>/dev/null; then
-		fail "accepted: $*"
-	fi
-	dmesg | sed "0,/$mark/d" | grep -q -F -e "$text" || {
-		dmesg | sed "0,/$mark/d"
-		fail "refused without the words '$text': $*"
-	}
-	[ ! -e "$(node bad)" ] || fail "left a device behind: $*"
+	says_why "$1" create bad "${@:2}"
+	[ ! -e "$(node bad)" ] || fail "left a device behind: ${*:2}"
 }
 
 bad_lines()
