@@ -19,7 +19,10 @@ static int answer(int ret, const void *result, int bytes)
 
 static int call_query(int fd)
 {
-	struct fs_bpio_input in = { .version = FS_BPIO_VERSION };
+	struct fs_bpio_input in = {
+		.operation	= FS_BPIO_OP_GET_INFO,
+		.fd		= -1,
+	};
 	struct fs_bpio_output out;
 	struct bpio_ioctl env = {
 		.size		= sizeof(env),
@@ -29,8 +32,6 @@ static int call_query(int fd)
 		.out_buffer	= (unsigned long)&out,
 	};
 
-	in.operation = FS_BPIO_OP_GET_INFO;
-	in.file = -1;
 	return answer(ioctl(fd, FSCTL_MANAGE_BYPASS_IO, &env), &out, sizeof(out));
 }
 
