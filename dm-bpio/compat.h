@@ -89,10 +89,13 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 	(IOCB_HIPRI | IOCB_WAITQ | BPIO_COMPAT_IOCB_ALLOC_CACHE | \
 	 BPIO_COMPAT_IOCB_CALLER_COMP | BPIO_COMPAT_IOCB_AIO_RW)
 
-/* Let a bio come from the per-CPU cache of its bioset if the caller may. */
+/*
+ * Let a bio come from the per-CPU cache of its bioset if the caller may. Before
+ * 6.2 such a bio must not be given back by an interrupt.
+ */
 static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 {
-#ifdef IOCB_ALLOC_CACHE
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0) && defined(IOCB_ALLOC_CACHE)
 	return iocb->ki_flags & IOCB_ALLOC_CACHE ?
 	       REQ_OP_READ | REQ_ALLOC_CACHE : REQ_OP_READ;
 #else
