@@ -442,11 +442,10 @@ static int filter_parse(struct filter *filter, unsigned int argc, char **argv)
 	struct dm_arg_set as = { .argc = argc - 2, .argv = argv + 2 };
 	struct dm_target *ti = filter->ti;
 	unsigned long long start;
-	char dummy;
 	int ret;
 
-	if (sscanf(argv[1], "%llu%c", &start, &dummy) != 1 ||
-	    start != (sector_t)start) {
+	/* Not by sscanf(), which lets a number that is too large wrap around. */
+	if (kstrtoull(argv[1], 10, &start) || start != (sector_t)start) {
 		ti->error = "Invalid offset, expected sectors";
 		return -EINVAL;
 	}

@@ -213,8 +213,11 @@ ask()
 # The reader ends, and no read was wrong.
 stop_reader()
 {
+	local status=0
+
 	trap - EXIT
 	exec {reader_out}>&-
-	wait "$reader_pid" || fail "a read was wrong, see above"
+	wait "$reader_pid" || status=$?
 	exec {reader_in}<&-
+	[ "$status" -eq 0 ] || fail "a read was wrong, see above"
 }

@@ -99,7 +99,7 @@ bad_lines()
 	refused "Unknown feature" "0 $SIZE bpio $NVME 0 1 no_storage"
 	refused "Invalid number of features" "0 $SIZE bpio $NVME 0 x"
 	refused "Invalid number of features" "0 $SIZE bpio $NVME 0 99 any_storage"
-	refused "not enough arguments" "0 $SIZE bpio $NVME 0 1"
+	refused "Invalid number of features" "0 $SIZE bpio $NVME 0 1"
 	refused "Too many arguments" "0 $SIZE bpio $NVME 0 1 any_storage more"
 	refused "Too many arguments" "0 $SIZE bpio $NVME 0 0 any_storage"
 	refused "too small for target" "0 $((whole + 8)) bpio $NVME 0"
