@@ -97,6 +97,7 @@ static bool bpio_file_lease_break(struct file_lease *lease)
 static const struct lease_manager_operations bpio_file_lease_ops = {
 	.lm_break	= bpio_file_lease_break,
 	.lm_change	= lease_modify,
+	BPIO_COMPAT_LEASE_OPEN_CONFLICT
 };
 
 static int bpio_file_open(struct bpio_file *file)
@@ -124,13 +125,8 @@ static int bpio_file_open(struct bpio_file *file)
 	if (!handle)
 		return -ENOENT;
 
-	/*
-	 * The lease needs an open file of its own: closing the user's would drop
-	 * it. It must not show up in watchers of the file, nor wait for somebody
-	 * else's lease.
-	 */
-	lease_file = dentry_open(&path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
-				 __FMODE_NONOTIFY, cred);
+	/* Of its own: closing the user's file would drop the lease. */
+	lease_file = bpio_compat_open_for_lease(&path, cred);
 	path_put(&path);
 	put_cred(cred);
 	if (IS_ERR(lease_file))
