@@ -97,8 +97,16 @@ static void bpio_io_set_dirty(struct bio *bio)
 	}
 }
 
-/* And still when it ends: writeback may have cleaned them meanwhile. */
-static bool bpio_io_is_dirty(struct bio *bio)
+/**
+ * bpio_io_is_dirty() - whether all pages of a bio are dirty
+ * @bio: a read that has ended
+ *
+ * Then nothing is left to do about what it has changed: a page that writeback
+ * cleans from now on is written as it is now.
+ *
+ * Context: any.
+ */
+bool bpio_io_is_dirty(struct bio *bio)
 {
 	struct folio_iter fi;
 
@@ -121,7 +129,7 @@ static void bpio_io_dirty_work(struct work_struct *work)
 
 static DECLARE_WORK(bpio_io_dirty, bpio_io_dirty_work);
 
-/* Let go of a bio and its pages, in any context. */
+/* Writeback may have cleaned them meanwhile. Any context. */
 static void bpio_io_release(struct bpio_io_bio *ibio, bool dirty)
 {
 	if (unlikely(dirty && !bpio_io_is_dirty(&ibio->bio))) {

@@ -5,8 +5,10 @@
 #include <linux/fs.h>
 #include <linux/uio.h>
 
+struct bio;
 struct bpio_direct;
 
+bool bpio_io_is_dirty(struct bio *bio);
 ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 		     struct iov_iter *to);
 
