@@ -294,17 +294,51 @@ int bpio_direct_fill(struct bio *bio, struct iov_iter *to,
 	return ret ? ret : -EFAULT;
 }
 
+/*
+ * Only a read that goes on where the last one ended can be merged with it. The
+ * block layer need not look whether any other could.
+ */
+static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
+					  loff_t pos)
+{
+	struct bpio_handle_stats __percpu *stats = direct->handle->stats;
+	bool random = this_cpu_read(stats->next) != pos;
+
+	this_cpu_write(stats->next, pos + direct->count);
+	return random ? REQ_NOMERGE : 0;
+}
+
+/*
+ * Access times have the resolution of a tick, so all reads of a tick leave the
+ * same one: the first one does. Unless somebody else may have set one of the
+ * inode's times meanwhile: that revokes, so reads direct are of a file that was
+ * armed since.
+ */
+static inline void bpio_direct_accessed(struct bpio_handle *handle)
+{
+	unsigned long now = jiffies;
+
+	if (likely(READ_ONCE(handle->accessed_at) == now &&
+		   READ_ONCE(handle->file->armed_at) != now))
+		return;
+	WRITE_ONCE(handle->accessed_at, now);
+	file_accessed(handle->user_file);
+}
+
 /* What bpio_direct_begin() has let pass. */
 static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 					 struct kiocb *iocb, struct iov_iter *to,
 					 bool present)
 {
 	unsigned int nr_vecs = bpio_direct_vecs(to, BIO_MAX_VECS + 1);
-	bool single = !direct->map && nr_vecs <= BIO_MAX_VECS;
 
-	if (likely(single && is_sync_kiocb(iocb)))
-		return bpio_simple_read(direct, iocb, to, nr_vecs);
-	if (single || present || !user_backed_iter(to))
+	if (likely(!direct->map && nr_vecs <= BIO_MAX_VECS)) {
+		direct->flags = bpio_direct_flags(direct, iocb->ki_pos);
+		return is_sync_kiocb(iocb) ?
+		       bpio_simple_read(direct, iocb, to, nr_vecs) :
+		       bpio_io_read_single(direct, iocb, to, nr_vecs);
+	}
+	if (present || !user_backed_iter(to))
 		return bpio_io_read(direct, iocb, to);
 
 	/* Half of the bios may be on their way when a page is missing. */
@@ -349,6 +383,6 @@ ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
 	/* A read that was queued may have taken its iterator along. */
 	if (unlikely(beyond) && ret != -EIOCBQUEUED)
 		iov_iter_reexpand(to, iov_iter_count(to) + beyond);
-	file_accessed(handle->user_file);
+	bpio_direct_accessed(handle);
 	return ret;
 }

@@ -32,6 +32,7 @@ struct bpio_piece {
  * @map: for finding further pieces, with a reference, or NULL when @first is all
  * @first: the first piece
  * @count: bytes of the read, cut at the end of the file
+ * @flags: REQ_* for its bio when it is a single one
  *
  * From bpio_direct_begin() until its bios have completed, the read also holds
  * the i_dio_count of the inode.
@@ -42,6 +43,7 @@ struct bpio_direct {
 	struct bpio_extent_map	*map;
 	struct bpio_piece	first;
 	size_t			count;
+	blk_opf_t		flags;
 };
 
 enum bpio_reason bpio_direct_obstacle(const struct bpio_handle *handle);

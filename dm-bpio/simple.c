@@ -10,7 +10,7 @@
 #include "compat.h"
 #include "direct.h"
 #include "fallback.h"
-#include "io.h"
+#include "pages.h"
 #include "simple.h"
 #include "trace.h"
 
@@ -106,7 +106,7 @@ static inline void bpio_simple_release(struct bpio_simple *simple,
 		unpin_user_pages_dirty_lock(simple->pages, simple->pinned, true);
 	else
 		bio_release_pages(bio, user_backed_iter(to) &&
-				  !bpio_io_is_dirty(bio));
+				  !bpio_pages_are_dirty(bio));
 }
 
 /* Return: bytes that were to be read, or why the bio was not submitted. */
@@ -119,7 +119,8 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 	struct bio *bio = &simple->bio;
 	ssize_t ret;
 
-	bio_init(bio, direct->first.bdev, vecs, nr_vecs, REQ_OP_READ | REQ_SYNC);
+	bio_init(bio, direct->first.bdev, vecs, nr_vecs,
+		 REQ_OP_READ | REQ_SYNC | direct->flags);
 	bio->bi_iter.bi_sector = direct->first.sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_simple_end_io;
