@@ -49,6 +49,11 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 }
 #endif
 
+/* A variable that may be left as it is, where the compiler would clear it. */
+#ifndef __uninitialized
+#define __uninitialized
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define blk_mode_t	fmode_t
 #define BLK_OPEN_WRITE	FMODE_WRITE

@@ -360,7 +360,7 @@ static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
 			 struct iov_iter *to, bool present)
 {
-	struct bpio_direct direct;
+	struct bpio_direct direct __uninitialized;
 	enum bpio_reason reason;
 	size_t beyond;
 	ssize_t ret;

@@ -93,7 +93,7 @@ static inline ssize_t bpio_simple_fill(struct bpio_simple *simple,
 		bpio_simple_unpin(simple);
 	}
 	ret = bpio_direct_fill(bio, to, bio->bi_bdev);
-	return ret ? ret : bio->bi_iter.bi_size;
+	return ret ? ret : (ssize_t)bio->bi_iter.bi_size;
 }
 
 /* Locks pages, and so may wait for I/O: with nothing held. */
@@ -167,7 +167,7 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 			 struct iov_iter *to, unsigned int nr_vecs)
 {
 	struct bpio_handle *handle = direct->handle;
-	struct bpio_simple simple;
+	struct bpio_simple simple __uninitialized;
 	struct bio_vec *vecs = simple.vecs;
 	ssize_t ret;
 
