@@ -203,6 +203,20 @@ static enum bpio_reason bpio_file_map(struct bpio_file *file,
 						  BPIO_REASON_NO_MEMORY;
 }
 
+/*
+ * XFS tells nothing of a file that shares blocks with another one or lies on a
+ * realtime device. Its inode's own i_blocks is not kept up to date.
+ */
+static bool bpio_file_hides_blocks(const struct bpio_file *file)
+{
+	struct kstat stat;
+
+	return bpio_file_is_xfs(file) &&
+	       !vfs_getattr_nosec(&file->lease_file->f_path, &stat,
+				  STATX_BLOCKS, AT_STATX_DONT_SYNC) &&
+	       stat.blocks;
+}
+
 /* With the lease in place: the checks that it does not make, then the map. */
 static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 {
@@ -218,7 +232,7 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 		return BPIO_REASON_DIRTY_PAGES;
 
 	reason = bpio_file_map(file, &builder);
-	if (!reason && !builder.mapped && inode->i_blocks)
+	if (!reason && !builder.mapped && bpio_file_hides_blocks(file))
 		reason = BPIO_REASON_NO_ADDRESSES;
 	bpio_extent_builder_exit(&builder);
 	return reason;

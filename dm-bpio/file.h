@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/string.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/dm-bpio.h>
@@ -76,6 +77,11 @@ struct bpio_file {
 	struct list_head	handles;
 	unsigned int		enabled;
 };
+
+static inline bool bpio_file_is_xfs(const struct bpio_file *file)
+{
+	return !strcmp(file->inode->i_sb->s_type->name, "xfs");
+}
 
 enum bpio_reason bpio_file_refuse(const struct inode *inode);
 struct bpio_file *bpio_file_create(struct bpio_volume *volume,
