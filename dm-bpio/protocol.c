@@ -287,7 +287,7 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 					 inode : NULL, false);
 }
 
-/* What the operations of a file need: one of the volume, or the like. */
+/* A file, a handle, or the volume itself, which is never enabled and so ignored. */
 static int bpio_protocol_locate_stream(struct bpio_protocol_request *request,
 				       struct file *file)
 {
