@@ -97,6 +97,7 @@ static bool bpio_file_lease_break(struct file_lease *lease)
 static const struct lease_manager_operations bpio_file_lease_ops = {
 	.lm_break	= bpio_file_lease_break,
 	.lm_change	= lease_modify,
+	BPIO_COMPAT_LEASE_OPEN_CONFLICT
 };
 
 static int bpio_file_open(struct bpio_file *file)
@@ -124,13 +125,8 @@ static int bpio_file_open(struct bpio_file *file)
 	if (!handle)
 		return -ENOENT;
 
-	/*
-	 * The lease needs an open file of its own: closing the user's would drop
-	 * it. It must not show up in watchers of the file, nor wait for somebody
-	 * else's lease.
-	 */
-	lease_file = dentry_open(&path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
-				 __FMODE_NONOTIFY, cred);
+	/* Of its own: closing the user's file would drop the lease. */
+	lease_file = bpio_compat_open_for_lease(&path, cred);
 	path_put(&path);
 	put_cred(cred);
 	if (IS_ERR(lease_file))
@@ -235,7 +231,8 @@ static bool bpio_file_publish(struct bpio_file *file,
 				  lockdep_is_held(&file->arm_lock));
 	bpio_extent_map_put(map);
 
-	/* The map before the bit that lets readers look for it. */
+	WRITE_ONCE(file->armed_at, jiffies);
+	/* All that before the bit that lets readers look for it. */
 	clear_bit_unlock(BPIO_FILE_UNARMED, &file->state);
 	return true;
 }
@@ -371,7 +368,6 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 		bpio_file_disarm(file, reason);
 		return;
 	}
-	file->armed_at = jiffies;
 	bpio_event_file("arm", file->volume->dev, file->inode->i_ino, 0);
 }
 
