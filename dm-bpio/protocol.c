@@ -287,7 +287,7 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 					 inode : NULL, false);
 }
 
-/* A file, a handle, or the volume itself, which is never enabled and so ignored. */
+/* A file or a handle; or the volume itself, which never is enabled. */
 static int bpio_protocol_locate_stream(struct bpio_protocol_request *request,
 				       struct file *file)
 {
