@@ -36,6 +36,8 @@ help:
 	@echo '                       (KERNEL=$(KERNEL) names another kernel: see selftests/vm/kernels;'
 	@echo '                       make check KERNEL=all takes one after the other)'
 	@echo
+	@echo '  make bench           count the instructions of reads; BENCH=--help tells options'
+	@echo '  make bench-baseline  the same in full, and store what later ones are compared with'
 	@echo '  make lint            static checks'
 	@echo '  make check-intree    build it as part of a kernel tree'
 	@echo '  make clean           remove build/'
@@ -103,6 +105,15 @@ shell:
 	@selftests/vm/shell --kernel $(KERNEL) \
 		--in "$$(selftests/guest-files --kernel $(KERNEL) --tests)"
 
+# Another kernel, or only some rows, can still be compared with what is stored.
+BENCH	?=
+bench:
+	@selftests/bench/run --kernel $(KERNEL) \
+		--compare selftests/bench/baseline.json $(BENCH)
+
+bench-baseline:
+	@selftests/bench/run --kernel $(KERNEL) --update $(BENCH)
+
 lint:
 	@selftests/lint
 
@@ -114,4 +125,4 @@ clean:
 
 .PHONY: all help kmod-links modules modules-if-possible guest-modules \
 	guest-test-modules user install install-modules install-user demo \
-	check shell lint check-intree clean
+	check shell bench bench-baseline lint check-intree clean

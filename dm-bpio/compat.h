@@ -63,6 +63,11 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 }
 #endif
 
+/* A variable that may be left as it is, where the compiler would clear it. */
+#ifndef __uninitialized
+#define __uninitialized
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define blk_mode_t	fmode_t
 #define BLK_OPEN_WRITE	FMODE_WRITE
@@ -238,6 +243,22 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 				       struct block_device *bdev)
 {
 	return bio_iov_iter_get_pages(bio, iter);
+}
+
+/*
+ * The bio reads into the iterator's own vectors, which the caller keeps. Where
+ * the iterator stands afterwards is of no use to anybody.
+ */
+static inline void bpio_compat_bio_borrow(struct bio *bio, struct iov_iter *iter)
+{
+	bio->bi_io_vec = (struct bio_vec *)iter->bvec;
+	bio->bi_vcnt = iter->nr_segs;
+	bio->bi_iter.bi_size = iov_iter_count(iter);
+	bio->bi_iter.bi_bvec_done = iter->iov_offset;
+	bio_set_flag(bio, BIO_CLONED);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	bio_set_flag(bio, BIO_NO_PAGE_REF);
+#endif
 }
 
 static inline void bpio_compat_io_schedule(void)

@@ -30,26 +30,20 @@
 static struct vfsmount *bpio_descriptor_mnt;
 static int bpio_descriptor_mnt_count;
 
-static ssize_t bpio_descriptor_read(struct bpio_handle *handle,
-				    struct kiocb *iocb, struct iov_iter *to,
-				    bool present)
+/* The memory was not there: have it brought, with nothing held. */
+static noinline ssize_t bpio_descriptor_read_again(struct bpio_handle *handle,
+						   struct kiocb *iocb,
+						   struct iov_iter *to)
 {
-	struct bpio_direct direct;
-	enum bpio_reason reason;
-	ssize_t ret;
+	size_t count = iov_iter_count(to);
+	ssize_t ret = -EFAULT;
 
-	reason = bpio_direct_begin(&direct, handle, iocb, to);
-	/*
-	 * Not for the file system: io_uring makes its first attempt like this, and
-	 * comes again from a worker that may wait and goes direct.
-	 */
-	if (unlikely(reason == BPIO_REASON_NO_WAIT))
-		return -EAGAIN;
-	if (unlikely(reason))
-		return bpio_fallback_read(handle, iocb, to, reason);
-
-	ret = bpio_direct_read(&direct, iocb, to, present);
-	file_accessed(handle->user_file);
+	if (fault_in_iov_iter_writeable(to, count) < count)
+		ret = bpio_direct_read(handle, iocb, to, true);
+	/* It went again, or only part of it can be had. */
+	if (ret == -EFAULT)
+		ret = bpio_fallback_read(handle, iocb, to,
+					 BPIO_REASON_NO_MEMORY);
 	return ret;
 }
 
@@ -68,15 +62,9 @@ static ssize_t bpio_descriptor_read_iter(struct kiocb *iocb, struct iov_iter *to
 	if (ret)
 		return ret;
 
-	ret = bpio_descriptor_read(handle, iocb, to, false);
-	/* The memory was not there: have it brought, with nothing held. */
-	if (unlikely(ret == -EFAULT) &&
-	    fault_in_iov_iter_writeable(to, count) < count)
-		ret = bpio_descriptor_read(handle, iocb, to, true);
-	/* It went again, or only part of it can be had. */
+	ret = bpio_direct_read(handle, iocb, to, false);
 	if (unlikely(ret == -EFAULT))
-		ret = bpio_fallback_read(handle, iocb, to,
-					 BPIO_REASON_NO_MEMORY);
+		ret = bpio_descriptor_read_again(handle, iocb, to);
 
 	if (ret > 0 || ret == -EIOCBQUEUED)
 		fsnotify_access(user_file);

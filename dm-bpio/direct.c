@@ -5,7 +5,6 @@
 #include <linux/bio.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
-#include <linux/slab.h>
 
 #include "compat.h"
 #include "direct.h"
@@ -15,10 +14,7 @@
 #include "handle.h"
 #include "io.h"
 #include "route.h"
-#include "trace.h"
-
-/* Pages that the bio of a small synchronous read has room for on the stack. */
-#define BPIO_DIRECT_INLINE_VECS	4
+#include "simple.h"
 
 /* Flags that the file system may raise on a file that is open read-only. */
 #define BPIO_DIRECT_REFUSED	(S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE)
@@ -27,7 +23,8 @@ static bool bpio_direct_on = true;
 module_param_named(bypass, bpio_direct_on, bool, 0644);
 MODULE_PARM_DESC(bypass, "Let reads go direct; N makes the file system serve all");
 
-static enum bpio_reason bpio_direct_check_file(const struct bpio_handle *handle)
+static inline enum bpio_reason
+bpio_direct_check_file(const struct bpio_handle *handle)
 {
 	struct bpio_file *file = handle->file;
 	struct address_space *mapping = file->inode->i_mapping;
@@ -86,45 +83,6 @@ static enum bpio_reason bpio_direct_clamp(const struct inode *inode, loff_t pos,
 	return BPIO_REASON_NONE;
 }
 
-/**
- * bpio_direct_find() - the first piece of a range of a file
- * @map: where its blocks lie on the volume
- * @route: where the volume's sectors lie
- * @pos: offset in the file, in bytes
- * @count: length of the range
- * @piece: the piece, out
- *
- * Context: any; the caller is under RCU or holds references.
- * Return: BPIO_REASON_NONE, or why the range cannot be read direct.
- */
-enum bpio_reason bpio_direct_find(const struct bpio_extent_map *map,
-				  const struct bpio_route *route,
-				  loff_t pos, size_t count,
-				  struct bpio_piece *piece)
-{
-	const struct bpio_extent *extent = bpio_extent_find(map, pos);
-	const struct bpio_segment *segment;
-	sector_t sector;
-	u64 skip, room;
-
-	if (unlikely(!extent))
-		return pos < map->end ? BPIO_REASON_UNMAPPED :
-					BPIO_REASON_NOT_ARMED;
-	skip = pos - extent->offset;
-	sector = extent->sector + (skip >> SECTOR_SHIFT);
-
-	segment = bpio_route_find(route, sector);
-	if (unlikely(!segment))
-		return BPIO_REASON_VOLUME_SUSPENDED;
-	skip = extent->length - skip;
-	room = (segment->start + segment->length - sector) << SECTOR_SHIFT;
-
-	piece->bdev = segment->bdev;
-	piece->sector = sector - segment->start + segment->target;
-	piece->bytes = min3((u64)count, skip, room);
-	return BPIO_REASON_NONE;
-}
-
 /* Whether the rest of the range is mapped too, however many pieces it takes. */
 static enum bpio_reason bpio_direct_find_rest(const struct bpio_direct *direct,
 					      const struct bpio_extent_map *map,
@@ -144,10 +102,23 @@ static enum bpio_reason bpio_direct_find_rest(const struct bpio_direct *direct,
 	return BPIO_REASON_NONE;
 }
 
+/* Offset and length by blocks of the device, memory as its DMA needs it. */
+static inline bool bpio_direct_is_aligned(const struct bpio_route *route,
+					  u64 offsets, const struct iov_iter *to)
+{
+	if (unlikely((offsets | iov_iter_count(to)) & route->length_mask))
+		return false;
+	if (likely(iter_is_ubuf(to)))
+		return !(((unsigned long)to->ubuf + to->iov_offset) &
+			 route->memory_mask);
+	return bpio_compat_iter_is_aligned(to, route->memory_mask,
+					   route->length_mask);
+}
+
 /* Everything that may be looked at under RCU only; takes the references. */
-static enum bpio_reason bpio_direct_lookup(struct bpio_direct *direct,
-					   const struct kiocb *iocb,
-					   const struct iov_iter *to)
+static inline enum bpio_reason
+bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
+		   const struct iov_iter *to)
 {
 	struct bpio_file *file = direct->handle->file;
 	struct bpio_volume *volume = file->volume;
@@ -160,9 +131,8 @@ static enum bpio_reason bpio_direct_lookup(struct bpio_direct *direct,
 		return BPIO_REASON_NOT_ARMED;
 	if (unlikely(!route))
 		return READ_ONCE(volume->no_route) ?: BPIO_REASON_VOLUME_SUSPENDED;
-	if (unlikely((iocb->ki_pos | direct->count) & route->length_mask) ||
-	    !bpio_compat_iter_is_aligned(to, route->memory_mask,
-					 route->length_mask))
+	if (unlikely(!bpio_direct_is_aligned(route, iocb->ki_pos | direct->count,
+					     to)))
 		return BPIO_REASON_UNALIGNED;
 
 	reason = bpio_direct_find(map, route, iocb->ki_pos, direct->count,
@@ -188,18 +158,14 @@ static enum bpio_reason bpio_direct_lookup(struct bpio_direct *direct,
 		direct->map = map;
 	}
 
-	if (likely(percpu_ref_tryget_live(&route->ref)))
+	if (likely(percpu_ref_tryget_live_rcu(&route->ref)))
 		return BPIO_REASON_NONE;
 	bpio_extent_map_put(direct->map);
 	return BPIO_REASON_VOLUME_SUSPENDED;
 }
 
-/**
- * bpio_direct_begin() - see whether a read may go direct now
- * @direct: what bpio_direct_read() needs, out
- * @handle: the handle
- * @iocb: where to read
- * @to: how much, and where to
+/*
+ * See whether a read may go direct now, and take what it needs.
  *
  * The order here is what makes a direct read safe; see the top of file.c. First
  * i_dio_count is raised, then, behind a full barrier, the state is looked at.
@@ -212,26 +178,27 @@ static enum bpio_reason bpio_direct_lookup(struct bpio_direct *direct,
  * disarmed and armed again in between, but not one that has become wrong: blocks
  * cannot have been taken from the file since the check.
  *
- * Context: process context; does not sleep.
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
  * held; BPIO_REASON_NO_WAIT when the read may go direct once it may wait; or why
  * the file system has to serve it.
  */
-enum bpio_reason bpio_direct_begin(struct bpio_direct *direct,
-				   struct bpio_handle *handle,
-				   const struct kiocb *iocb,
-				   const struct iov_iter *to)
+static inline enum bpio_reason
+bpio_direct_begin(struct bpio_direct *direct, struct bpio_handle *handle,
+		  const struct kiocb *iocb, const struct iov_iter *to)
 {
-	struct inode *inode = handle->file->inode;
+	struct bpio_file *file = handle->file;
+	struct inode *inode = file->inode;
 	enum bpio_reason reason;
 
 	direct->handle = handle;
 	direct->count = iov_iter_count(to);
 
 	/* A first look spares those who wait for i_dio_count to become zero. */
-	reason = bpio_direct_check_file(handle);
-	if (unlikely(reason))
-		return reason;
+	if (unlikely(READ_ONCE(file->state))) {
+		reason = bpio_direct_obstacle(handle);
+		if (reason)
+			return reason;
+	}
 
 	inode_dio_begin(inode);
 	/* Pairs with the barrier in bpio_file_lease_break(). */
@@ -243,7 +210,7 @@ enum bpio_reason bpio_direct_begin(struct bpio_direct *direct,
 	 * publishes a fresh route, and waits for the reads on the old one: a read
 	 * that finds the fresh one must find the flag.
 	 */
-	direct->route = rcu_dereference(handle->file->volume->route);
+	direct->route = rcu_dereference(file->volume->route);
 	/* Pairs with the publication of the fresh route. */
 	smp_rmb();
 	reason = bpio_direct_check_file(handle);
@@ -259,46 +226,6 @@ enum bpio_reason bpio_direct_begin(struct bpio_direct *direct,
 }
 
 /**
- * bpio_direct_end() - undo bpio_direct_begin()
- * @handle: the handle
- * @route: the route
- *
- * All bios have completed: blocks may be freed, the stack may be suspended.
- *
- * Context: any.
- */
-void bpio_direct_end(struct bpio_handle *handle, struct bpio_route *route)
-{
-	inode_dio_end(handle->file->inode);
-	percpu_ref_put(&route->ref);
-}
-
-/**
- * bpio_direct_count() - count a read that went direct
- * @handle: the handle
- * @bytes: what it returned
- *
- * Context: any.
- */
-void bpio_direct_count(struct bpio_handle *handle, size_t bytes)
-{
-	this_cpu_inc(handle->stats->counters.direct_reads);
-	this_cpu_add(handle->stats->counters.direct_bytes, bytes);
-}
-
-/**
- * struct bpio_simple - a synchronous read of one bio, on the caller's stack
- * @bio: the bio
- * @waiter: the caller, NULL when the bio has completed
- * @inline_vecs: for reads of a few pages
- */
-struct bpio_simple {
-	struct bio		bio;
-	struct task_struct	*waiter;
-	struct bio_vec		inline_vecs[BPIO_DIRECT_INLINE_VECS];
-};
-
-/**
  * bpio_direct_wake() - end bpio_direct_sleep()
  * @waiter: who sleeps; gone as soon as it is NULL
  *
@@ -308,7 +235,8 @@ void bpio_direct_wake(struct task_struct **waiter)
 {
 	struct task_struct *task = *waiter;
 
-	WRITE_ONCE(*waiter, NULL);
+	/* Pairs with bpio_direct_sleep(): the read has ended before. */
+	smp_store_release(waiter, NULL);
 	blk_wake_io_task(task);
 }
 
@@ -322,16 +250,12 @@ void bpio_direct_sleep(struct task_struct **waiter)
 {
 	for (;;) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
-		if (!READ_ONCE(*waiter))
+		/* Pairs with bpio_direct_wake(). */
+		if (!smp_load_acquire(waiter))
 			break;
 		bpio_compat_io_schedule();
 	}
 	__set_current_state(TASK_RUNNING);
-}
-
-static void bpio_direct_simple_end_io(struct bio *bio)
-{
-	bpio_direct_wake(&container_of(bio, struct bpio_simple, bio)->waiter);
 }
 
 /**
@@ -370,111 +294,95 @@ int bpio_direct_fill(struct bio *bio, struct iov_iter *to,
 	return ret ? ret : -EFAULT;
 }
 
-/* Return: bytes that were to be read, or why the bio was not submitted. */
-static ssize_t bpio_direct_simple_bio(struct bpio_direct *direct,
-				      struct kiocb *iocb, struct iov_iter *to,
-				      struct bpio_simple *simple,
-				      struct bio_vec *vecs, unsigned int nr_vecs)
+/*
+ * Only a read that goes on where the last one ended can be merged with it. The
+ * block layer need not look whether any other could.
+ */
+static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
+					  loff_t pos)
 {
-	struct bio *bio = &simple->bio;
-	ssize_t ret;
+	struct bpio_handle_stats __percpu *stats = direct->handle->stats;
+	bool random = this_cpu_read(stats->next) != pos;
 
-	bio_init(bio, direct->first.bdev, vecs, nr_vecs, REQ_OP_READ | REQ_SYNC);
-	bio->bi_iter.bi_sector = direct->first.sector;
-	bio->bi_ioprio = iocb->ki_ioprio;
-	bio->bi_end_io = bpio_direct_simple_end_io;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		bio->bi_opf |= REQ_NOWAIT;
-
-	ret = bpio_direct_fill(bio, to, direct->first.bdev);
-	if (likely(!ret)) {
-		ret = bio->bi_iter.bi_size;
-		trace_bpio_direct_read(direct->handle, iocb->ki_pos, bio);
-		simple->waiter = current;
-		submit_bio(bio);
-		bpio_direct_sleep(&simple->waiter);
-		bio_release_pages(bio, user_backed_iter(to));
-	}
-	bio_uninit(bio);
-	return ret;
+	this_cpu_write(stats->next, pos + direct->count);
+	return random ? REQ_NOMERGE : 0;
 }
 
 /*
- * A synchronous read of one piece, the shape that matters most: the bio lies on
- * the stack, and so do its vectors unless there are many.
+ * Access times have the resolution of a tick, so all reads of a tick leave the
+ * same one: the first one does. Unless somebody else may have set one of the
+ * inode's times meanwhile: that revokes, so reads direct are of a file that was
+ * armed since.
  */
-static ssize_t bpio_direct_read_simple(struct bpio_direct *direct,
-				       struct kiocb *iocb, struct iov_iter *to,
-				       unsigned int nr_vecs)
+static inline void bpio_direct_accessed(struct bpio_handle *handle)
 {
-	struct bpio_handle *handle = direct->handle;
-	struct bpio_simple simple;
-	struct bio_vec *vecs = simple.inline_vecs;
-	ssize_t ret = -ENOMEM;
+	unsigned long now = jiffies;
 
-	if (nr_vecs > BPIO_DIRECT_INLINE_VECS)
-		vecs = kmalloc_array(nr_vecs, sizeof(*vecs), GFP_NOIO);
-	if (likely(vecs))
-		ret = bpio_direct_simple_bio(direct, iocb, to, &simple, vecs,
-					     nr_vecs);
-	bpio_direct_end(handle, direct->route);
-	if (vecs != simple.inline_vecs)
-		kfree(vecs);
-	if (unlikely(ret == -ENOMEM))
-		return bpio_fallback_read(handle, iocb, to,
-					  BPIO_REASON_NO_MEMORY);
-	if (unlikely(ret < 0))
-		return ret;
+	if (likely(READ_ONCE(handle->accessed_at) == now &&
+		   READ_ONCE(handle->file->armed_at) != now))
+		return;
+	WRITE_ONCE(handle->accessed_at, now);
+	file_accessed(handle->user_file);
+}
 
-	if (likely(!simple.bio.bi_status)) {
-		bpio_direct_count(handle, ret);
-		iocb->ki_pos += ret;
-		return ret;
+/* What bpio_direct_begin() has let pass. */
+static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
+					 struct kiocb *iocb, struct iov_iter *to,
+					 bool present)
+{
+	unsigned int nr_vecs = bpio_direct_vecs(to, BIO_MAX_VECS + 1);
+
+	if (likely(!direct->map && nr_vecs <= BIO_MAX_VECS)) {
+		direct->flags = bpio_direct_flags(direct, iocb->ki_pos);
+		return is_sync_kiocb(iocb) ?
+		       bpio_simple_read(direct, iocb, to, nr_vecs) :
+		       bpio_io_read_single(direct, iocb, to, nr_vecs);
 	}
+	if (present || !user_backed_iter(to))
+		return bpio_io_read(direct, iocb, to);
 
-	iov_iter_revert(to, ret);
-	if (simple.bio.bi_status == BLK_STS_AGAIN &&
-	    iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
-	return bpio_fallback_read(handle, iocb, to, BPIO_REASON_DEVICE_ERROR);
+	/* Half of the bios may be on their way when a page is missing. */
+	bpio_direct_end(direct->handle, direct->route);
+	return -EFAULT;
 }
 
 /**
- * bpio_direct_read() - read direct
- * @direct: from bpio_direct_begin(); used up
+ * bpio_direct_read() - read direct if it may be, else by the file system
+ * @handle: the handle
  * @iocb: as the handle got it
  * @to: as the handle got it
  * @present: the reader's memory was faulted in just now
  *
- * Context: as read_iter.
+ * Context: as read_iter; rw_verify_area() was called for the user's file.
  * Return: as read_iter; -EFAULT also when a page is not there, in which case
  * nothing was done. Failures of the device are repeated by the file system.
  */
-ssize_t bpio_direct_read(struct bpio_direct *direct, struct kiocb *iocb,
+ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
 			 struct iov_iter *to, bool present)
 {
-	struct bpio_extent_map *map = direct->map;
-	size_t beyond = iov_iter_count(to) - direct->count;
-	unsigned int nr_vecs;
-	bool single;
+	struct bpio_direct direct __uninitialized;
+	enum bpio_reason reason;
+	size_t beyond;
 	ssize_t ret;
 
-	iov_iter_truncate(to, direct->count);
-	nr_vecs = bio_iov_vecs_to_alloc(to, BIO_MAX_VECS + 1);
-	single = !map && nr_vecs <= BIO_MAX_VECS;
+	reason = bpio_direct_begin(&direct, handle, iocb, to);
+	/*
+	 * Not for the file system: io_uring makes its first attempt like this, and
+	 * comes again from a worker that may wait and goes direct.
+	 */
+	if (unlikely(reason == BPIO_REASON_NO_WAIT))
+		return -EAGAIN;
+	if (unlikely(reason))
+		return bpio_fallback_read(handle, iocb, to, reason);
 
-	if (likely(single && is_sync_kiocb(iocb))) {
-		ret = bpio_direct_read_simple(direct, iocb, to, nr_vecs);
-	} else if (single || present || !user_backed_iter(to)) {
-		ret = bpio_io_read(direct, iocb, to);
-	} else {
-		/* Half of the bios may be on their way when a page is missing. */
-		bpio_direct_end(direct->handle, direct->route);
-		ret = -EFAULT;
-	}
-	bpio_extent_map_put(map);
+	beyond = iov_iter_count(to) - direct.count;
+	iov_iter_truncate(to, direct.count);
+	ret = bpio_direct_submit(&direct, iocb, to, present);
+	if (unlikely(direct.map))
+		bpio_extent_map_put(direct.map);
 	/* A read that was queued may have taken its iterator along. */
-	if (ret != -EIOCBQUEUED)
+	if (unlikely(beyond) && ret != -EIOCBQUEUED)
 		iov_iter_reexpand(to, iov_iter_count(to) + beyond);
+	bpio_direct_accessed(handle);
 	return ret;
 }

@@ -231,7 +231,8 @@ static bool bpio_file_publish(struct bpio_file *file,
 				  lockdep_is_held(&file->arm_lock));
 	bpio_extent_map_put(map);
 
-	/* The map before the bit that lets readers look for it. */
+	WRITE_ONCE(file->armed_at, jiffies);
+	/* All that before the bit that lets readers look for it. */
 	clear_bit_unlock(BPIO_FILE_UNARMED, &file->state);
 	return true;
 }
@@ -367,7 +368,6 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 		bpio_file_disarm(file, reason);
 		return;
 	}
-	file->armed_at = jiffies;
 	bpio_event_file("arm", file->volume->dev, file->inode->i_ino, 0);
 }
 

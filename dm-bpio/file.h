@@ -37,6 +37,8 @@ enum bpio_file_state {
  * @map: extents of the file; RCU, replaced under @arm_lock
  * @inode: the inode; pinned by the user's file of each handle
  * @volume: the volume; holds a reference
+ * @armed_at: jiffies when a map was last published; written under @arm_lock,
+ *	read by direct reads without
  * @why: enum bpio_reason behind UNARMED; written under @arm_lock, read without
  * @arm_lock: serialises arming and disarming. Taken with no other lock of this
  *	module held; the inode lock and the lease locks nest inside.
@@ -48,7 +50,6 @@ enum bpio_file_state {
  * @arm_work: arms, or disarms when there is no enabled handle
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
  *	kicks without
- * @armed_at: jiffies when the file was last armed; protected by @arm_lock
  * @revokes: how often the lease was broken
  * @handles: struct bpio_handle.node, open handles; protected by volume->lock
  * @enabled: handles of @handles that are enabled; written under volume->lock
@@ -58,6 +59,7 @@ struct bpio_file {
 	struct bpio_extent_map __rcu *map;
 	struct inode		*inode;
 	struct bpio_volume	*volume;
+	unsigned long		armed_at;
 	enum bpio_reason	why;
 
 	struct mutex		arm_lock;	/* arming and disarming */
@@ -66,7 +68,6 @@ struct bpio_file {
 	struct file		*lease_file;
 	struct delayed_work	arm_work;
 	unsigned long		backoff;
-	unsigned long		armed_at;
 	atomic64_t		revokes;
 
 	struct list_head	handles;

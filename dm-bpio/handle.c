@@ -46,6 +46,7 @@ static struct bpio_handle *bpio_handle_create(struct bpio_file *file,
 	if (!handle)
 		return NULL;
 
+	handle->accessed_at = jiffies - 1;
 	handle->stats = alloc_percpu(struct bpio_handle_stats);
 	if (!handle->stats) {
 		kfree(handle);

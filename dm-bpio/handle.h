@@ -14,10 +14,12 @@ struct bpio_file;
 /**
  * struct bpio_handle_stats - reads of a handle, one per CPU
  * @counters: how many, how much
+ * @next: where the last direct read of this CPU ended, offset in the file
  * @reasons: reads that the file system served, by enum bpio_reason
  */
 struct bpio_handle_stats {
 	struct bpio_counters	counters;
+	loff_t			next;
 	u64			reasons[BPIO_REASON_COUNT];
 };
 
@@ -31,6 +33,8 @@ struct bpio_handle_stats {
  * @user_file: the open file that bypass was asked for; holds a reference, and
  *	thereby pins the inode, the mount and the mapped device
  * @stats: counters
+ * @accessed_at: jiffies when a direct read last had the access time updated;
+ *	written and read without a lock
  * @disabled: DISABLE was sent; written under volume->lock, read without
  * @descriptors: struct files that stand for this handle; volume->drain_lock
  * @node: in file->handles; volume->lock
@@ -39,6 +43,7 @@ struct bpio_handle {
 	struct bpio_file	*file;
 	struct file		*user_file;
 	struct bpio_handle_stats __percpu *stats;
+	unsigned long		accessed_at;
 	bool			disabled;
 
 	unsigned int		descriptors;

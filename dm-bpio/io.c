@@ -4,7 +4,6 @@
  */
 #include <linux/bio.h>
 #include <linux/llist.h>
-#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -14,6 +13,7 @@
 #include "fallback.h"
 #include "handle.h"
 #include "io.h"
+#include "pages.h"
 #include "route.h"
 #include "trace.h"
 
@@ -62,7 +62,7 @@ struct bpio_io {
  * struct bpio_io_bio - a bio of a direct read
  * @io: the read; lies in the first bio, which is kept until the read is over
  * @own: used in the first bio only
- * @node: in io->failed, or in the list of those whose pages were cleaned
+ * @node: in io->failed
  * @pos: offset in the file
  * @bytes: length
  * @skip: bytes of the first bio_vec that are not part of the read
@@ -80,58 +80,6 @@ struct bpio_io_bio {
 
 static struct bio_set bpio_io_bios;
 static struct workqueue_struct *bpio_io_wq;
-/* Bios whose pages have to be marked dirty again, which may sleep. */
-static LLIST_HEAD(bpio_io_cleaned);
-
-/* Pages of a read must be dirty before it begins: it changes them by DMA. */
-static void bpio_io_set_dirty(struct bio *bio)
-{
-	struct folio_iter fi;
-
-	bio_for_each_folio_all(fi, bio) {
-		/* Whoever has the lock may wait for I/O; the end will see to it. */
-		if (folio_test_dirty(fi.folio) || !folio_trylock(fi.folio))
-			continue;
-		folio_mark_dirty(fi.folio);
-		folio_unlock(fi.folio);
-	}
-}
-
-/* And still when it ends: writeback may have cleaned them meanwhile. */
-static bool bpio_io_is_dirty(struct bio *bio)
-{
-	struct folio_iter fi;
-
-	bio_for_each_folio_all(fi, bio)
-		if (!folio_test_dirty(fi.folio))
-			return false;
-	return true;
-}
-
-static void bpio_io_dirty_work(struct work_struct *work)
-{
-	struct bpio_io_bio *ibio, *next;
-
-	llist_for_each_entry_safe(ibio, next, llist_del_all(&bpio_io_cleaned),
-				  node) {
-		bio_release_pages(&ibio->bio, true);
-		bio_put(&ibio->bio);
-	}
-}
-
-static DECLARE_WORK(bpio_io_dirty, bpio_io_dirty_work);
-
-/* Let go of a bio and its pages, in any context. */
-static void bpio_io_release(struct bpio_io_bio *ibio, bool dirty)
-{
-	if (unlikely(dirty && !bpio_io_is_dirty(&ibio->bio))) {
-		if (llist_add(&ibio->node, &bpio_io_cleaned))
-			queue_work(bpio_io_wq, &bpio_io_dirty);
-		return;
-	}
-	bio_release_pages(&ibio->bio, false);
-	bio_put(&ibio->bio);
-}
 
 /* Return: bytes that the file system read in the place of a failed bio. */
 static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
@@ -169,7 +117,7 @@ static ssize_t bpio_io_repeat(struct bpio_io *io)
 			else if (ret < ibio->bytes)
 				end = min(end, ibio->pos + ret);
 		}
-		bpio_io_release(ibio, io->flags & BPIO_IO_DIRTY);
+		bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
 	}
 	return error ? error : end - io->pos;
 }
@@ -181,7 +129,7 @@ static void bpio_io_release_failed(struct bpio_io *io)
 	struct bpio_io_bio *ibio, *next;
 
 	llist_for_each_entry_safe(ibio, next, node, node)
-		bpio_io_release(ibio, false);
+		bpio_pages_release(&ibio->bio, false);
 }
 
 static void bpio_io_put_first(struct bpio_io *io)
@@ -244,7 +192,7 @@ static void bpio_io_end_io(struct bio *bio)
 	struct bpio_io *io = ibio->io;
 
 	if (likely(!bio->bi_status)) {
-		bpio_io_release(ibio, io->flags & BPIO_IO_DIRTY);
+		bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
 	} else {
 		/* Kept for whoever repeats it. */
 		if (bio->bi_status == BLK_STS_AGAIN)
@@ -297,7 +245,7 @@ static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
 	ibio->pos = io->pos + io->size;
 	ibio->bytes = bio->bi_iter.bi_size;
 	if (io->flags & BPIO_IO_DIRTY)
-		bpio_io_set_dirty(bio);
+		bpio_pages_set_dirty(bio);
 
 	io->size += ibio->bytes;
 	piece->sector += ibio->bytes >> SECTOR_SHIFT;
@@ -392,6 +340,18 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
 }
 
 /* Nothing more may be known of an asynchronous read after its last submission. */
+static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
+{
+	if (iocb->ki_flags & IOCB_HIPRI && !is_sync_kiocb(iocb)) {
+		bio->bi_opf |= REQ_POLLED;
+		submit_bio(bio);
+		/* As long as the read is polled, nobody else ends it. */
+		WRITE_ONCE(iocb->private, bio);
+	} else {
+		submit_bio(bio);
+	}
+}
+
 static void bpio_io_submit(struct bpio_direct *direct, struct bpio_io *io,
 			   struct bio *first, struct kiocb *iocb,
 			       struct iov_iter *to)
@@ -404,14 +364,114 @@ static void bpio_io_submit(struct bpio_direct *direct, struct bpio_io *io,
 		submit_bio(first);
 		bpio_io_submit_rest(direct, io, iocb, to);
 		blk_finish_plug(&plug);
-	} else if (iocb->ki_flags & IOCB_HIPRI && !is_sync_kiocb(iocb)) {
-		first->bi_opf |= REQ_POLLED;
-		submit_bio(first);
-		/* As long as the read is polled, nobody else ends it. */
-		WRITE_ONCE(iocb->private, first);
 	} else {
-		submit_bio(first);
+		bpio_io_submit_last(first, iocb);
 	}
+}
+
+/* A read of a single bio is kept like one of several once it has failed. */
+static void bpio_io_single_failed(struct bpio_io_bio *ibio)
+{
+	struct bpio_io *io = &ibio->own;
+
+	bio_get(&ibio->bio);
+	ibio->io = io;
+	ibio->pos = io->pos;
+	ibio->bytes = io->size;
+	init_llist_head(&io->failed);
+	llist_add(&ibio->node, &io->failed);
+	if (ibio->bio.bi_status == BLK_STS_AGAIN)
+		io->flags |= BPIO_IO_AGAIN;
+	bpio_io_done(io);
+}
+
+static void bpio_io_single_end_io(struct bio *bio)
+{
+	struct bpio_io_bio *ibio = container_of(bio, struct bpio_io_bio, bio);
+	struct bpio_io *io = &ibio->own;
+	struct kiocb *iocb = io->iocb;
+	size_t size = io->size;
+
+	if (unlikely(bio->bi_status)) {
+		bpio_io_single_failed(ibio);
+		return;
+	}
+	bpio_direct_end(io->handle, io->route);
+	bpio_direct_count(io->handle, size);
+	WRITE_ONCE(iocb->private, NULL);
+	bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
+
+	/* As in bpio_io_complete(), nothing is touched afterwards. */
+	iocb->ki_pos += size;
+	iocb->ki_complete(iocb, size);
+}
+
+static void bpio_io_single_submit(struct bpio_io_bio *ibio,
+				  struct bpio_direct *direct,
+				  struct kiocb *iocb, bool dirty)
+{
+	struct bpio_io *io = &ibio->own;
+	struct bio *bio = &ibio->bio;
+
+	io->iocb = iocb;
+	io->handle = direct->handle;
+	io->route = direct->route;
+	io->pos = iocb->ki_pos;
+	io->size = bio->bi_iter.bi_size;
+	io->flags = dirty ? BPIO_IO_DIRTY : 0;
+	if (iocb->ki_flags & IOCB_NOWAIT) {
+		io->flags |= BPIO_IO_NOWAIT;
+		io->submitter = current;
+	}
+	if (dirty)
+		bpio_pages_set_dirty(bio);
+	trace_bpio_direct_read(direct->handle, iocb->ki_pos, bio);
+	bpio_io_submit_last(bio, iocb);
+}
+
+/**
+ * bpio_io_read_single() - read direct, asynchronously, with one bio
+ * @direct: what is to be read, one piece; used up
+ * @iocb: as the handle got it
+ * @to: cut to the length of the read
+ * @nr_vecs: bpio_direct_vecs() of @to
+ *
+ * Context: as read_iter.
+ * Return: -EIOCBQUEUED, or a negative errno when nothing was done.
+ */
+ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
+			    struct iov_iter *to, unsigned int nr_vecs)
+{
+	struct block_device *bdev = direct->first.bdev;
+	struct bpio_io_bio *ibio;
+	struct bio *bio;
+	int ret = 0;
+
+	bio = bio_alloc_bioset(bdev, nr_vecs,
+			       bpio_compat_opf(iocb) | direct->flags,
+			       GFP_NOIO, &bpio_io_bios);
+	bio->bi_iter.bi_sector = direct->first.sector;
+	bio->bi_ioprio = iocb->ki_ioprio;
+	bio->bi_end_io = bpio_io_single_end_io;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		bio->bi_opf |= REQ_NOWAIT;
+
+	ibio = container_of(bio, struct bpio_io_bio, bio);
+	ibio->skip = 0;
+	if (iov_iter_is_bvec(to)) {
+		/* Only vectors of the caller are not taken from their start. */
+		ibio->skip = to->iov_offset;
+		bpio_compat_bio_borrow(bio, to);
+	} else {
+		ret = bpio_direct_fill(bio, to, bdev);
+	}
+	if (unlikely(ret)) {
+		bpio_direct_end(direct->handle, direct->route);
+		bio_put(bio);
+		return ret;
+	}
+	bpio_io_single_submit(ibio, direct, iocb, user_backed_iter(to));
+	return -EIOCBQUEUED;
 }
 
 /**
@@ -485,5 +545,6 @@ void bpio_io_exit(void)
 	 */
 	synchronize_rcu();
 	destroy_workqueue(bpio_io_wq);
+	bpio_pages_flush();
 	bioset_exit(&bpio_io_bios);
 }

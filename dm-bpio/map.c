@@ -13,26 +13,6 @@
 #include "target.h"
 #include "volume.h"
 
-/**
- * struct bpio_map_bio - what the target keeps for a bio of its device
- * @route: reference while the bio is on it, or NULL
- * @target: where the bio goes when it fails on the route
- * @iter: position of the bio as it was mapped
- * @flags: its bi_flags then
- * @remaining: completions it waited for then; left at zero where it was split
- * @sector: 512-byte sector of the target
- * @work: sends it again
- */
-struct bpio_map_bio {
-	struct bpio_route	*route;
-	struct bpio_target	*target;
-	struct bvec_iter	iter;
-	unsigned short		flags;
-	int			remaining;
-	sector_t		sector;
-	struct work_struct	work;
-};
-
 static struct workqueue_struct *bpio_map_wq;
 
 /**
@@ -67,23 +47,19 @@ static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 }
 
 /**
- * bpio_map_bypass() - send a read of the mapped device past the layers below
+ * bpio_map_try() - send a read past the layers below if there is a route
  * @target: the target
  * @bio: a bio that is being mapped
  *
  * Context: the map method.
- * Return: whether it did; else the target maps the bio itself.
+ * Return: whether it did.
  */
-bool bpio_map_bypass(struct bpio_target *target, struct bio *bio)
+bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
 	struct bpio_volume *volume = target->volume;
 	struct bpio_route *route;
 	bool mapped = false;
-
-	data->route = NULL;
-	if (likely(!READ_ONCE(volume->map_bypass)) || bio_op(bio) != REQ_OP_READ)
-		return false;
 
 	data->target = target;
 	data->sector = dm_target_offset(target->ti, bio->bi_iter.bi_sector);
@@ -121,9 +97,8 @@ static void bpio_map_repeat(struct work_struct *work)
 }
 
 /**
- * bpio_map_end_io() - a bio of the mapped device has completed
- * @target: the target
- * @bio: the bio
+ * bpio_map_leave() - a bio has completed that was sent along a route
+ * @data: of that bio
  * @error: its status
  *
  * A read that failed on the route is sent once more, through the layers, unless
@@ -132,17 +107,13 @@ static void bpio_map_repeat(struct work_struct *work)
  * Context: the end_io method, any context.
  * Return: DM_ENDIO_*.
  */
-int bpio_map_end_io(struct bpio_target *target, struct bio *bio,
-		    blk_status_t *error)
+int bpio_map_leave(struct bpio_map_bio *data, blk_status_t error)
 {
-	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
-
-	if (likely(!data->route))
-		return DM_ENDIO_DONE;
+	struct bio *bio = dm_bio_from_per_bio_data(data, sizeof(*data));
 
 	percpu_ref_put(&data->route->ref);
 	data->route = NULL;
-	if (likely(!*error) || *error == BLK_STS_AGAIN)
+	if (likely(!error) || error == BLK_STS_AGAIN)
 		return DM_ENDIO_DONE;
 
 	bio->bi_status = BLK_STS_OK;

@@ -248,7 +248,7 @@ static int bpio_target_map(struct dm_target *ti, struct bio *bio)
 static int bpio_target_end_io(struct dm_target *ti, struct bio *bio,
 			      blk_status_t *error)
 {
-	return bpio_map_end_io(ti->private, bio, error);
+	return bpio_map_end_io(bio, *error);
 }
 
 static int bpio_target_layer_map(void *context, sector_t sector,

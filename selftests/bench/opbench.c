@@ -28,6 +28,7 @@
  * @handle: a handle of it, armed; for operations that need one
  * @bytes: size of the file
  * @extents: of the map, as last armed
+ * @memory: bytes of the kernel that being armed takes
  */
 struct place {
 	int		volume;
@@ -36,18 +37,21 @@ struct place {
 	int		handle;
 	uint64_t	bytes;
 	uint64_t	extents;
+	int64_t		memory;
 };
 
 /**
  * struct operation - one kind of figure
  * @name: as on the command line
  * @run: do it once, or die
+ * @undo: what it leaves, not part of the figure
  * @handle: needs a handle
  * @per_block: the figure is for each block of 4 KiB of the file too
  */
 struct operation {
 	const char	*name;
 	void		(*run)(struct place *place);
+	void		(*undo)(struct place *place);
 	bool		handle;
 	bool		per_block;
 };
@@ -134,13 +138,36 @@ static void run_writer(struct place *place)
 	arm(place, place->handle);
 }
 
+/* Bytes that the kernel has allocated for itself. */
+static int64_t kernel_memory(void)
+{
+	FILE *meminfo = fopen("/proc/meminfo", "re");
+	long long kib, sum = 0;
+	char line[128];
+
+	if (!meminfo)
+		die("/proc/meminfo: %s", strerror(errno));
+	while (fgets(line, sizeof(line), meminfo))
+		if (sscanf(line, "SUnreclaim: %lld", &kib) == 1 ||
+		    sscanf(line, "VmallocUsed: %lld", &kib) == 1)
+			sum += kib << 10;
+	fclose(meminfo);
+	return sum;
+}
+
 /* The first handle of a file, until its reads go direct. */
 static void run_arm(struct place *place)
 {
-	int handle = enable(place);
+	place->handle = enable(place);
+	arm(place, place->handle);
+}
 
-	arm(place, handle);
-	close(handle);
+static void undo_arm(struct place *place)
+{
+	int64_t armed = kernel_memory();
+
+	close(place->handle);
+	place->memory = armed - kernel_memory();
 }
 
 /* For comparison: the same writer where nothing is enabled. */
@@ -153,7 +180,7 @@ static const struct operation operations[] = {
 	{ .name = "enable-close", .run = run_enable },
 	{ .name = "query", .run = run_query },
 	{ .name = "query-layers", .run = run_query_layers },
-	{ .name = "arm", .run = run_arm, .per_block = true },
+	{ .name = "arm", .run = run_arm, .undo = undo_arm, .per_block = true },
 	{ .name = "open-write", .run = run_plain_writer },
 	{ .name = "open-write-rearm", .run = run_writer, .handle = true },
 };
@@ -216,10 +243,11 @@ static void report(const char *name, const struct operation *operation,
 	       "\"unit\": \"instructions/call\", \"calls\": %u",
 	       name, result->median, result->min, result->max, result->batches);
 	if (operation->per_block)
-		printf(", \"extents\": %llu, \"per_block\": %.2f, \"per_extent\": %.1f",
+		printf(", \"extents\": %llu, \"per_block\": %.2f, \"per_extent\": %.1f, \"memory\": %lld",
 		       (unsigned long long)place->extents,
 		       result->median * 4096 / place->bytes,
-		       result->median / place->extents);
+		       result->median / place->extents,
+		       (long long)place->memory);
 	puts("}");
 }
 
@@ -264,12 +292,13 @@ int main(int argc, char **argv)
 	costs = calloc(batches, sizeof(*costs));
 	if (!costs)
 		die("no memory");
-	for (i = 0; i < warm_up; i++)
-		operation->run(&place);
-	for (i = 0; i < batches; i++) {
+	for (i = 0; i < warm_up + batches; i++) {
 		start = now();
 		operation->run(&place);
-		costs[i] = now() - start;
+		if (i >= warm_up)
+			costs[i - warm_up] = now() - start;
+		if (operation->undo)
+			operation->undo(&place);
 	}
 	result = measure(costs, batches);
 	report(name ? name : operation->name, operation, &place, &result);

@@ -21,7 +21,7 @@
 #include "bench.h"
 
 /* A power of two, several times as many as a read has instructions. */
-#define SLOTS		(1U << 18)
+#define SLOTS		(256 * 1024)
 #define MAX_STEPS	50000000ULL
 /* The register "rip" in the numbering of the protocol. */
 #define READ_RIP	"p10"
@@ -64,7 +64,7 @@ static void connect_port(const char *path)
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		die("%s: too long for a socket", path);
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	for (;;) {
 		port_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (port_fd < 0)

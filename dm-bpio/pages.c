@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pages of the reader, which a direct read changes behind the back of whoever
+ * writes them to a disk: they have to be dirty when it has ended.
+ */
+#include <linux/bio.h>
+#include <linux/pagemap.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "pages.h"
+
+/* Bios whose pages have to be marked dirty again, which may sleep. */
+static struct bio_list bpio_pages_cleaned;
+static DEFINE_SPINLOCK(bpio_pages_lock);
+
+/**
+ * bpio_pages_set_dirty() - mark the pages of a read dirty before it begins
+ * @bio: the read
+ *
+ * Context: process context; waits for nothing.
+ */
+void bpio_pages_set_dirty(struct bio *bio)
+{
+	struct folio_iter fi;
+
+	bio_for_each_folio_all(fi, bio) {
+		/* Whoever has the lock may wait for I/O; the end will see to it. */
+		if (folio_test_dirty(fi.folio) || !folio_trylock(fi.folio))
+			continue;
+		folio_mark_dirty(fi.folio);
+		folio_unlock(fi.folio);
+	}
+}
+
+/**
+ * bpio_pages_are_dirty() - whether all pages of a read that has ended are dirty
+ * @bio: the read
+ *
+ * Then nothing is left to do about them: who cleans one from now on writes what
+ * the read has left there.
+ *
+ * Context: any.
+ */
+bool bpio_pages_are_dirty(struct bio *bio)
+{
+	struct folio_iter fi;
+
+	bio_for_each_folio_all(fi, bio)
+		if (!folio_test_dirty(fi.folio))
+			return false;
+	return true;
+}
+
+static void bpio_pages_work(struct work_struct *work)
+{
+	struct bio_list list;
+	struct bio *bio;
+
+	spin_lock_irq(&bpio_pages_lock);
+	list = bpio_pages_cleaned;
+	bio_list_init(&bpio_pages_cleaned);
+	spin_unlock_irq(&bpio_pages_lock);
+
+	while ((bio = bio_list_pop(&list))) {
+		bio_release_pages(bio, true);
+		bio_put(bio);
+	}
+}
+
+static DECLARE_WORK(bpio_pages_dirty, bpio_pages_work);
+
+static void bpio_pages_release_later(struct bio *bio)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&bpio_pages_lock, flags);
+	bio_list_add(&bpio_pages_cleaned, bio);
+	spin_unlock_irqrestore(&bpio_pages_lock, flags);
+	schedule_work(&bpio_pages_dirty);
+}
+
+/**
+ * bpio_pages_release() - let go of a bio that has ended and of its pages
+ * @bio: the bio
+ * @dirty: they have to be dirty; writeback may have cleaned them meanwhile
+ *
+ * Context: any.
+ */
+void bpio_pages_release(struct bio *bio, bool dirty)
+{
+	if (unlikely(dirty && !bpio_pages_are_dirty(bio))) {
+		bpio_pages_release_later(bio);
+		return;
+	}
+	bio_release_pages(bio, false);
+	bio_put(bio);
+}
+
+/**
+ * bpio_pages_flush() - wait for what was put off
+ *
+ * Context: may sleep; nobody calls bpio_pages_release() any more.
+ */
+void bpio_pages_flush(void)
+{
+	flush_work(&bpio_pages_dirty);
+}
