@@ -171,7 +171,7 @@ static void check(const struct job *job)
 	if (!reader->bs || reader->bs % 512 || job->size < reader->bs)
 		die("--bs %zu is not a multiple of 512 or larger than --size",
 		    reader->bs);
-	if (job->expect == EXPECT_MAPPED ? !!job->volume : !job->volume != any)
+	if (!any && (job->expect == EXPECT_MAPPED) == !!job->volume)
 		die("--volume and --expect do not go together like this");
 }
 
