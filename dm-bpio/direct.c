@@ -251,13 +251,14 @@ void bpio_direct_wake(struct task_struct **waiter)
  */
 void bpio_direct_sleep(struct task_struct **waiter)
 {
-	/* Pairs with bpio_direct_wake(), here and below. */
+	/* Pairs with bpio_direct_wake(). */
 	if (!smp_load_acquire(waiter))
 		return;
 	/* What completes it may be a thread that waits for this processor. */
 	cond_resched();
 	for (;;) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
+		/* As above. */
 		if (!smp_load_acquire(waiter))
 			break;
 		bpio_compat_io_schedule();

@@ -243,7 +243,8 @@ static void report(const char *name, const struct operation *operation,
 	       "\"unit\": \"instructions/call\", \"calls\": %u",
 	       name, result->median, result->min, result->max, result->batches);
 	if (operation->per_block)
-		printf(", \"extents\": %llu, \"per_block\": %.2f, \"per_extent\": %.1f, \"memory\": %lld",
+		printf(", \"extents\": %llu, \"per_block\": %.2f, "
+		       "\"per_extent\": %.1f, \"memory\": %lld",
 		       (unsigned long long)place->extents,
 		       result->median * 4096 / place->bytes,
 		       result->median / place->extents,
