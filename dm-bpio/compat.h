@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Differences between the kernels in the supported window, 6.1 to 6.12.
+ * Differences between the supported kernels: 6.1 to 6.12, 7.2 and 7.3.
  *
  * The only file that may ask which kernel it is built for. Stable and
  * distribution kernels are heavily back-ported, so a feature macro of the
@@ -17,10 +17,12 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
-#error "dm-bpio supports Linux 6.1 to 6.12; this kernel is older"
-#endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-#error "dm-bpio supports Linux 6.1 to 6.12; this kernel is newer"
+#error "dm-bpio supports Linux 6.1 to 6.12, 7.2 and 7.3; this kernel is older"
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
+#error "dm-bpio supports Linux 6.1 to 6.12, 7.2 and 7.3; this kernel is newer"
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0) && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
+#error "dm-bpio supports Linux 6.1 to 6.12, 7.2 and 7.3; this kernel is between"
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
@@ -92,10 +94,13 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 	(IOCB_HIPRI | IOCB_WAITQ | BPIO_COMPAT_IOCB_ALLOC_CACHE | \
 	 BPIO_COMPAT_IOCB_CALLER_COMP | BPIO_COMPAT_IOCB_AIO_RW)
 
-/* Let a bio come from the per-CPU cache of its bioset if the caller may. */
+/*
+ * Let a bio come from the per-CPU cache of its bioset if the caller may. Before
+ * 6.2 such a bio must not be given back by an interrupt.
+ */
 static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 {
-#ifdef IOCB_ALLOC_CACHE
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0) && defined(IOCB_ALLOC_CACHE)
 	return iocb->ki_flags & IOCB_ALLOC_CACHE ?
 	       REQ_OP_READ | REQ_ALLOC_CACHE : REQ_OP_READ;
 #else
@@ -103,7 +108,118 @@ static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 #endif
 }
 
-/* Filling a bio from an iterator, and the pages behind it. */
+/*
+ * Filling a bio from an iterator. The pages are the bio's afterwards, and
+ * bio_release_pages() lets go of them, by whatever means this kernel holds them.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+
+static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
+					       unsigned int memory_mask,
+					       unsigned int length_mask)
+{
+	struct iov_iter rest = *iter;
+	size_t segment;
+
+	if (likely(iter_is_ubuf(iter)))
+		return !((unsigned long)iter_iov_addr(iter) & memory_mask ||
+			 iov_iter_count(iter) & length_mask);
+
+	if (iov_iter_alignment(iter) & memory_mask)
+		return false;
+	while (iov_iter_count(&rest)) {
+		segment = iov_iter_single_seg_count(&rest);
+		/* An empty one must not make this loop for ever. */
+		if (!segment || segment & length_mask)
+			return false;
+		iov_iter_advance(&rest, segment);
+	}
+	return true;
+}
+
+/* The bio reads into the iterator's own vectors, which the caller keeps. */
+static inline void bpio_compat_bio_borrow(struct bio *bio, struct iov_iter *iter)
+{
+	bio->bi_io_vec = (struct bio_vec *)iter->bvec;
+	bio->bi_vcnt = iter->nr_segs;
+	bio->bi_iter.bi_size = iter->iov_offset + iter->count;
+	bvec_iter_advance(bio->bi_io_vec, &bio->bi_iter, iter->iov_offset);
+	bio_set_flag(bio, BIO_CLONED);
+	iov_iter_advance(iter, iter->count);
+}
+
+/* Give back the part of a block that the last vectors end with. */
+static inline void bpio_compat_bio_trim(struct bio *bio, struct iov_iter *iter,
+					unsigned int length_mask)
+{
+	struct bio_vec *last = bio->bi_io_vec + bio->bi_vcnt - 1;
+	unsigned int excess = bio->bi_iter.bi_size & length_mask;
+	unsigned int end, part;
+
+	iov_iter_revert(iter, excess);
+	bio->bi_iter.bi_size -= excess;
+	while (excess) {
+		end = last->bv_offset + last->bv_len;
+		part = min_t(unsigned int, last->bv_len,
+			     offset_in_page(end - 1) + 1);
+		if (excess < part) {
+			last->bv_len -= excess;
+			break;
+		}
+		/* A page of a vector that nobody would find there any more. */
+		if (bio_flagged(bio, BIO_PAGE_PINNED))
+			unpin_user_page(last->bv_page + (end - 1) / PAGE_SIZE);
+		excess -= part;
+		last->bv_len -= part;
+		if (!last->bv_len) {
+			last--;
+			bio->bi_vcnt--;
+		}
+	}
+}
+
+static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
+				       struct block_device *bdev)
+{
+	iov_iter_extraction_t flags = 0;
+	ssize_t ret;
+
+	if (iov_iter_is_bvec(iter)) {
+		bpio_compat_bio_borrow(bio, iter);
+		return 0;
+	}
+
+	if (iov_iter_extract_will_pin(iter))
+		bio_set_flag(bio, BIO_PAGE_PINNED);
+	if (blk_queue_pci_p2pdma(bdev_get_queue(bdev)))
+		flags |= ITER_ALLOW_P2PDMA;
+	do {
+		/* No mask: bpio_compat_iter_is_aligned() was asked before. */
+		ret = iov_iter_extract_bvecs(iter, bio->bi_io_vec,
+					     BIO_MAX_SIZE - bio->bi_iter.bi_size,
+					     &bio->bi_vcnt, bio->bi_max_vecs, 0,
+					     flags);
+		if (ret <= 0)
+			break;
+		bio->bi_iter.bi_size += ret;
+	} while (iov_iter_count(iter) && bio->bi_vcnt < bio->bi_max_vecs);
+
+	if (!bio->bi_vcnt)
+		return ret;
+	if (is_pci_p2pdma_page(bio->bi_io_vec->bv_page))
+		bio->bi_opf |= REQ_NOMERGE;
+	bpio_compat_bio_trim(bio, iter, bdev_logical_block_size(bdev) - 1);
+	return 0;
+}
+
+/* As blk_io_schedule(): slow storage is no reason to report a hung task. */
+static inline void bpio_compat_io_schedule(void)
+{
+	io_schedule_timeout(10 * HZ);
+}
+
+#else
+
 static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 					       unsigned int memory_mask,
 					       unsigned int length_mask)
@@ -138,6 +254,40 @@ static inline void bpio_compat_io_schedule(void)
 	blk_io_schedule();
 }
 
+#endif
+
+/*
+ * Open a file that is only to carry a lease: no watcher of the file may see or
+ * delay that, and it must not break nor wait for somebody else's lease.
+ */
+static inline struct file *bpio_compat_open_for_lease(const struct path *path,
+						      const struct cred *cred)
+{
+#ifdef __FMODE_NONOTIFY
+	return dentry_open(path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
+			   __FMODE_NONOTIFY, cred);
+#else
+	return dentry_open(path, O_PATH, cred);
+#endif
+}
+
+/*
+ * Newer kernels leave it to the owner of a lease whether it can be granted while
+ * the file is open for writing. Older ones grant the kind that is used here.
+ * file.c looks for writers once the lease is in place, which does for both.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+static inline int bpio_compat_lease_open_conflict(struct file *file, int type)
+{
+	return 0;
+}
+
+#define BPIO_COMPAT_LEASE_OPEN_CONFLICT \
+	.lm_open_conflict = bpio_compat_lease_open_conflict,
+#else
+#define BPIO_COMPAT_LEASE_OPEN_CONFLICT
+#endif
+
 /* Leases. Before 6.9 they share a structure with byte-range locks. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 
@@ -169,15 +319,16 @@ static inline void bpio_compat_lease_free(struct file_lease *lease)
 	locks_free_lease(lease);
 }
 
+/* Asks nothing of @file, which need not be open for anything. */
 static inline int bpio_compat_setlease(struct file *file,
 				       struct file_lease **lease)
 {
-	return kernel_setlease(file, F_RDLCK, lease, NULL);
+	return generic_setlease(file, F_RDLCK, lease, NULL);
 }
 
 static inline void bpio_compat_unlease(struct file *file, void *owner)
 {
-	kernel_setlease(file, F_UNLCK, NULL, &owner);
+	generic_setlease(file, F_UNLCK, NULL, &owner);
 }
 
 #else

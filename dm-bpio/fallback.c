@@ -4,6 +4,7 @@
  * the file that bypass was asked for.
  */
 #include <linux/percpu.h>
+#include <linux/refcount.h>
 #include <linux/slab.h>
 
 #include "bypass.h"
@@ -16,12 +17,15 @@
 /**
  * struct bpio_fallback - an asynchronous read in the hands of the file system
  * @kiocb: what the file system was given
+ * @ref: one for the submitter, because file systems look at the kiocb once more
+ *	after they have queued it, and one for the completion
  * @iocb: what the handle was given
  * @handle: the handle; kept alive by @iocb
  * @started: jiffies when the read began, if it is to be noted, else 0
  */
 struct bpio_fallback {
 	struct kiocb		kiocb;
+	refcount_t		ref;
 	struct kiocb		*iocb;
 	struct bpio_handle	*handle;
 	unsigned long		started;
@@ -80,6 +84,12 @@ static void bpio_fallback_prepare(struct bpio_handle *handle,
 	kiocb->ki_flags |= IOCB_DIRECT;
 }
 
+static void bpio_fallback_put(struct bpio_fallback *fallback)
+{
+	if (refcount_dec_and_test(&fallback->ref))
+		kfree(fallback);
+}
+
 static void bpio_fallback_complete(struct kiocb *kiocb, long ret)
 {
 	struct bpio_fallback *fallback =
@@ -88,7 +98,7 @@ static void bpio_fallback_complete(struct kiocb *kiocb, long ret)
 
 	bpio_fallback_note(fallback->handle, fallback->started, ret);
 	iocb->ki_pos = kiocb->ki_pos;
-	kfree(fallback);
+	bpio_fallback_put(fallback);
 
 	/* May drop the last reference to the handle. */
 	iocb->ki_complete(iocb, ret);
@@ -112,6 +122,7 @@ static ssize_t bpio_fallback_read_async(struct bpio_handle *handle,
 	if (!fallback)
 		return -ENOMEM;
 
+	refcount_set(&fallback->ref, 2);
 	fallback->iocb = iocb;
 	fallback->handle = handle;
 	fallback->started = started;
@@ -122,9 +133,12 @@ static ssize_t bpio_fallback_read_async(struct bpio_handle *handle,
 	WRITE_ONCE(iocb->private, NULL);
 
 	ret = bpio_fallback_submit(handle, &fallback->kiocb, to);
-	if (ret == -EIOCBQUEUED)
+	if (ret == -EIOCBQUEUED) {
+		bpio_fallback_put(fallback);
 		return ret;
+	}
 
+	/* It will not complete any more. */
 	bpio_fallback_note(handle, started, ret);
 	iocb->ki_pos = fallback->kiocb.ki_pos;
 	kfree(fallback);

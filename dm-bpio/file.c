@@ -43,10 +43,12 @@
 /* The first part of a large file is usable after this many bytes. */
 #define BPIO_FILE_PUBLISH	(64ULL << 20)
 
-/* Attempts to take the lease between two pauses, 50 to 200 us apart. */
-#define BPIO_FILE_LEASE_ATTEMPTS	50
-/* How long reads by the file system wait for that at most. */
-#define BPIO_FILE_HOLD_OFF	(HZ / 50)
+/*
+ * How long to try for the lease, in jiffies: by the worker, which comes again,
+ * and for a program that waits for the answer.
+ */
+#define BPIO_FILE_LEASE_BY_WORKER	(HZ / 50)
+#define BPIO_FILE_LEASE_BY_REQUEST	(HZ / 4)
 
 static struct workqueue_struct *bpio_file_wq;
 
@@ -95,6 +97,7 @@ static bool bpio_file_lease_break(struct file_lease *lease)
 static const struct lease_manager_operations bpio_file_lease_ops = {
 	.lm_break	= bpio_file_lease_break,
 	.lm_change	= lease_modify,
+	BPIO_COMPAT_LEASE_OPEN_CONFLICT
 };
 
 static int bpio_file_open(struct bpio_file *file)
@@ -122,13 +125,8 @@ static int bpio_file_open(struct bpio_file *file)
 	if (!handle)
 		return -ENOENT;
 
-	/*
-	 * The lease needs an open file of its own: closing the user's would drop
-	 * it. It must not show up in watchers of the file, nor wait for somebody
-	 * else's lease.
-	 */
-	lease_file = dentry_open(&path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
-				 __FMODE_NONOTIFY, cred);
+	/* Of its own: closing the user's file would drop the lease. */
+	lease_file = bpio_compat_open_for_lease(&path, cred);
 	path_put(&path);
 	put_cred(cred);
 	if (IS_ERR(lease_file))
@@ -157,23 +155,23 @@ static int bpio_file_try_lease(struct bpio_file *file)
 /*
  * The VFS grants such a lease only if it gets the inode lock at once, but every
  * read by the file system holds that lock. Those of our handles are held off
- * meanwhile, for BPIO_FILE_HOLD_OFF at most, and a read that is stuck only makes
- * the attempt fail.
+ * meanwhile. A read that is stuck only makes the attempt fail.
  */
-static bool bpio_file_take_lease(struct bpio_file *file)
+static bool bpio_file_take_lease(struct bpio_file *file, unsigned long patience)
 {
-	unsigned int attempts = BPIO_FILE_LEASE_ATTEMPTS;
+	unsigned long deadline = jiffies + patience;
 	int ret;
 
 	lockdep_assert_held(&file->arm_lock);
 
 	WRITE_ONCE(file->arming, true);
-	do {
+	for (;;) {
 		ret = bpio_file_try_lease(file);
-		if (ret != -EAGAIN || inode_is_open_for_write(file->inode))
+		if (ret != -EAGAIN || inode_is_open_for_write(file->inode) ||
+		    time_after(jiffies, deadline) || signal_pending(current))
 			break;
 		usleep_range(50, 200);
-	} while (--attempts && !signal_pending(current));
+	}
 	WRITE_ONCE(file->arming, false);
 	wake_up_all(&file->arming_wait);
 	return !ret;
@@ -183,13 +181,13 @@ static bool bpio_file_take_lease(struct bpio_file *file)
  * bpio_file_hold_off() - before the file system is given a read
  * @file: the file
  *
- * Context: sleeps for BPIO_FILE_HOLD_OFF at most.
+ * Context: sleeps for BPIO_FILE_LEASE_BY_REQUEST at most.
  */
 void bpio_file_hold_off(struct bpio_file *file)
 {
 	if (unlikely(READ_ONCE(file->arming)))
 		wait_event_timeout(file->arming_wait, !READ_ONCE(file->arming),
-				   BPIO_FILE_HOLD_OFF);
+				   BPIO_FILE_LEASE_BY_REQUEST);
 }
 
 /*
@@ -298,7 +296,8 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 	return reason;
 }
 
-static enum bpio_reason bpio_file_try_arm(struct bpio_file *file)
+static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
+					  unsigned long patience)
 {
 	enum bpio_reason reason;
 
@@ -318,7 +317,7 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file)
 	 * come only from the next one.
 	 */
 	clear_bit(BPIO_FILE_REVOKED, &file->state);
-	if (!bpio_file_take_lease(file))
+	if (!bpio_file_take_lease(file, patience))
 		return BPIO_REASON_LEASE;
 	return bpio_file_map_leased(file);
 }
@@ -354,7 +353,7 @@ static void bpio_file_back_off(struct bpio_file *file)
 					  BPIO_FILE_BACKOFF_MAX));
 }
 
-static void bpio_file_arm_locked(struct bpio_file *file)
+static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 {
 	enum bpio_reason reason;
 
@@ -368,7 +367,7 @@ static void bpio_file_arm_locked(struct bpio_file *file)
 		bpio_event_file("revoke", file->volume->dev, file->inode->i_ino,
 				BPIO_REASON_REVOKED);
 	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
-	reason = bpio_file_try_arm(file);
+	reason = bpio_file_try_arm(file, patience);
 	trace_bpio_arm(file, reason);
 	if (reason) {
 		bpio_file_disarm(file, reason);
@@ -383,7 +382,7 @@ static void bpio_file_arm_work(struct work_struct *work)
 					      struct bpio_file, arm_work);
 
 	mutex_lock(&file->arm_lock);
-	bpio_file_arm_locked(file);
+	bpio_file_arm_locked(file, BPIO_FILE_LEASE_BY_WORKER);
 	mutex_unlock(&file->arm_lock);
 }
 
@@ -399,7 +398,7 @@ int bpio_file_arm(struct bpio_file *file)
 {
 	if (mutex_lock_interruptible(&file->arm_lock))
 		return -EINTR;
-	bpio_file_arm_locked(file);
+	bpio_file_arm_locked(file, BPIO_FILE_LEASE_BY_REQUEST);
 	mutex_unlock(&file->arm_lock);
 
 	return bpio_file_wants_arming(file) && signal_pending(current) ?

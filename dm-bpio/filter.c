@@ -442,11 +442,10 @@ static int filter_parse(struct filter *filter, unsigned int argc, char **argv)
 	struct dm_arg_set as = { .argc = argc - 2, .argv = argv + 2 };
 	struct dm_target *ti = filter->ti;
 	unsigned long long start;
-	char dummy;
 	int ret;
 
-	if (sscanf(argv[1], "%llu%c", &start, &dummy) != 1 ||
-	    start != (sector_t)start) {
+	/* Not by sscanf(), which lets a number that is too large wrap around. */
+	if (kstrtoull(argv[1], 10, &start) || start != (sector_t)start) {
 		ti->error = "Invalid offset, expected sectors";
 		return -EINVAL;
 	}
@@ -515,6 +514,18 @@ static int filter_map(struct dm_target *ti, struct bio *bio)
 	return DM_MAPIO_REMAPPED;
 }
 
+static const char *filter_pause_error(int ret)
+{
+	switch (ret) {
+	case -ENODATA:
+		return "A pause needs a reason";
+	case -E2BIG:
+		return "Reason too long, expected at most 64 bytes";
+	default:
+		return "Cannot pause while suspended";
+	}
+}
+
 /* (4) While paused, reads come through this layer. */
 static int filter_message_pause(struct filter *filter, const char *why)
 {
@@ -526,6 +537,8 @@ static int filter_message_pause(struct filter *filter, const char *why)
 		filter->paused |= !ret;
 	}
 	mutex_unlock(&filter->layer_lock);
+	if (ret)
+		DMERR("%s", filter_pause_error(ret));
 	return ret;
 }
 
@@ -539,6 +552,18 @@ static int filter_message_resume(struct filter *filter)
 	return 0;
 }
 
+static int filter_message_rule(struct filter *filter, const char *pattern,
+			       const char *status, const char *reason)
+{
+	int ret = filter_add_rule(filter, pattern, status, reason);
+
+	if (ret)
+		DMERR("%s", filter_rule_error(ret));
+	else
+		filter_changed(filter);
+	return ret;
+}
+
 /* Messages whose last argument is a sentence. */
 static int filter_message_text(struct filter *filter, unsigned int argc,
 			       char **argv)
@@ -548,20 +573,20 @@ static int filter_message_text(struct filter *filter, unsigned int argc,
 	char *text;
 	int ret;
 
-	if (argc <= first)
+	if (argc <= first) {
+		DMERR("message '%s' is incomplete", argv[0]);
 		return -EINVAL;
+	}
 	text = filter_join(argv, first, argc);
 	if (!text)
 		return -ENOMEM;
 
-	if (first == 1) {
+	if (first > 1)
+		ret = filter_message_rule(filter, file ? argv[1] : NULL,
+					  argv[first - 1],
+					  filter_unquote(text));
+	else
 		ret = filter_message_pause(filter, filter_unquote(text));
-	} else {
-		ret = filter_add_rule(filter, file ? argv[1] : NULL,
-				      argv[first - 1], filter_unquote(text));
-		if (!ret)
-			filter_changed(filter);
-	}
 	kfree(text);
 	return ret;
 }
@@ -581,8 +606,10 @@ static int filter_message(struct dm_target *ti, unsigned int argc, char **argv,
 		return 0;
 	}
 	if (!strcasecmp(argv[0], "file_allow") && argc == 2) {
-		if (!filter_replace_file_rule(filter, argv[1], NULL))
+		if (!filter_replace_file_rule(filter, argv[1], NULL)) {
+			DMERR("there is no file_veto '%s'", argv[1]);
 			return -ENOENT;
+		}
 		filter_changed(filter);
 		return 0;
 	}

@@ -324,6 +324,20 @@ static struct bpio_file *bpio_handle_find_file(struct bpio_volume *volume,
 }
 
 /**
+ * bpio_handle_is_on() - whether a descriptor is a handle of a volume
+ * @volume: the volume
+ * @file: any open file
+ *
+ * Context: any.
+ */
+bool bpio_handle_is_on(const struct bpio_volume *volume, struct file *file)
+{
+	const struct bpio_handle *handle = bpio_descriptor_handle(file);
+
+	return handle && handle->file->volume == volume;
+}
+
+/**
  * bpio_handle_pause_file() - pause all handles of a file
  * @volume: the volume
  * @file: any open file of the inode, or a handle

@@ -233,6 +233,8 @@ static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
 	struct bio *bio = &ibio->bio;
 	int ret;
 
+	/* Only vectors of the caller are not taken from their start. */
+	ibio->skip = iov_iter_is_bvec(to) ? to->iov_offset : 0;
 	iov_iter_truncate(to, piece->bytes);
 	ret = bpio_direct_fill(bio, to, piece->bdev);
 	iov_iter_reexpand(to, left - (ret ? 0 : bio->bi_iter.bi_size));
@@ -242,7 +244,6 @@ static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
 	ibio->io = io;
 	ibio->pos = io->pos + io->size;
 	ibio->bytes = bio->bi_iter.bi_size;
-	ibio->skip = bio->bi_iter.bi_bvec_done;
 	if (io->flags & BPIO_IO_DIRTY)
 		bpio_pages_set_dirty(bio);
 

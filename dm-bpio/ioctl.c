@@ -273,38 +273,10 @@ static bool bpio_ioctl_covers_device(const struct bpio_target *target)
 	       target->ti->len == bdev_nr_sectors(target->dev->bdev);
 }
 
-#ifdef BPIO_TARGET_SEES_IOCTLS
-
-int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev,
-		       unsigned int cmd, unsigned long arg, bool *forward)
-{
-	struct bpio_target *target = ti->private;
-
-	if (bpio_ioctl_is_ours(cmd)) {
-		*forward = false;
-		/* Nothing tells here how the mapped device was opened. */
-		return bpio_ioctl_run(target, cmd, arg, false);
-	}
-
-	*bdev = target->dev->bdev;
-	return bpio_ioctl_covers_device(target) ? 0 : 1;
-}
-
-int bpio_ioctl_disk_create(struct bpio_target *target)
-{
-	return 0;
-}
-
-void bpio_ioctl_disk_destroy(struct bpio_target *target)
-{
-}
-
-#else
-
 /*
- * Here a target cannot see an ioctl, but it names the block device to which
- * device-mapper hands it. So each target owns a disk that is never added to the
- * system, only for the sake of its ioctl method.
+ * What a target does not see itself comes to it by way of a disk of its own that
+ * is never added to the system: device-mapper hands an ioctl to the block device
+ * that the target names, and tells that how the mapped device was opened.
  */
 static int bpio_ioctl_disk_ioctl(struct block_device *bdev, blk_mode_t mode,
 				 unsigned int cmd, unsigned long arg)
@@ -348,6 +320,34 @@ static const struct block_device_operations bpio_ioctl_disk_fops = {
 	.pr_ops		= &bpio_ioctl_disk_pr_ops,
 };
 
+#ifdef BPIO_TARGET_SEES_IOCTLS
+
+int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev,
+		       unsigned int cmd, unsigned long arg, bool *forward)
+{
+	struct bpio_target *target = ti->private;
+	int ret;
+
+	if (!bpio_ioctl_is_ours(cmd)) {
+		*bdev = target->dev->bdev;
+		return bpio_ioctl_covers_device(target) ? 0 : 1;
+	}
+
+	ret = bpio_ioctl_run(target, cmd, arg, false);
+	if (ret != -EPERM) {
+		*forward = false;
+		return ret;
+	}
+	/*
+	 * Write access to the mapped device would do, but nothing tells here how
+	 * it was opened.
+	 */
+	*bdev = target->disk->part0;
+	return 0;
+}
+
+#else
+
 int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev)
 {
 	struct bpio_target *target = ti->private;
@@ -355,6 +355,8 @@ int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev)
 	*bdev = target->disk->part0;
 	return 0;
 }
+
+#endif
 
 /**
  * bpio_ioctl_disk_create() - give a target the means to see its ioctls
@@ -384,5 +386,3 @@ void bpio_ioctl_disk_destroy(struct bpio_target *target)
 {
 	put_disk(target->disk);
 }
-
-#endif /* BPIO_TARGET_SEES_IOCTLS */

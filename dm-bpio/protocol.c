@@ -16,6 +16,7 @@
 #include "storage.h"
 #include "target.h"
 #include "trace.h"
+#include "view.h"
 #include "volume.h"
 
 #define BPIO_PROTOCOL_FS_OPERATIONS \
@@ -120,53 +121,85 @@ static enum bpio_reason bpio_protocol_refuse_file(const struct file *file)
 	return bpio_file_refuse(inode);
 }
 
-static void bpio_protocol_refused(struct bpio_protocol_request *request,
-				  const struct file *file,
-				  enum bpio_reason reason)
+static bool bpio_protocol_query_file(struct bpio_protocol_request *request,
+				     struct inode *inode)
 {
-	int status = reason == BPIO_REASON_NOT_READABLE ? -EBADF :
-		     reason == BPIO_REASON_NOT_DIRECT ? -EINVAL :
-		     reason == BPIO_REASON_OTHER_VOLUME ? -EXDEV : -EOPNOTSUPP;
+	struct bpio_volume *volume = request->target->volume;
+	bool agreed;
+	unsigned int noio;
 
-	bpio_reason_fill(&request->out.query, status,
-			 file_inode(file)->i_sb->s_type->name, reason, NULL);
-	request->out.support = BPIO_SUPPORT_NONE;
-	trace_bpio_refuse(request->target->volume, request->in.operation,
-			  &request->out.query);
+	noio = bpio_bypass_lock(volume);
+	agreed = bpio_stack_query_file(volume, inode, FS_BPIO_OP_QUERY,
+				       &request->out.query);
+	bpio_bypass_unlock(volume, noio);
+	return agreed;
 }
 
-/* The storage level: whoever objects leaves the bypass of the file system. */
+static int bpio_protocol_skip_stack(struct bpio_protocol_request *request,
+				    struct inode *inode)
+{
+	if (inode && !bpio_protocol_query_file(request, inode))
+		return 0;
+	bpio_reason_fill(&request->out.query, 0, "", BPIO_REASON_QUERY_SKIPPED,
+			 NULL);
+	request->out.support = BPIO_SUPPORT_PARTIAL;
+	return 0;
+}
+
+/*
+ * The storage level: whoever objects leaves the bypass of the file system. With
+ * @inode the file level before it. A @quiet query is not about its verdict.
+ */
 static int bpio_protocol_query_stack(struct bpio_protocol_request *request,
-				     bool all_layers)
+				     struct inode *inode, bool quiet)
 {
 	struct bpio_volume *volume = request->target->volume;
 	struct fs_bpio_output *out = &request->out;
-	struct bpio_stack_view view = {};
+	struct bpio_view view = {
+		.quiet = quiet, .rows = request->rows, .room = request->room,
+	};
 	int ret;
 	unsigned int noio;
 
-	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY) {
-		bpio_reason_fill(&out->query, 0, "", BPIO_REASON_QUERY_SKIPPED,
-				 NULL);
-		out->support = BPIO_SUPPORT_PARTIAL;
-		return 0;
-	}
+	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY)
+		return bpio_protocol_skip_stack(request, inode);
 
-	if (all_layers) {
-		view.rows = request->rows;
-		view.room = request->room;
-	}
 	noio = bpio_bypass_lock(volume);
-	ret = bpio_stack_query(volume, &view);
+	ret = bpio_stack_query(volume, inode, &view);
 	bpio_bypass_unlock(volume, noio);
 	if (ret)
 		return ret;
 
 	out->query = view.results;
 	out->support = view.support;
+	if (view.file.op_status) {
+		out->query = view.file;
+		out->support = BPIO_SUPPORT_NONE;
+	}
 	if (view.compatible)
 		out->out_flags |= FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER;
 	request->nr_rows = view.nr;
+	return 0;
+}
+
+/* What is refused is the file; the answer tells of the storage all the same. */
+static int bpio_protocol_refused(struct bpio_protocol_request *request,
+				 const struct file *file,
+				 enum bpio_reason reason)
+{
+	int status = reason == BPIO_REASON_NOT_READABLE ? -EBADF :
+		     reason == BPIO_REASON_NOT_DIRECT ? -EINVAL :
+		     reason == BPIO_REASON_OTHER_VOLUME ? -EXDEV : -EOPNOTSUPP;
+	int ret = bpio_protocol_query_stack(request, NULL, true);
+
+	if (ret)
+		return ret;
+
+	bpio_reason_fill(&request->out.query, status,
+			 file_inode(file)->i_sb->s_type->name, reason, NULL);
+	request->out.support = BPIO_SUPPORT_NONE;
+	trace_bpio_refuse(request->target->volume, request->in.operation,
+			  &request->out.query);
 	return 0;
 }
 
@@ -184,8 +217,8 @@ static int bpio_protocol_locate(struct bpio_protocol_request *request,
 	    (!sb->s_bdev && sb->s_type->fs_flags & FS_REQUIRES_DEV))
 		return 0;
 
-	bpio_protocol_refused(request, file, BPIO_REASON_OTHER_VOLUME);
-	return -EXDEV;
+	return bpio_protocol_refused(request, file, BPIO_REASON_OTHER_VOLUME) ?:
+	       -EXDEV;
 }
 
 static int bpio_protocol_enable(struct bpio_protocol_request *request,
@@ -195,19 +228,15 @@ static int bpio_protocol_enable(struct bpio_protocol_request *request,
 	enum bpio_reason reason;
 	int ret;
 
-	if (bpio_protocol_is_volume(volume, file)) {
-		bpio_protocol_refused(request, file,
-				      BPIO_REASON_NOT_REGULAR_FILE);
-		return 0;
-	}
+	if (bpio_protocol_is_volume(volume, file))
+		return bpio_protocol_refused(request, file,
+					     BPIO_REASON_NOT_REGULAR_FILE);
 	ret = bpio_protocol_locate(request, file);
 	if (ret)
 		return ret;
 	reason = bpio_protocol_refuse_file(file);
-	if (reason) {
-		bpio_protocol_refused(request, file, reason);
-		return 0;
-	}
+	if (reason)
+		return bpio_protocol_refused(request, file, reason);
 
 	ret = get_unused_fd_flags(O_CLOEXEC);
 	if (ret < 0)
@@ -221,22 +250,8 @@ static int bpio_protocol_enable(struct bpio_protocol_request *request,
 	}
 	request->out.handle = ret;
 	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY)
-		return bpio_protocol_query_stack(request, false);
+		return bpio_protocol_query_stack(request, NULL, false);
 	return 0;
-}
-
-static bool bpio_protocol_query_file(struct bpio_protocol_request *request,
-				     struct inode *inode)
-{
-	struct bpio_volume *volume = request->target->volume;
-	bool agreed;
-	unsigned int noio;
-
-	noio = bpio_bypass_lock(volume);
-	agreed = bpio_stack_query_file(volume, inode, FS_BPIO_OP_QUERY,
-				       &request->out.query);
-	bpio_bypass_unlock(volume, noio);
-	return agreed;
 }
 
 /* A directory stands for the files in it: only its file system is looked at. */
@@ -253,48 +268,58 @@ static enum bpio_reason bpio_protocol_refuse_query(const struct file *file)
 static int bpio_protocol_query(struct bpio_protocol_request *request,
 			       struct file *file)
 {
-	bool all_layers = request->in.in_flags & FS_BPIO_INFL_ALL_LAYERS;
-	struct bpio_results veto;
 	enum bpio_reason reason;
+	struct inode *inode;
 	int ret;
 
 	if (!file || bpio_protocol_is_volume(request->target->volume, file))
-		return bpio_protocol_query_stack(request, all_layers);
+		return bpio_protocol_query_stack(request, NULL, false);
 
 	ret = bpio_protocol_locate(request, file);
 	if (ret)
 		return ret;
 	reason = bpio_protocol_refuse_query(file);
-	if (reason) {
-		bpio_protocol_refused(request, file, reason);
+	if (reason)
+		return bpio_protocol_refused(request, file, reason);
+
+	inode = file_inode(file);
+	return bpio_protocol_query_stack(request, S_ISREG(inode->i_mode) ?
+					 inode : NULL, false);
+}
+
+/* What the operations of a file need: one of the volume, or the like. */
+static int bpio_protocol_locate_stream(struct bpio_protocol_request *request,
+				       struct file *file)
+{
+	struct bpio_volume *volume = request->target->volume;
+
+	if (bpio_handle_is_on(volume, file) ||
+	    bpio_protocol_is_volume(volume, file))
 		return 0;
-	}
-	if (S_ISREG(file_inode(file)->i_mode) &&
-	    !bpio_protocol_query_file(request, file_inode(file))) {
-		/* The stack is asked for the rest of the answer. */
-		veto = request->out.query;
-		ret = bpio_protocol_query_stack(request, all_layers);
-		request->out.query = veto;
-		request->out.support = BPIO_SUPPORT_NONE;
-		return ret;
-	}
-	return bpio_protocol_query_stack(request, all_layers);
+	return bpio_protocol_locate(request, file);
 }
 
 static int bpio_protocol_stream_pause(struct bpio_protocol_request *request,
 				      struct file *file)
 {
-	bpio_handle_pause_file(request->target->volume, file);
-	return 0;
+	int ret = bpio_protocol_locate_stream(request, file);
+
+	if (!ret)
+		bpio_handle_pause_file(request->target->volume, file);
+	return ret;
 }
 
 static int bpio_protocol_stream_resume(struct bpio_protocol_request *request,
 				       struct file *file)
 {
+	int ret = bpio_protocol_locate_stream(request, file);
+
+	if (ret)
+		return ret;
 	if (!bpio_handle_resume_file(request->target->volume, file,
 				     &request->out.stream_resume))
 		return 0;
-	return bpio_protocol_query_stack(request, false);
+	return bpio_protocol_query_stack(request, NULL, false);
 }
 
 static int bpio_protocol_volume_pause(struct bpio_protocol_request *request)
@@ -306,7 +331,7 @@ static int bpio_protocol_volume_pause(struct bpio_protocol_request *request)
 static int bpio_protocol_volume_resume(struct bpio_protocol_request *request)
 {
 	bpio_bypass_set_pause(request->target->volume, false);
-	return bpio_protocol_query_stack(request, false);
+	return bpio_protocol_query_stack(request, NULL, false);
 }
 
 static int bpio_protocol_disable(struct bpio_protocol_request *request,
@@ -473,7 +498,7 @@ int bpio_protocol_storage(struct bpio_volume *volume,
 			  const struct bpio_input *in, struct bpio_output *out,
 			  bool privileged)
 {
-	struct bpio_stack_view view = {};
+	struct bpio_view view = {};
 	int ret;
 	unsigned int noio;
 
@@ -488,7 +513,7 @@ int bpio_protocol_storage(struct bpio_volume *volume,
 	if (in->operation == BPIO_OP_ENABLE)
 		view.support = bpio_bypass_verdict(volume, &view.results);
 	else if (in->operation == BPIO_OP_QUERY)
-		ret = volume->target ? bpio_stack_query(volume, &view) : -EAGAIN;
+		ret = volume->target ? bpio_stack_query(volume, NULL, &view) : -EAGAIN;
 	bpio_bypass_unlock(volume, noio);
 	if (ret)
 		return ret;

@@ -23,6 +23,7 @@
 #include "storage.h"
 #include "target.h"
 #include "trace.h"
+#include "view.h"
 #include "volume.h"
 
 /* Deeper stacks end the route there; the walk calls itself for each layer. */
@@ -49,7 +50,7 @@ struct bpio_walk {
 	struct bpio_volume	*volume;
 	struct inode		*inode;
 	struct bpio_request	request;
-	struct bpio_stack_view	*view;
+	struct bpio_view	*view;
 	bool			everything;
 	int			error;
 	struct {
@@ -79,55 +80,6 @@ struct bpio_range {
 	unsigned int		depth;
 	bool			on_route;
 };
-
-/* Only the first objection from top to bottom is told. */
-static void bpio_stack_object(struct bpio_walk *walk,
-			      const struct bpio_results *verdict)
-{
-	if (!walk->view->results.op_status)
-		walk->view->results = *verdict;
-}
-
-static u16 bpio_stack_copy(u8 *to, size_t room, const char *from)
-{
-	size_t len = min(strlen(from), room);
-
-	memcpy(to, from, len);
-	return len;
-}
-
-/* Reserve a row of the view. Return: NULL when there is no room for it. */
-static struct bpio_layer_info *bpio_stack_row(struct bpio_walk *walk, dev_t dev,
-					      unsigned int depth,
-					      const char *name)
-{
-	struct bpio_stack_view *view = walk->view;
-	struct bpio_layer_info *row;
-
-	if (view->nr++ >= view->room)
-		return NULL;
-
-	row = &view->rows[view->nr - 1];
-	memset(row, 0, sizeof(*row));
-	row->major = MAJOR(dev);
-	row->minor = MINOR(dev);
-	row->depth = depth;
-	row->name_len = bpio_stack_copy(row->name, sizeof(row->name), name);
-	return row;
-}
-
-/* The same device may be reached by several segments; one row is enough. */
-static bool bpio_stack_has_row(const struct bpio_walk *walk, dev_t dev)
-{
-	unsigned int nr = min(walk->view->nr, walk->view->room);
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		if (walk->view->rows[i].major == MAJOR(dev) &&
-		    walk->view->rows[i].minor == MINOR(dev))
-			return true;
-	return false;
-}
 
 static int bpio_stack_grow(struct bpio_walk *walk)
 {
@@ -191,48 +143,19 @@ static void bpio_stack_end_device(struct bpio_walk *walk,
 	}
 	/* What storage cannot do is no veto of a file. */
 	if (reason && !walk->inode)
-		bpio_stack_object(walk, &verdict);
+		bpio_view_object(walk->view, &verdict);
 	bpio_stack_end_route(walk, range);
 
-	if (!walk->everything || bpio_stack_has_row(walk, range->bdev->bd_dev))
+	if (!walk->everything || bpio_view_has_row(walk->view, range->bdev->bd_dev))
 		return;
-	row = bpio_stack_row(walk, range->bdev->bd_dev, range->depth, name);
+	row = bpio_view_add_row(walk->view, range->bdev->bd_dev, range->depth,
+				name, &verdict);
 	if (!row)
 		return;
-	row->verdict = verdict;
 	if (reason != BPIO_REASON_LAYER_UNAWARE)
 		row->flags = BPIO_LAYER_STORAGE;
 	if (!reason)
 		row->flags |= BPIO_LAYER_TAKES_PART;
-}
-
-static void bpio_stack_report_layer(struct bpio_walk *walk,
-				    struct bpio_layer *layer,
-				    const struct bpio_pause *pause,
-				    unsigned int depth,
-				    const struct bpio_results *verdict)
-{
-	struct bpio_layer_info *row;
-
-	row = bpio_stack_row(walk, layer->dev, depth, layer->ops->name);
-	if (!row)
-		return;
-
-	row->flags = BPIO_LAYER_TAKES_PART;
-	row->verdict = *verdict;
-	row->bypassed_reads = layer->bypassed;
-	if (bpio_bypass_skips(walk->volume, layer)) {
-		row->flags |= BPIO_LAYER_BYPASSED;
-		row->bypassed_reads += bpio_bypass_route_reads(walk->volume);
-	}
-	if (pause) {
-		row->flags |= BPIO_LAYER_PAUSED;
-		row->paused_since = pause->since;
-		row->who_len = bpio_stack_copy(row->who, sizeof(row->who),
-					       pause->who);
-		row->why_len = bpio_stack_copy(row->why, sizeof(row->why),
-					       pause->why);
-	}
 }
 
 static void bpio_stack_tell_veto(struct bpio_walk *walk,
@@ -257,7 +180,7 @@ static void bpio_stack_unmapped(struct bpio_walk *walk,
 		return;
 	bpio_reason_fill(&verdict, -EOPNOTSUPP, layer->ops->name,
 			 BPIO_REASON_LAYER_UNAWARE, NULL);
-	bpio_stack_object(walk, &verdict);
+	bpio_view_object(walk->view, &verdict);
 	for (i = 0; i < walk->nr_layers; i++)
 		if (walk->layers[i].layer == layer)
 			walk->layers[i].agreed = false;
@@ -293,11 +216,12 @@ static bool bpio_stack_ask(struct bpio_walk *walk, struct bpio_layer *layer,
 		bpio_stack_tell_veto(walk, layer, &verdict);
 	}
 	if (!agreed)
-		bpio_stack_object(walk, &verdict);
+		bpio_view_object(walk->view, &verdict);
 
 	walk->layers[walk->nr_layers].layer = layer;
 	walk->layers[walk->nr_layers++].agreed = agreed;
-	bpio_stack_report_layer(walk, layer, pause, depth, &verdict);
+	bpio_view_add_layer(walk->view, walk->volume, layer, pause, depth,
+			    &verdict);
 	return agreed;
 }
 
@@ -388,7 +312,7 @@ static void bpio_stack_untell(struct bpio_walk *walk)
 static struct bpio_walk *bpio_stack_walk(struct bpio_volume *volume,
 					 unsigned int operation,
 					 struct inode *inode,
-					 struct bpio_stack_view *view)
+					 struct bpio_view *view)
 {
 	struct bpio_walk *walk = kvzalloc(sizeof(*walk), GFP_KERNEL);
 	struct bpio_target *target = volume->target;
@@ -430,23 +354,48 @@ static void bpio_stack_walk_end(struct bpio_walk *walk)
 	kvfree(walk);
 }
 
+/* Return: whether all layers agree; @view gets the first veto. */
+static bool bpio_stack_walk_file(struct bpio_volume *volume, struct inode *inode,
+				 unsigned int operation, struct bpio_view *view)
+{
+	struct bpio_walk *walk = bpio_stack_walk(volume, operation, inode, view);
+	bool agreed = true;
+	unsigned int i;
+
+	if (!walk) {
+		bpio_reason_fill(&view->results, -ENOMEM, "bpio",
+				 BPIO_REASON_NO_MEMORY, NULL);
+		return false;
+	}
+	for (i = 0; i < walk->nr_layers; i++)
+		agreed &= walk->layers[i].agreed;
+	bpio_stack_walk_end(walk);
+	return agreed;
+}
+
 /**
  * bpio_stack_query() - ask the stack below a volume whether it agrees
  * @volume: a volume with a live target
- * @view: the answer; rows and room are the caller's, the rest is written
+ * @inode: a file that the layers are asked about as well, or NULL
+ * @view: the answer; quiet, rows and room are the caller's, the rest is written
  *
  * Follows BPIO_OP_QUERY. With rows, also layers below an objection are asked.
  *
  * Context: sleeps; volume->drain_lock held.
  * Return: 0 or -ENOMEM.
  */
-int bpio_stack_query(struct bpio_volume *volume, struct bpio_stack_view *view)
+int bpio_stack_query(struct bpio_volume *volume, struct inode *inode,
+		     struct bpio_view *view)
 {
+	struct bpio_view file = *view;
 	struct bpio_walk *walk;
-
 	int ret;
 
+	/* Both walks under one lock, so that they find the same rows. */
 	mutex_lock(&bpio_layers_lock);
+	if (inode && !bpio_stack_walk_file(volume, inode, FS_BPIO_OP_QUERY,
+					   &file))
+		view->file = file.results;
 	walk = bpio_stack_walk(volume, BPIO_OP_QUERY, NULL, view);
 	mutex_unlock(&bpio_layers_lock);
 	if (!walk)
@@ -474,26 +423,14 @@ int bpio_stack_query(struct bpio_volume *volume, struct bpio_stack_view *view)
 bool bpio_stack_query_file(struct bpio_volume *volume, struct inode *inode,
 			   unsigned int operation, struct bpio_results *results)
 {
-	struct bpio_stack_view view = {};
-	struct bpio_walk *walk;
-	unsigned int i;
+	struct bpio_view view = {};
 	bool agreed;
 
 	mutex_lock(&bpio_layers_lock);
-	walk = bpio_stack_walk(volume, operation, inode, &view);
+	agreed = bpio_stack_walk_file(volume, inode, operation, &view);
 	mutex_unlock(&bpio_layers_lock);
-	if (!walk) {
-		bpio_reason_fill(results, -ENOMEM, "bpio",
-				 BPIO_REASON_NO_MEMORY, NULL);
-		return false;
-	}
-
-	agreed = true;
-	for (i = 0; i < walk->nr_layers; i++)
-		agreed &= walk->layers[i].agreed;
 	if (!agreed)
 		*results = view.results;
-	bpio_stack_walk_end(walk);
 	return agreed;
 }
 
@@ -548,7 +485,7 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 struct bpio_route *bpio_stack_resolve(struct bpio_volume *volume,
 				      unsigned int operation)
 {
-	struct bpio_stack_view view = { .quiet = operation == BPIO_OP_QUERY };
+	struct bpio_view view = { .quiet = operation == BPIO_OP_QUERY };
 	struct bpio_route *route;
 	struct bpio_walk *walk;
 

@@ -109,10 +109,9 @@ static int bpio_target_parse_features(struct bpio_target *target,
 static int bpio_target_parse_offset(struct bpio_target *target, const char *arg)
 {
 	unsigned long long start;
-	char dummy;
 
-	if (sscanf(arg, "%llu%c", &start, &dummy) != 1 ||
-	    start != (sector_t)start) {
+	/* Not by sscanf(), which lets a number that is too large wrap around. */
+	if (kstrtoull(arg, 10, &start) || start != (sector_t)start) {
 		target->ti->error = "Invalid offset, expected sectors";
 		return -EINVAL;
 	}

@@ -137,6 +137,37 @@ TEST(a_file_of_another_volume_is_exdev_with_words)
 	EXPECT_EQ(0, active_count(other.fd));
 }
 
+TEST(pause_and_resume_of_files_and_handles_of_another_volume_are_exdev)
+{
+	int fd = file_open_direct(volume_path(&other, "file"));
+	int handle = fs_enable(other.fd, fd), null, i;
+	struct fs_bpio_output out;
+	uint32_t op;
+
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, null);
+	ASSERT_LE(0, handle);
+	for (op = FS_BPIO_OP_STREAM_PAUSE; op <= FS_BPIO_OP_STREAM_RESUME;
+	     op++) {
+		const int wrong[] = { fd, handle, null };
+
+		for (i = 0; i < 3; i++) {
+			EXPECT_EQ(-EXDEV, fs_op(volume.fd, op, wrong[i], &out));
+			EXPECT_EQ(op, out.operation);
+			expect_other_volume(_metadata, &out, "a stranger");
+		}
+		/* nothing was done */
+		ASSERT_EQ(0, fs_op(other.fd, FS_BPIO_OP_QUERY, fd, &out));
+		EXPECT_EQ(0u, out.out_flags &
+			      FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED);
+		/* where they belong, both are accepted */
+		EXPECT_EQ(0, fs_op(other.fd, op, handle, &out));
+		EXPECT_EQ(0, fs_op(other.fd, op, fd, &out));
+		ASSERT_EQ(0, fs_op(other.fd, FS_BPIO_OP_STREAM_RESUME, fd,
+				   &out));
+	}
+}
+
 TEST(disable_of_files_and_handles_of_another_volume_does_nothing)
 {
 	int fd = file_open_direct(volume_path(&other, "file"));

@@ -126,6 +126,25 @@ fail()
 	return 1
 }
 
+# says_why TEXT COMMAND...: it fails, and the kernel's log says why; its standard
+# error lands in $error
+says_why()
+{
+	local text=$1 mark
+	shift
+
+	mark="bpio-test $RANDOM$RANDOM"
+	echo "$mark" >/dev/kmsg
+	# shellcheck disable=SC2034 # for the caller
+	if error=$("$@" 2>&1); then
+		fail "accepted: $*"
+	fi
+	dmesg | sed "0,/$mark/d" | grep -q -F -e "$text" || {
+		dmesg | sed "0,/$mark/d"
+		fail "refused without the words '$text': $*"
+	}
+}
+
 # same WHAT EXPECTED FOUND
 same()
 {
@@ -213,8 +232,11 @@ ask()
 # The reader ends, and no read was wrong.
 stop_reader()
 {
+	local status=0
+
 	trap - EXIT
 	exec {reader_out}>&-
-	wait "$reader_pid" || fail "a read was wrong, see above"
+	wait "$reader_pid" || status=$?
 	exec {reader_in}<&-
+	[ "$status" -eq 0 ] || fail "a read was wrong, see above"
 }

@@ -258,7 +258,7 @@ TEST_F(stream, pause_lets_no_read_past_from_its_return_on)
 
 TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
 {
-	const char *entry = slow.layer[0].name;
+	const char *slowest = slow.layer[1].name;
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
 	int handle = fs_enable(slow.volume.fd, fd);
 	struct flight flight;
@@ -266,7 +266,7 @@ TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
 	ASSERT_LE(0, handle);
 	ASSERT_EQ(0, handle_armed(handle));
 	ASSERT_EQ(0, stack_reload(&slow, 1, "delay", FLIGHT_MS));
-	ASSERT_EQ(0, flight_start(&flight, handle, entry));
+	ASSERT_EQ(0, flight_start(&flight, handle, slowest));
 	ASSERT_EQ(0, pause_file(slow.volume.fd, fd));
 	EXPECT_EQ(0, flight_left(&flight));
 	EXPECT_EQ(0, flight_end(&flight, 3));
@@ -278,7 +278,7 @@ TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
 
 TEST(a_disable_returns_when_the_reads_in_flight_have_ended)
 {
-	const char *entry = slow.layer[0].name;
+	const char *slowest = slow.layer[1].name;
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
 	int handle = fs_enable(slow.volume.fd, fd);
 	struct flight flight;
@@ -286,7 +286,7 @@ TEST(a_disable_returns_when_the_reads_in_flight_have_ended)
 	ASSERT_LE(0, handle);
 	ASSERT_EQ(0, handle_armed(handle));
 	ASSERT_EQ(0, stack_reload(&slow, 1, "delay", FLIGHT_MS));
-	ASSERT_EQ(0, flight_start(&flight, handle, entry));
+	ASSERT_EQ(0, flight_start(&flight, handle, slowest));
 	ASSERT_EQ(0, fs_disable(slow.volume.fd, fd));
 	EXPECT_EQ(0, flight_left(&flight));
 	EXPECT_EQ(0, flight_end(&flight, 3));

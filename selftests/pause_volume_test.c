@@ -252,7 +252,7 @@ TEST_F(pause, lets_no_read_past_from_its_return_on_however_busy_the_file_is)
 
 TEST_F(pause, returns_when_the_reads_in_flight_have_ended)
 {
-	const char *entry = slow.layer[2].name;
+	const char *slowest = slow.layer[3].name;
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
 	int handle = fs_enable(slow.volume.fd, fd);
 	struct flight flight;
@@ -260,7 +260,7 @@ TEST_F(pause, returns_when_the_reads_in_flight_have_ended)
 	ASSERT_LE(0, handle);
 	ASSERT_EQ(0, handle_armed(handle));
 	ASSERT_EQ(0, stack_reload(&slow, 3, "delay", FLIGHT_MS));
-	ASSERT_EQ(0, flight_start(&flight, handle, entry));
+	ASSERT_EQ(0, flight_start(&flight, handle, slowest));
 	ASSERT_EQ(0, pause_by(&slow, self->who));
 	EXPECT_EQ(0, flight_left(&flight));
 	EXPECT_EQ(0, flight_end(&flight, 2));

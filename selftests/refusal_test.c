@@ -51,6 +51,9 @@ static void expect_refused(struct __test_metadata *_metadata,
 		EXPECT_EQ(operations[i], out.operation);
 		EXPECT_EQ(-1, out.handle);
 		EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
+		/* the file is refused, not the storage */
+		EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER,
+			  out.out_flags);
 		verdict_is(_metadata, &out.enable, reason, name);
 	}
 	EXPECT_EQ(0, active_count(vol->fd));

@@ -2,6 +2,7 @@
 /*
  * The list of all layers: one row each, top to bottom, with what each has to say.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -82,6 +83,7 @@ FIXTURE_TEARDOWN(list)
 	for (i = 0; i < FILTERS; i++) {
 		dm_message(stack.layer[i].name, NULL, 0, "allow");
 		dm_message(stack.layer[i].name, NULL, 0, "resume");
+		dm_message(stack.layer[i].name, NULL, 0, "file_allow file");
 	}
 }
 
@@ -198,6 +200,57 @@ TEST_F(list, collects_all_vetoes_while_the_answer_tells_the_first)
 	EXPECT_NO_OBJECTION(&row[2].verdict);
 	EXPECT_OBJECTION(&row[3].verdict, LAYER_VETO, -EBUSY, FILTER, "Two.");
 	EXPECT_NO_OBJECTION(&row[4].verdict);
+}
+
+TEST_F(list, has_the_veto_of_a_file_in_the_row_of_its_layer)
+{
+	const struct bpio_layer_info *row = self->all->layer;
+	int i;
+
+	ASSERT_EQ(0, dm_message(stack.layer[1].name, NULL, 0,
+				"file_veto file 13 Mine."));
+	for (i = 0; i < 2; i++) {
+		LIST(self->fd);
+		EXPECT_OBJECTION(&self->all->output.query, FILE_VETO, -EACCES,
+				 FILTER, "Mine.");
+		EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE,
+			  self->all->output.support);
+		ASSERT_EQ((unsigned int)ROWS, self->all->written);
+		EXPECT_NO_OBJECTION(&row[0].verdict);
+		EXPECT_NO_OBJECTION(&row[1].verdict);
+		EXPECT_OBJECTION(&row[2].verdict, FILE_VETO, -EACCES, FILTER,
+				 "Mine.");
+		if (!i)
+			EXPECT_NO_OBJECTION(&row[3].verdict);
+		else
+			EXPECT_OBJECTION(&row[3].verdict, LAYER_VETO, -EBUSY,
+					 FILTER, "Volume.");
+		EXPECT_NO_OBJECTION(&row[4].verdict);
+		/* and the volume, by the same layer and by one below */
+		ASSERT_EQ(0, dm_message(stack.layer[1].name, NULL, 0,
+					"veto 16 Volume."));
+		ASSERT_EQ(0, dm_message(stack.layer[2].name, NULL, 0,
+					"veto 16 Volume."));
+	}
+	/* what is asked about the volume is not about the file */
+	LIST(-1);
+	EXPECT_OBJECTION(&row[2].verdict, LAYER_VETO, -EBUSY, FILTER, "Volume.");
+}
+
+TEST_F(list, of_a_file_that_is_refused_is_that_of_the_volume)
+{
+	int fd = open(volume_path(&stack.volume, "file"), O_RDONLY | O_CLOEXEC);
+	int i;
+
+	/* not O_DIRECT */
+	ASSERT_LE(0, fd);
+	LIST(fd);
+	close(fd);
+	EXPECT_VERDICT(&self->all->output.query, NOT_DIRECT, NULL);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, self->all->output.support);
+	ASSERT_EQ((unsigned int)ROWS, self->all->written);
+	for (i = 0; i < ROWS; i++)
+		EXPECT_NO_OBJECTION(&self->all->layer[i].verdict);
 }
 
 TEST_F(list, tells_who_paused_and_when_and_why)

@@ -42,6 +42,7 @@ FIXTURE(unaware) {
 FIXTURE_VARIANT(unaware) {
 	const char	*make;
 	const char	*unmake;
+	const char	*type;		/* as people call it */
 	enum bpio_reason reason;
 };
 
@@ -53,14 +54,14 @@ FIXTURE_VARIANT(unaware) {
 FIXTURE_VARIANT_ADD(unaware, linear) {
 	.make = DM("u", "0 $N linear $P0 0") "D=" DM_NODE("u"),
 	.unmake = UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "linear", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, striped) {
 	.make = DM("u", "0 $N striped 4 32 $P0 0 $P1 0 $P2 0 $P3 0")
 		"D=" DM_NODE("u"),
 	.unmake = UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "striped", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, crypt) {
@@ -68,20 +69,20 @@ FIXTURE_VARIANT_ADD(unaware, crypt) {
 		DM("u", "0 $N crypt aes-xts-plain64 $K 0 $P0 0")
 		"D=" DM_NODE("u"),
 	.unmake = UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "crypt", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, delay) {
 	.make = DM("u", "0 $N delay $P0 0 1") "D=" DM_NODE("u"),
 	.unmake = UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "delay", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, snapshot) {
 	.make = "dd if=/dev/zero of=$P1 bs=4096 count=1 oflag=direct status=none; "
 		DM("u", "0 $N snapshot $P0 $P1 P 16") "D=" DM_NODE("u"),
 	.unmake = UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "snapshot", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, snapshot_origin) {
@@ -89,7 +90,7 @@ FIXTURE_VARIANT_ADD(unaware, snapshot_origin) {
 		DM("u", "0 $N snapshot-origin $P0")
 		DM("v", "0 $N snapshot $P0 $P1 P 16") "D=" DM_NODE("u"),
 	.unmake = UNDM("v") UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "snapshot-origin", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, thin) {
@@ -98,14 +99,14 @@ FIXTURE_VARIANT_ADD(unaware, thin) {
 		"dmsetup message " DM_PREFIX "v 0 'create_thin 0'; "
 		DM("u", "0 $N thin " DM_NODE("v") " 0") "D=" DM_NODE("u"),
 	.unmake = UNDM("u") UNDM("v"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "thin", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, raid_of_device_mapper) {
 	.make = DM("u", "0 $N raid raid1 3 0 region_size 1024 2 - $P0 - $P1")
 		"D=" DM_NODE("u"),
 	.unmake = UNDM("u"),
-	.reason = BPIO_REASON_LAYER_UNAWARE,
+	.type = "raid", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
 FIXTURE_VARIANT_ADD(unaware, mirror_of_md) {
@@ -113,7 +114,7 @@ FIXTURE_VARIANT_ADD(unaware, mirror_of_md) {
 		"--level=1 --assume-clean --raid-devices=2 $P0 $P1; "
 		"udevadm settle",
 	.unmake = "mdadm --quiet --stop /dev/md/" DM_PREFIX "u",
-	.reason = BPIO_REASON_NOT_NVME,
+	.type = "md", .reason = BPIO_REASON_NOT_NVME,
 };
 
 FIXTURE_VARIANT_ADD(unaware, stripes_of_md) {
@@ -121,14 +122,14 @@ FIXTURE_VARIANT_ADD(unaware, stripes_of_md) {
 		"--level=0 --chunk=16 --raid-devices=2 $P0 $P1; "
 		"udevadm settle",
 	.unmake = "mdadm --quiet --stop /dev/md/" DM_PREFIX "u",
-	.reason = BPIO_REASON_NOT_NVME,
+	.type = "md", .reason = BPIO_REASON_NOT_NVME,
 };
 
 FIXTURE_VARIANT_ADD(unaware, loop) {
 	.make = "modprobe -q loop || :; D=$(losetup --find --show --direct-io=on $P0)",
 	.unmake = "losetup --detach $(losetup --noheadings --output NAME "
 		  "--associated $P0)",
-	.reason = BPIO_REASON_NOT_NVME,
+	.type = "loop", .reason = BPIO_REASON_NOT_NVME,
 };
 
 /* Run the variant's script with its variables; the last word it prints is $D. */
@@ -230,6 +231,17 @@ TEST_F(unaware, device_is_named_and_reads_enter_there_past_the_layer_above)
 	ASSERT_EQ(0, handle_info(self->handle, &info));
 	EXPECT_EQ((uint64_t)BLOCKS, info.direct_reads);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
+}
+
+TEST_F(unaware, device_is_called_by_its_type_by_the_command)
+{
+	if (shell("command -v bpio >/dev/null"))
+		SKIP(return, "there is no bpio");
+	/* the kernel knows no more than "device-mapper" of some */
+	EXPECT_EQ(0, shell("bpio state --json %s | grep '\"layer_type\": *\"%s\"'",
+			   self->volume.node, variant->type));
+	EXPECT_EQ(0, shell("bpio stack %s | grep '^    [^ ]* *%s  *no '",
+			   self->volume.node, variant->type));
 }
 
 TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)

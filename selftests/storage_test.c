@@ -276,9 +276,9 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 	ASSERT_EQ(0, shell("echo '- 2 0x28' >%s", inject));
 	ASSERT_EQ(0, shell("echo '2 1 0x28 0 0 0x2 0x3 0x11 0x0' >%s", inject));
 	EXPECT_EQ(-1, pread(handle, buffer, 4096, 0));
-	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(ENODATA, errno);
 	EXPECT_EQ(-1, pread(fd, buffer, 4096, 0));
-	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(ENODATA, errno);
 	ASSERT_EQ(0, shell("echo '- 2 0x28' >%s", inject));
 	EXPECT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 3, 1));

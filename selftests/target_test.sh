@@ -69,19 +69,8 @@ status_line()
 # refused TEXT TABLE-LINE...: the table does not load, and the log says why
 refused()
 {
-	local text=$1 mark
-	shift
-
-	mark="bpio-test $RANDOM$RANDOM"
-	echo "$mark" >/dev/kmsg
-	if create bad "$@" 2>/dev/null; then
-		fail "accepted: $*"
-	fi
-	dmesg | sed "0,/$mark/d" | grep -q -F -e "$text" || {
-		dmesg | sed "0,/$mark/d"
-		fail "refused without the words '$text': $*"
-	}
-	[ ! -e "$(node bad)" ] || fail "left a device behind: $*"
+	says_why "$1" create bad "${@:2}"
+	[ ! -e "$(node bad)" ] || fail "left a device behind: ${*:2}"
 }
 
 bad_lines()
@@ -99,7 +88,7 @@ bad_lines()
 	refused "Unknown feature" "0 $SIZE bpio $NVME 0 1 no_storage"
 	refused "Invalid number of features" "0 $SIZE bpio $NVME 0 x"
 	refused "Invalid number of features" "0 $SIZE bpio $NVME 0 99 any_storage"
-	refused "not enough arguments" "0 $SIZE bpio $NVME 0 1"
+	refused "Invalid number of features" "0 $SIZE bpio $NVME 0 1"
 	refused "Too many arguments" "0 $SIZE bpio $NVME 0 1 any_storage more"
 	refused "Too many arguments" "0 $SIZE bpio $NVME 0 0 any_storage"
 	refused "too small for target" "0 $((whole + 8)) bpio $NVME 0"

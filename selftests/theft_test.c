@@ -331,22 +331,6 @@ static void *read_slowly(void *argument)
 	return NULL;
 }
 
-/* Reads that the layer below has not ended yet. */
-static int in_flight_below(void)
-{
-	char link[256] = "", name[300], line[64] = "";
-	int reads = 0;
-
-	if (!realpath("/dev/mapper/" DM_PREFIX "theft-below", link))
-		return -errno;
-	snprintf(name, sizeof(name), "/sys/class/block/%s/inflight",
-		 strrchr(link, '/') + 1);
-	if (read_line(name, line, sizeof(line)) ||
-	    sscanf(line, "%d", &reads) != 1)
-		return -EIO;
-	return reads;
-}
-
 /* The read is under way on the device; what it reads must not change owner. */
 TEST_F(theft, a_read_in_flight_ends_before_its_blocks_are_given_away)
 {
@@ -359,11 +343,9 @@ TEST_F(theft, a_read_in_flight_ends_before_its_blocks_are_given_away)
 	ASSERT_EQ(0, slow_layer(false, DELAY_MS));
 	read.handle = self->handle;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_slowly, &read));
-	while (in_flight_below() < 1 && poll_again(deadline))
+	while (!delay_reads("theft-below") && poll_again(deadline))
 		;
-	ASSERT_LE(1, in_flight_below())
-		TH_LOG("the read: %zd, fallbacks: %llu", read.result,
-		       (unsigned long long)({ struct bpio_handle_info i; handle_info(self->handle, &i); i.fallback_reads; }));
+	ASSERT_EQ(1u, delay_reads("theft-below"));
 	EXPECT_EQ(0, variant->take(&slow));
 	EXPECT_EQ(0, steal(&slow));
 	ASSERT_EQ(0, pthread_join(thread, NULL));

@@ -44,7 +44,9 @@ int flight_start(struct flight *flight, int fd, const char *slow)
 
 int flight_left(const struct flight *flight)
 {
-	return dm_in_flight(flight->slow);
+	uint64_t reads = delay_reads(flight->slow);
+
+	return reads == UINT64_MAX ? -EIO : (int)reads;
 }
 
 int flight_end(struct flight *flight, uint32_t file)

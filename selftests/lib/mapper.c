@@ -192,11 +192,6 @@ int device_in_flight(const char *path)
 	return ret ?: (int)reads;
 }
 
-int dm_in_flight(const char *name)
-{
-	return device_in_flight(dm_node(name));
-}
-
 uint64_t device_reads(const char *path)
 {
 	uint64_t reads;
@@ -204,7 +199,8 @@ uint64_t device_reads(const char *path)
 	return device_number_in(path, "stat", &reads) ? UINT64_MAX : reads;
 }
 
-static uint64_t filter_number(const char *name, int which)
+/* One of the two numbers that a target's status begins with. */
+static uint64_t status_number(const char *name, int which)
 {
 	uint64_t numbers[2];
 	char status[256];
@@ -218,12 +214,21 @@ static uint64_t filter_number(const char *name, int which)
 
 uint64_t filter_reads(const char *name)
 {
-	return filter_number(name, 0);
+	return status_number(name, 0);
 }
 
 uint64_t filter_writes(const char *name)
 {
-	return filter_number(name, 1);
+	return status_number(name, 1);
+}
+
+/*
+ * Not by the device's number of requests in flight, which device-mapper changes
+ * on whatever processor it is at and may leave wrong by one.
+ */
+uint64_t delay_reads(const char *name)
+{
+	return status_number(name, 0);
 }
 
 int module_load(const char *name)

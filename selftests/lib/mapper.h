@@ -48,13 +48,14 @@ int dm_table(const char *name, unsigned int index, char *table, size_t size);
 
 /* Reads that are on their way through a block device, or a negative errno. */
 int device_in_flight(const char *path);
-int dm_in_flight(const char *name);
 /* Reads that a block device has completed; UINT64_MAX when it is not there. */
 uint64_t device_reads(const char *path);
 
 /* What a bpio-filter has seen; UINT64_MAX when it cannot be asked. */
 uint64_t filter_reads(const char *name);
 uint64_t filter_writes(const char *name);
+/* Reads that a "delay" holds back now; UINT64_MAX when it cannot be asked. */
+uint64_t delay_reads(const char *name);
 
 /* Load a module that is installed, or lies beside the test program. */
 int module_load(const char *name);

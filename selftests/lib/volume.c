@@ -14,6 +14,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "util.h"
 #include "volume.h"
 
@@ -251,6 +252,15 @@ int volume_umount(struct volume *volume)
 	return 0;
 }
 
+/* "run" adds these up. Nothing is known of a volume that is suspended. */
+static void volume_say_reads(const struct volume *volume)
+{
+	struct fs_bpio_info info;
+
+	if (volume->fd >= 0 && !fs_info(volume->fd, &info) && info.direct_reads)
+		diag("direct reads: %llu", (unsigned long long)info.direct_reads);
+}
+
 int volume_remove(struct volume *volume)
 {
 	int ret = 0;
@@ -259,6 +269,7 @@ int volume_remove(struct volume *volume)
 		return 0;
 	if (volume->mount[0])
 		ret = volume_umount(volume);
+	volume_say_reads(volume);
 	if (volume->fd >= 0)
 		close(volume->fd);
 	volume->fd = -1;

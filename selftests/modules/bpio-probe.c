@@ -34,6 +34,7 @@
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/module.h>

@@ -104,11 +104,20 @@ kernel_apt()
 	fi
 }
 
+# The newest image package of the series in the row's pattern, if any; suites
+# of backports drop a series when the next one comes.
+series_release()
+{
+	apt-cache "${KERNEL_APT[@]}" pkgnames "${K_IMAGE%%\**}" |
+		sed -n -E 's/^linux-image-([0-9.]+(\+deb[0-9]+)?(-[0-9]+)?-amd64)$/\1/p' |
+		sort -V | tail -n 1
+}
+
 # The release of the kernel row's kernel: where modules are built on the host,
 # the one the host has headers for, so that they load; else the newest in apt.
 kernel_release()
 {
-	local headers release=''
+	local headers release='' metapackage=$K_IMAGE
 
 	if [ "$K_BUILD" = host ]; then
 		# shellcheck disable=SC2016 # dpkg-query's own variables
@@ -118,12 +127,16 @@ kernel_release()
 			's/^installed .*linux-headers-\([0-9][^ ,]*\).*/\1/p' \
 			<<<"$headers")
 	fi
+	if [[ $K_IMAGE == *'*' ]]; then
+		release=$(series_release)
+		metapackage=linux-image-amd64
+	fi
 	if [ -z "$release" ]; then
-		release=$(apt-cache "${KERNEL_APT[@]}" depends "$K_IMAGE" 2>/dev/null |
+		release=$(apt-cache "${KERNEL_APT[@]}" depends "$metapackage" 2>/dev/null |
 			sed -n 's/^ *Depends: linux-image-\([0-9].*\)$/\1/p' |
 			head -n 1)
 	fi
 	[ -n "$release" ] ||
-		die "apt knows no package $K_IMAGE; run selftests/vm/prepare as root"
+		die "apt knows no package $metapackage; run selftests/vm/prepare as root"
 	printf '%s\n' "$release"
 }

@@ -449,7 +449,8 @@ struct fs_bpio_output {
  * @name: What the layer calls itself, or the driver of the device.
  * @who: Who paused it: a layer, or a command and its process number.
  * @why: Why, in words.
- * @verdict: What it says, 0 when it agrees.
+ * @verdict: What it says, 0 when it agrees. When a file is asked about, a veto of
+ *	that file comes before one of the volume.
  * @reserved2: Zero.
  */
 struct bpio_layer_info {

@@ -162,8 +162,6 @@ const struct row *layers_objector(const struct layers *layers)
 	const struct bpio_verdict *verdict = &layers->verdict;
 	size_t i;
 
-	if (verdict->support == BPIO_SUPPORT_NONE)
-		return NULL;
 	for (i = 0; i < layers->count; i++) {
 		const struct bpio_layer *said = &layers->rows[i].said;
 
@@ -298,7 +296,7 @@ static struct json_object *objection_json(const char *driver, int op_status,
 	return json;
 }
 
-/* An objection to the file itself, which no layer has made for the volume */
+/* An objection to the file itself, which no layer has made */
 static void report_file(struct report *report, struct json_object *list,
 			const struct bpio_verdict *verdict, bool all)
 {
@@ -338,7 +336,7 @@ void layers_report_objections(struct report *report,
 	const struct bpio_verdict *verdict = &layers->verdict;
 	size_t i;
 
-	if (verdict->op_status && verdict->support == BPIO_SUPPORT_NONE)
+	if (verdict->op_status && !layers_objector(layers))
 		report_file(report, list, verdict, all);
 	for (i = 0; i < layers->count; i++)
 		if (layers->rows[i].asked && row_objects(&layers->rows[i]))

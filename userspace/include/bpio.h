@@ -374,8 +374,8 @@ int bpio_volume_resume(int volume, struct bpio_verdict *verdict);
  * @visit: Called for each layer, top to bottom. A value other than 0 ends it.
  * @arg: Passed to @visit.
  *
- * Visits the layers of the volume also when the file itself is refused. What
- * they say is about the volume; a veto of the file is in @verdict only. What
+ * Visits the layers of the volume also when the file itself is refused. A layer
+ * that vetoes the file says so; what the others say is about the volume. What
  * lies below a layer that does not take part cannot be asked and is not visited.
  *
  * Return: 0, what @visit returned, or as bpio_query().

@@ -97,12 +97,6 @@ int bpio_layer_foreach_on(int volume, int fd, struct bpio_verdict *verdict,
 	if (!ret || ret == -EXDEV)
 		bpio__verdict(verdict, volume, &stack->output,
 			      &stack->output.query);
-	/* For a file that is refused the kernel does not ask the stack. */
-	if (!ret && !stack->written && fd != -1) {
-		free(stack);
-		stack = NULL;
-		ret = ask(volume, -1, &stack);
-	}
 	if (!ret)
 		ret = visit_all(stack, visit, arg);
 	free(stack);

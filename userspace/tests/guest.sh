@@ -233,6 +233,8 @@ other_filesystem()
 	dmsetup remove second
 	json out /reason/token file-system
 	json out /driver "$1"
+	# the file is refused, not the storage
+	json out /storage/compatible true
 }
 
 not_here()

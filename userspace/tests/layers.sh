@@ -571,18 +571,66 @@ veto_file()
 	message mid file_veto "$(stat -c %i "$mnt/file")" 1 'Keeps this one.'
 	expect 11 bpio state --all "$mnt/file"
 	cp out text
+	expect 11 bpio state --json "$mnt/file"
+	cp out json
 	expect 11 bpio stack "$mnt/file"
 	cp out stack
+	message mid veto 13 'Scans what is read.'
+	expect 11 bpio stack "$mnt/file"
+	cp out both
+	expect 10 bpio state "$mnt/other"
+	message mid allow
 	expect 0 bpio state "$mnt/other"
 	message mid file_allow "$(stat -c %i "$mnt/file")"
 	rm "$mnt/other"
 	expect 0 bpio state "$mnt/file"
 	says text 'is not currently supported.'
-	says text '    Driver: bpio-filter'
+	says text '    Driver: bpio-filter (/dev/mapper/mid)'
 	says text '    Reason: Keeps this one.'
-	says text '    Objection: bpio-filter: Keeps this one.'
+	says text '    Objection: bpio-filter (/dev/mapper/mid): Keeps this one.'
+	[ "$(grep -c Objection text)" -eq 1 ]
+	json json /layer/node /dev/mapper/mid
+	json json /objections/0/reason/token file-veto
+	refute member json /objections/1
 	says stack '    The file itself is refused: bpio-filter: Keeps this one.'
-	[ "$(grep -c ' agrees ' stack)" -eq 3 ]
+	says stack 'Full if bpio-filter (/dev/mapper/mid) agreed.'
+	grep -qE "^  /dev/mapper/mid +bpio-filter +yes +file-veto +[0-9]+ +[0-9]+ +Keeps this one.$" stack
+	[ "$(grep -c ' agrees ' stack)" -eq 2 ]
+	grep -qE "^  /dev/mapper/mid .* file-veto .* Keeps this one.$" both
+}
+
+# A layer of somebody else, who knows nothing of this project but its interface
+third_party()
+{
+	local size
+
+	size=$(sectors "$BPIO_NVME_A1")
+	[ -d /sys/module/bpio_probe ] || insmod "$here/../bpio-probe.ko"
+	reload mid "0 $size bpio-probe $BPIO_NVME_A1 0 2 name scanner"
+	expect 0 bpio state "$mnt/file"
+	message mid storage_veto 16 Reads_along_with_you.
+	expect 10 bpio state "$mnt/file"
+	cp out volume
+	expect 10 bpio state --json vol
+	cp out json
+	message mid allow
+	message mid file_veto 13 Keeps_a_secret.
+	expect 11 bpio state "$mnt/file"
+	cp out file
+	expect 0 bpio state vol
+	message mid allow
+	expect 0 bpio state "$mnt/file"
+	reload mid "0 $size $middle $BPIO_NVME_A1 0"
+	says volume "BypassIo on \"$mnt/file\" is partially supported."
+	says volume '    Status: 16 (Device or resource busy)'
+	says volume '    Driver: bpio-probe (/dev/mapper/mid)'
+	says volume '    Reason: Reads along with you.'
+	json json /driver scanner
+	json json /reason/text 'Reads along with you.'
+	says file "BypassIo on \"$mnt/file\" is not currently supported."
+	says file '    Status: 13 (Permission denied)'
+	says file '    Driver: bpio-probe (/dev/mapper/mid)'
+	says file '    Reason: Keeps a secret.'
 }
 
 pause_layer()
@@ -711,6 +759,8 @@ with_filters "state --all has the words of all who veto, state of the first" \
 	veto_all
 with_filters "A layer that vetoes a file is named, and other files are not concerned" \
 	veto_file
+it "A module of somebody else vetoes a volume and a file in its own words" \
+	third_party
 with_filters "A layer that paused itself is told with its words; resume leaves it so" \
 	pause_layer
 with_filters "watch shows vetoes and pauses of layers with their words" \

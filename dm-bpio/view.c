@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a walk through the stack reports: a verdict, and a row for each layer.
+ */
+#include <linux/fs.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "bypass.h"
+#include "layer.h"
+#include "view.h"
+
+/**
+ * bpio_view_object() - note an objection
+ * @view: the view
+ * @verdict: who objects, and why; only the first one from top to bottom is told
+ *
+ * Context: any.
+ */
+void bpio_view_object(struct bpio_view *view, const struct bpio_results *verdict)
+{
+	if (!view->results.op_status)
+		view->results = *verdict;
+}
+
+/**
+ * bpio_view_has_row() - whether a device has a row already
+ * @view: the view
+ * @dev: the device; it may be reached by several segments
+ *
+ * Context: any.
+ */
+bool bpio_view_has_row(const struct bpio_view *view, dev_t dev)
+{
+	unsigned int nr = min(view->nr, view->room);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (view->rows[i].major == MAJOR(dev) &&
+		    view->rows[i].minor == MINOR(dev))
+			return true;
+	return false;
+}
+
+static u16 bpio_view_copy(u8 *to, size_t room, const char *from)
+{
+	size_t len = min(strlen(from), room);
+
+	memcpy(to, from, len);
+	return len;
+}
+
+/**
+ * bpio_view_add_row() - add a row at the bottom
+ * @view: the view
+ * @dev: mapped device of the layer, or storage device
+ * @depth: devices above it
+ * @name: what it is called
+ * @verdict: what it says of the volume. When an earlier walk over the same rows
+ *	was about a file, an objection to the file stays: it weighs more.
+ *
+ * Context: any.
+ * Return: the row, or NULL when there is no room for it.
+ */
+struct bpio_layer_info *bpio_view_add_row(struct bpio_view *view, dev_t dev,
+					  unsigned int depth, const char *name,
+					  const struct bpio_results *verdict)
+{
+	struct bpio_layer_info *row;
+	struct bpio_results said;
+
+	if (view->nr++ >= view->room)
+		return NULL;
+
+	row = &view->rows[view->nr - 1];
+	said = row->verdict.reason == BPIO_REASON_FILE_VETO ? row->verdict :
+							      *verdict;
+	memset(row, 0, sizeof(*row));
+	row->major = MAJOR(dev);
+	row->minor = MINOR(dev);
+	row->depth = depth;
+	row->verdict = said;
+	row->name_len = bpio_view_copy(row->name, sizeof(row->name), name);
+	return row;
+}
+
+/**
+ * bpio_view_add_layer() - add the row of a layer
+ * @view: the view
+ * @volume: where the walk began
+ * @layer: the layer
+ * @pause: its pause, or NULL
+ * @depth: devices above it
+ * @verdict: what it says
+ *
+ * Context: bpio_layers_lock and volume->drain_lock held.
+ */
+void bpio_view_add_layer(struct bpio_view *view, struct bpio_volume *volume,
+			 struct bpio_layer *layer,
+			 const struct bpio_pause *pause, unsigned int depth,
+			 const struct bpio_results *verdict)
+{
+	struct bpio_layer_info *row;
+
+	lockdep_assert_held(&bpio_layers_lock);
+
+	row = bpio_view_add_row(view, layer->dev, depth, layer->ops->name,
+				verdict);
+	if (!row)
+		return;
+
+	row->flags = BPIO_LAYER_TAKES_PART;
+	row->bypassed_reads = layer->bypassed;
+	if (bpio_bypass_skips(volume, layer)) {
+		row->flags |= BPIO_LAYER_BYPASSED;
+		row->bypassed_reads += bpio_bypass_route_reads(volume);
+	}
+	if (pause) {
+		row->flags |= BPIO_LAYER_PAUSED;
+		row->paused_since = pause->since;
+		row->who_len = bpio_view_copy(row->who, sizeof(row->who),
+					      pause->who);
+		row->why_len = bpio_view_copy(row->why, sizeof(row->why),
+					      pause->why);
+	}
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A read that fails where it enters the stack is sent once more, by the way that
+ * it would have gone without bypass: so a bypass makes no readable file
+ * unreadable.
+ *
+ *	volume		bpio
+ *	error-two	bpio-filter, segments on the two below in turn
+ *	error-0, -1	bpio-probe, which veto, so that reads enter here, and fail
+ *			as many reads as they are told
+ */
+#include <fcntl.h>
+#include <liburing.h>
+
+#include "objection.h"
+#include "program.h"
+#include "stack.h"
+
+#define KIB	1024
+#define MIB	(1024 * KIB)
+#define BYTES	(4 * MIB)
+#define SECTORS	MIB_SECTORS(32)
+/* Odd, so that reads are cut unevenly. */
+#define SEGMENT	(1024 + 8)
+#define SEGMENTS ((unsigned int)(2 * (SECTORS / SEGMENT)))
+#define FAILING	2
+
+static struct volume volume;
+static char path[192];
+
+static const char *failing(unsigned int index)
+{
+	return index % FAILING ? "error-1" : "error-0";
+}
+
+static int make_failing(unsigned int index)
+{
+	return dm_create_one(failing(index), "bpio-probe", devices.nvme,
+			     2048 + index * SECTORS, SECTORS, "") ?:
+	       dm_message(failing(index), NULL, 0, "storage_veto 5 It_fails.");
+}
+
+static int make_two(void)
+{
+	static struct dm_line lines[SEGMENTS];
+	static char params[SEGMENTS][128];
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < SEGMENTS && !ret; i++) {
+		lines[i] = (struct dm_line) {
+			.start = i * SEGMENT, .sectors = SEGMENT,
+			.type = "bpio-filter", .params = params[i],
+		};
+		ret = dm_params(params[i], 128, "bpio-filter",
+				dm_node(failing(i)), i / 2 * SEGMENT, "");
+	}
+	return ret ?: dm_create("error-two", lines, SEGMENTS, false);
+}
+
+static int program_setup(void)
+{
+	int ret = module_load("dm-bpio-filter") ?: module_load("bpio-probe") ?:
+		  make_failing(0) ?: make_failing(1) ?: make_two() ?:
+		  volume_create(&volume, "error", dm_node("error-two"), 0,
+				SEGMENTS * SEGMENT, "") ?:
+		  volume_quiet_ext4(&volume) ?:
+		  file_create(volume_path(&volume, "file"), BYTES, 1);
+
+	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
+	return ret;
+}
+
+static int program_cleanup(void)
+{
+	return volume_remove(&volume) ?: dm_remove("error-two") ?:
+	       dm_remove(failing(0)) ?: dm_remove(failing(1));
+}
+
+/* Fail so many of the next reads of both. Returns 0 or a negative errno. */
+static int fail_reads(unsigned int count)
+{
+	return dm_message(failing(0), NULL, 0, "fail %u", count) ?:
+	       dm_message(failing(1), NULL, 0, "fail %u", count);
+}
+
+/* Reads that came to the failing devices, and those that came by the layer. */
+static uint64_t entered(void)
+{
+	return device_reads(dm_node(failing(0))) +
+	       device_reads(dm_node(failing(1)));
+}
+
+static uint64_t layered(void)
+{
+	return device_reads(dm_node("error-two"));
+}
+
+static int set_bypass(bool enabled)
+{
+	struct bpio_output out;
+
+	return storage_op(volume.fd, enabled ? BPIO_OP_ENABLE : BPIO_OP_DISABLE,
+			  &out);
+}
+
+FIXTURE(failed) {
+	int		file;
+	int		fd;	/* that is read */
+	char		*buffer;
+	uint64_t	entered;
+	uint64_t	layered;
+};
+
+/* Which of the two ways a read is sent past the layers by. */
+FIXTURE_VARIANT(failed) {
+	bool	mapped;
+};
+
+FIXTURE_VARIANT_ADD(failed, read_of_a_handle) {
+	.mapped = false,
+};
+
+FIXTURE_VARIANT_ADD(failed, read_by_volume_bypass) {
+	.mapped = true,
+};
+
+FIXTURE_SETUP(failed)
+{
+	self->buffer = dio_alloc(BYTES);
+	self->file = file_open_direct(path);
+	ASSERT_LE(0, self->file);
+	if (variant->mapped) {
+		ASSERT_EQ(0, set_bypass(true));
+		self->fd = dup(self->file);
+	} else {
+		self->fd = fs_enable(volume.fd, self->file);
+		ASSERT_LE(0, self->fd);
+		ASSERT_EQ(0, handle_armed(self->fd));
+	}
+	self->entered = entered();
+	self->layered = layered();
+}
+
+FIXTURE_TEARDOWN(failed)
+{
+	EXPECT_EQ(0, fail_reads(0));
+	close(self->fd);
+	close(self->file);
+	EXPECT_EQ(0, set_bypass(false));
+	EXPECT_EQ(0, active_count(volume.fd));
+	free(self->buffer);
+}
+
+/* Since the test began so many reads have come there. */
+#define EXPECT_READS(at_entry, by_layer) do {				\
+	EXPECT_EQ(self->entered + (at_entry), entered());		\
+	EXPECT_EQ(self->layered + (by_layer), layered());		\
+} while (0)
+
+TEST_F(failed, is_repeated_through_the_layers)
+{
+	/* without failures it is none of the layer's business */
+	READ_BLOCKS(self->fd, 1, 1);
+	EXPECT_READS(1, 0);
+	ASSERT_EQ(0, fail_reads(1));
+	READ_BLOCKS(self->fd, 1, 1);
+	EXPECT_READS(3, 1);
+	if (!variant->mapped)
+		EXPECT_EQ(1u, handle_fallbacks(self->fd,
+					       BPIO_REASON_DEVICE_ERROR));
+	ASSERT_EQ(0, fail_reads(0));
+	/* and the next one goes past it again */
+	READ_BLOCKS(self->fd, 1, 1);
+	EXPECT_READS(4, 1);
+}
+
+TEST_F(failed, is_repeated_once_and_then_fails_as_it_would_without_bypass)
+{
+	int error;
+
+	ASSERT_EQ(0, fail_reads(2));
+	EXPECT_EQ(-1, pread(self->fd, self->buffer, 4096, 0));
+	error = errno;
+	EXPECT_READS(2, 1);
+
+	ASSERT_EQ(0, fail_reads(1000));
+	ASSERT_EQ(0, set_bypass(false));
+	EXPECT_EQ(-1, pread(self->file, self->buffer, 4096, 0));
+	EXPECT_EQ(errno, error);
+	EXPECT_EQ(EIO, error);
+}
+
+/* Cut into many on the way, of which one fails. */
+TEST_F(failed, is_repeated_when_it_spans_segments_and_a_part_fails)
+{
+	int round;
+
+	for (round = 0; round < 8; round++) {
+		ASSERT_EQ(0, dm_message(failing(round), NULL, 0, "fail 1"));
+		memset(self->buffer, 0xa5, BYTES);
+		ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
+		ASSERT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
+		EXPECT_LT(self->layered, layered());
+		self->layered = layered();
+	}
+}
+
+static void judge(struct __test_metadata *_metadata, const char *buffer,
+		  const struct io_uring_cqe *cqe, size_t length)
+{
+	uint64_t offset = cqe->user_data;
+
+	ASSERT_EQ((int)length, cqe->res);
+	ASSERT_EQ(0, content_is(buffer + offset, length, offset, 1, 1));
+}
+
+TEST_F(failed, is_repeated_while_others_are_in_flight)
+{
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	unsigned int i, round;
+	const size_t part = BYTES / 16;
+
+	ASSERT_EQ(0, io_uring_queue_init(16, &ring, 0));
+	for (round = 0; round < 8; round++) {
+		memset(self->buffer, 0xa5, BYTES);
+		ASSERT_EQ(0, fail_reads(1 + round));
+		for (i = 0; i < 16; i++) {
+			struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+			io_uring_prep_read(sqe, self->fd,
+					   self->buffer + i * part, part,
+					   i * part);
+			io_uring_sqe_set_data64(sqe, i * part);
+		}
+		ASSERT_EQ(16, io_uring_submit_and_wait(&ring, 16));
+		for (i = 0; i < 16; i++) {
+			ASSERT_EQ(0, io_uring_peek_cqe(&ring, &cqe));
+			/* several failures may meet the same read */
+			if (cqe->res != -EIO)
+				judge(_metadata, self->buffer, cqe, part);
+			io_uring_cqe_seen(&ring, cqe);
+		}
+		ASSERT_EQ(0, fail_reads(0));
+	}
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
+	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
+	io_uring_queue_exit(&ring);
+}
+
+/* By the handle, by volume bypass behind it, and at last through the layers. */
+TEST(each_of_both_ways_is_tried_once_when_both_are_enabled)
+{
+	int fd = file_open_direct(path), handle;
+	uint64_t at_entry, by_layer;
+	char *buffer = dio_alloc(4096);
+
+	ASSERT_LE(0, fd);
+	handle = fs_enable(volume.fd, fd);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, set_bypass(true));
+	at_entry = entered();
+	by_layer = layered();
+	ASSERT_EQ(0, fail_reads(2));
+	READ_BLOCKS(handle, 1, 1);
+	EXPECT_EQ(at_entry + 3, entered());
+	EXPECT_EQ(by_layer + 1, layered());
+	ASSERT_EQ(0, fail_reads(3));
+	EXPECT_EQ(-1, pread(handle, buffer, 4096, 0));
+	EXPECT_EQ(EIO, errno);
+	EXPECT_EQ(at_entry + 6, entered());
+	ASSERT_EQ(0, fail_reads(0));
+	EXPECT_EQ(0, set_bypass(false));
+	close(handle);
+	close(fd);
+}
+
+PROGRAM_MAIN
