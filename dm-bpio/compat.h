@@ -297,7 +297,7 @@ static inline void *bpio_compat_lease_owner(struct file_lease *lease)
 }
 
 static inline struct file_lease *
-bpio_compat_lease_alloc(struct file *file, void *owner,
+bpio_compat_lease_alloc(struct file *file, unsigned int flags, void *owner,
 			const struct lease_manager_operations *ops)
 {
 	struct file_lease *lease = locks_alloc_lease();
@@ -305,7 +305,7 @@ bpio_compat_lease_alloc(struct file *file, void *owner,
 	if (!lease)
 		return NULL;
 
-	lease->c.flc_flags = FL_DELEG;
+	lease->c.flc_flags = flags;
 	lease->c.flc_type = F_RDLCK;
 	lease->c.flc_owner = owner;
 	lease->c.flc_pid = current->tgid;
@@ -316,6 +316,13 @@ bpio_compat_lease_alloc(struct file *file, void *owner,
 
 static inline void bpio_compat_lease_free(struct file_lease *lease)
 {
+	locks_free_lease(lease);
+}
+
+/* A lease that lease_modify() has left on a list. */
+static inline void bpio_compat_lease_free_dropped(struct file_lease *lease)
+{
+	list_del_init(&lease->c.flc_list);
 	locks_free_lease(lease);
 }
 
@@ -342,7 +349,7 @@ static inline void *bpio_compat_lease_owner(struct file_lock *lease)
 }
 
 static inline struct file_lock *
-bpio_compat_lease_alloc(struct file *file, void *owner,
+bpio_compat_lease_alloc(struct file *file, unsigned int flags, void *owner,
 			const struct lock_manager_operations *ops)
 {
 	struct file_lock *lease = locks_alloc_lock();
@@ -350,7 +357,7 @@ bpio_compat_lease_alloc(struct file *file, void *owner,
 	if (!lease)
 		return NULL;
 
-	lease->fl_flags = FL_DELEG;
+	lease->fl_flags = flags;
 	lease->fl_type = F_RDLCK;
 	lease->fl_owner = owner;
 	lease->fl_pid = current->tgid;
@@ -362,6 +369,13 @@ bpio_compat_lease_alloc(struct file *file, void *owner,
 
 static inline void bpio_compat_lease_free(struct file_lock *lease)
 {
+	locks_free_lock(lease);
+}
+
+/* A lease that lease_modify() has left on a list. */
+static inline void bpio_compat_lease_free_dropped(struct file_lock *lease)
+{
+	list_del_init(&lease->fl_list);
 	locks_free_lock(lease);
 }
 

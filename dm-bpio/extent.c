@@ -2,7 +2,7 @@
 /*
  * The extent map of a file, built by asking the file system block by block.
  *
- * bmap() is the only interface by which a module may ask ext4 where a block
+ * bmap() is the only interface by which a module may ask ext4 or XFS where a block
  * lies. It answers for one block at a time, 0 for anything that is not plain
  * data on the device (holes, preallocated and inline ranges, errors), writes
  * dirty pages back first, and takes the inode lock shared.

@@ -12,6 +12,7 @@
 #include "fallback.h"
 #include "file.h"
 #include "handle.h"
+#include "lease.h"
 #include "trace.h"
 
 /**
@@ -108,7 +109,7 @@ static ssize_t bpio_fallback_submit(struct bpio_handle *handle,
 				    struct kiocb *kiocb, struct iov_iter *to)
 {
 	if (!(kiocb->ki_flags & IOCB_NOWAIT))
-		bpio_file_hold_off(handle->file);
+		bpio_lease_hold_off(handle->file);
 	return handle->user_file->f_op->read_iter(kiocb, to);
 }
 

@@ -15,14 +15,14 @@
  *    descriptors, shared writable mappings and asynchronous writes in flight.
  *    The two look past each other in no case: an opener raises the count and
  *    then looks for leases, arming inserts the lease and then looks at the
- *    count, with a full barrier between on either side.
+ *    count, with a full barrier between on either side. On XFS a second lease
+ *    (FL_LAYOUT) is broken where it moves blocks without a writer.
  * 3. i_dio_count, raised by each direct read before it looks at the state. The
  *    file system waits for it, under the inode lock, before it frees or moves a
  *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before the
  *    blocks it reads may belong to another file. See bpio_direct_begin().
  */
 #include <linux/cred.h>
-#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -32,6 +32,7 @@
 #include "extent.h"
 #include "file.h"
 #include "handle.h"
+#include "lease.h"
 #include "trace.h"
 #include "volume.h"
 
@@ -42,13 +43,6 @@
 #define BPIO_FILE_CHUNK		(16ULL << 20)
 /* The first part of a large file is usable after this many bytes. */
 #define BPIO_FILE_PUBLISH	(64ULL << 20)
-
-/*
- * How long to try for the lease, in jiffies: by the worker, which comes again,
- * and for a program that waits for the answer.
- */
-#define BPIO_FILE_LEASE_BY_WORKER	(HZ / 50)
-#define BPIO_FILE_LEASE_BY_REQUEST	(HZ / 4)
 
 static struct workqueue_struct *bpio_file_wq;
 
@@ -72,17 +66,18 @@ enum bpio_reason bpio_file_refuse(const struct inode *inode)
 	return BPIO_REASON_NONE;
 }
 
-/*
- * Called under a spinlock by whoever is about to change the file. The barrier
- * pairs with the one in bpio_direct_begin(): after it, either the direct read
- * sees REVOKED, or the breaker sees the read in i_dio_count and waits for it.
- * So there is nothing to wait for here: the lease may go at once, and no
- * opener is ever held up.
+/**
+ * bpio_file_revoke() - nothing that is known about the blocks is good any more
+ * @file: the file; a lease of it is being broken
+ *
+ * The barrier pairs with the one in bpio_direct_begin(): after it, either the
+ * direct read sees REVOKED, or the breaker sees the read in i_dio_count and waits
+ * for it. So there is nothing to wait for here.
+ *
+ * Context: under a spinlock of the VFS.
  */
-static bool bpio_file_lease_break(struct file_lease *lease)
+void bpio_file_revoke(struct bpio_file *file)
 {
-	struct bpio_file *file = bpio_compat_lease_owner(lease);
-
 	set_bit(BPIO_FILE_REVOKED, &file->state);
 	/* Pairs with the barrier in bpio_direct_begin(), see above. */
 	smp_mb__after_atomic();
@@ -91,14 +86,7 @@ static bool bpio_file_lease_break(struct file_lease *lease)
 	trace_bpio_revoke(file);
 	queue_delayed_work(bpio_file_wq, &file->arm_work,
 			   READ_ONCE(file->backoff));
-	return true;
 }
-
-static const struct lease_manager_operations bpio_file_lease_ops = {
-	.lm_break	= bpio_file_lease_break,
-	.lm_change	= lease_modify,
-	BPIO_COMPAT_LEASE_OPEN_CONFLICT
-};
 
 static int bpio_file_open(struct bpio_file *file)
 {
@@ -135,61 +123,6 @@ static int bpio_file_open(struct bpio_file *file)
 	return 0;
 }
 
-static int bpio_file_try_lease(struct bpio_file *file)
-{
-	struct file_lease *lease;
-	int ret;
-
-	lease = bpio_compat_lease_alloc(file->lease_file, file,
-					&bpio_file_lease_ops);
-	if (!lease)
-		return -ENOMEM;
-
-	ret = bpio_compat_setlease(file->lease_file, &lease);
-	/* NULL when the VFS has taken it over. */
-	if (lease)
-		bpio_compat_lease_free(lease);
-	return ret;
-}
-
-/*
- * The VFS grants such a lease only if it gets the inode lock at once, but every
- * read by the file system holds that lock. Those of our handles are held off
- * meanwhile. A read that is stuck only makes the attempt fail.
- */
-static bool bpio_file_take_lease(struct bpio_file *file, unsigned long patience)
-{
-	unsigned long deadline = jiffies + patience;
-	int ret;
-
-	lockdep_assert_held(&file->arm_lock);
-
-	WRITE_ONCE(file->arming, true);
-	for (;;) {
-		ret = bpio_file_try_lease(file);
-		if (ret != -EAGAIN || inode_is_open_for_write(file->inode) ||
-		    time_after(jiffies, deadline) || signal_pending(current))
-			break;
-		usleep_range(50, 200);
-	}
-	WRITE_ONCE(file->arming, false);
-	wake_up_all(&file->arming_wait);
-	return !ret;
-}
-
-/**
- * bpio_file_hold_off() - before the file system is given a read
- * @file: the file
- *
- * Context: sleeps for BPIO_FILE_LEASE_BY_REQUEST at most.
- */
-void bpio_file_hold_off(struct bpio_file *file)
-{
-	if (unlikely(READ_ONCE(file->arming)))
-		wait_event_timeout(file->arming_wait, !READ_ONCE(file->arming),
-				   BPIO_FILE_LEASE_BY_REQUEST);
-}
-
 /*
  * Back to the state in which nothing is known about the blocks of the file.
  * Direct reads in flight may go on: they hold i_dio_count and, when they need
@@ -212,9 +145,7 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 				  lockdep_is_held(&file->arm_lock));
 	bpio_extent_map_put(map);
 
-	/* Already gone when it was broken; then this finds nothing. */
-	if (file->lease_file)
-		bpio_compat_unlease(file->lease_file, file);
+	bpio_lease_drop(file);
 }
 
 static bool bpio_file_publish(struct bpio_file *file,
@@ -273,6 +204,20 @@ static enum bpio_reason bpio_file_map(struct bpio_file *file,
 }
 
 /*
+ * XFS tells nothing of a file that shares blocks with another one or lies on a
+ * realtime device. Its inode's own i_blocks is not kept up to date.
+ */
+static bool bpio_file_hides_blocks(const struct bpio_file *file)
+{
+	struct kstat stat;
+
+	return bpio_file_is_xfs(file) &&
+	       !vfs_getattr_nosec(&file->lease_file->f_path, &stat,
+				  STATX_BLOCKS, AT_STATX_DONT_SYNC) &&
+	       stat.blocks;
+}
+
+/*
  * With the lease in place: the checks that it does not make, then the map. It is
  * made anew also when the writer that was there may have changed nothing: what a
  * module can look at (times, i_version, size, number of blocks) stays the same
@@ -292,6 +237,8 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 		return BPIO_REASON_DIRTY_PAGES;
 
 	reason = bpio_file_map(file, &builder);
+	if (!reason && !builder.mapped && bpio_file_hides_blocks(file))
+		reason = BPIO_REASON_NO_ADDRESSES;
 	bpio_extent_builder_exit(&builder);
 	return reason;
 }
@@ -317,7 +264,7 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
 	 * come only from the next one.
 	 */
 	clear_bit(BPIO_FILE_REVOKED, &file->state);
-	if (!bpio_file_take_lease(file, patience))
+	if (!bpio_lease_take(file, patience))
 		return BPIO_REASON_LEASE;
 	return bpio_file_map_leased(file);
 }
@@ -382,7 +329,7 @@ static void bpio_file_arm_work(struct work_struct *work)
 					      struct bpio_file, arm_work);
 
 	mutex_lock(&file->arm_lock);
-	bpio_file_arm_locked(file, BPIO_FILE_LEASE_BY_WORKER);
+	bpio_file_arm_locked(file, BPIO_LEASE_BY_WORKER);
 	mutex_unlock(&file->arm_lock);
 }
 
@@ -398,7 +345,7 @@ int bpio_file_arm(struct bpio_file *file)
 {
 	if (mutex_lock_interruptible(&file->arm_lock))
 		return -EINTR;
-	bpio_file_arm_locked(file, BPIO_FILE_LEASE_BY_REQUEST);
+	bpio_file_arm_locked(file, BPIO_LEASE_BY_REQUEST);
 	mutex_unlock(&file->arm_lock);
 
 	return bpio_file_wants_arming(file) && signal_pending(current) ?

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/string.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/dm-bpio.h>
@@ -47,6 +48,8 @@ enum bpio_file_state {
  * @arming_wait: woken when it is not any more
  * @lease_file: private open file that carries the lease; NULL until the first
  *	arming, then kept until the end; protected by @arm_lock
+ * @layout_lease: the lease that also stands for the layout of the file, see
+ *	lease.c; protected by the VFS's spinlock for the leases of the inode
  * @arm_work: arms, or disarms when there is no enabled handle
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
  *	kicks without
@@ -66,6 +69,7 @@ struct bpio_file {
 	bool			arming;
 	wait_queue_head_t	arming_wait;
 	struct file		*lease_file;
+	struct file_lease	*layout_lease;
 	struct delayed_work	arm_work;
 	unsigned long		backoff;
 	atomic64_t		revokes;
@@ -74,13 +78,18 @@ struct bpio_file {
 	unsigned int		enabled;
 };
 
+static inline bool bpio_file_is_xfs(const struct bpio_file *file)
+{
+	return !strcmp(file->inode->i_sb->s_type->name, "xfs");
+}
+
 enum bpio_reason bpio_file_refuse(const struct inode *inode);
 struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 				   struct inode *inode);
 void bpio_file_free(struct bpio_file *file);
 void bpio_file_destroy(struct bpio_file *file);
 int bpio_file_arm(struct bpio_file *file);
-void bpio_file_hold_off(struct bpio_file *file);
+void bpio_file_revoke(struct bpio_file *file);
 bool bpio_file_wants_arming(const struct bpio_file *file);
 void bpio_file_kick(struct bpio_file *file);
 enum bpio_reason bpio_file_reason(const struct bpio_file *file,

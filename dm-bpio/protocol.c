@@ -33,7 +33,7 @@ void bpio_protocol_version(struct bpio_version *version)
 	*version = (struct bpio_version) {
 		.size			= sizeof(*version),
 		.abi_version		= BPIO_ABI_VERSION,
-		.features		= BPIO_FEATURE_EXT4,
+		.features		= BPIO_FEATURE_EXT4 | BPIO_FEATURE_XFS,
 		.fs_operations		= BPIO_PROTOCOL_FS_OPERATIONS,
 		.storage_operations	= BPIO_PROTOCOL_STORAGE_OPERATIONS,
 	};
@@ -73,15 +73,16 @@ int bpio_protocol_check(const struct bpio_protocol_request *request)
 }
 
 /*
- * ext4 never moves or frees a block of a file without one of the events that
- * bpio_file_lease_break() or i_dio_count catch. Its driver also serves ext2 and
+ * ext4 and XFS never move or free a block of a file without one of the events
+ * that its leases or i_dio_count catch. The driver of ext4 also serves ext2 and
  * ext3, under names that another driver may bear: the module tells.
  */
 static bool bpio_protocol_takes_part(const struct super_block *sb)
 {
 	const struct file_system_type *type = sb->s_type;
 
-	if (!strcmp(type->name, "ext4") || !strcmp(type->name, "ext3"))
+	if (!strcmp(type->name, "ext4") || !strcmp(type->name, "ext3") ||
+	    !strcmp(type->name, "xfs"))
 		return true;
 	return !strcmp(type->name, "ext2") && type->owner &&
 	       !strcmp(module_name(type->owner), "ext4");

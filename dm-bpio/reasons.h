@@ -19,7 +19,7 @@ BPIO_REASON(NOT_DIRECT, "not-direct",
 BPIO_REASON(OTHER_VOLUME, "other-volume",
 	    "The file is not on this volume.")
 BPIO_REASON(FILE_SYSTEM, "file-system",
-	    "The file system does not take part in BypassIO; ext4 does.")
+	    "The file system does not take part in BypassIO; ext4 and XFS do.")
 BPIO_REASON(VERITY, "verity",
 	    "The file is protected by fs-verity, which must check every byte read.")
 BPIO_REASON(ENCRYPTED, "encrypted",
@@ -76,3 +76,5 @@ BPIO_REASON(NO_WAIT, "no-wait",
 	    "The caller did not want to wait and the direct path would have had to.")
 BPIO_REASON(SWITCHED_OFF, "switched-off",
 	    "BypassIO is switched off by the module parameter.")
+BPIO_REASON(NO_ADDRESSES, "no-addresses",
+	    "The file system gives no addresses: shared (reflink), realtime or unwritten blocks.")

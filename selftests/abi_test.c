@@ -226,6 +226,7 @@ static const char *const pinned_reasons[] = {
 	"revoked", "lease", "dirty-pages", "unmapped", "end-of-file",
 	"unaligned", "volume-suspended", "volume-paused", "stream-paused",
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
+	"no-addresses",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Synchronous reads of a handle, against what was written and against what
- * O_DIRECT on the file answers, on each layout of ext4.
+ * O_DIRECT on the file answers, on each layout of ext4 and on XFS.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -12,7 +12,7 @@
 #define KIB	1024
 #define MIB	(1024 * KIB)
 
-enum { LAYOUT_4K, LAYOUT_1K, LAYOUT_EXT2, LAYOUTS };
+enum { LAYOUT_4K, LAYOUT_1K, LAYOUT_EXT2, LAYOUT_XFS, LAYOUTS };
 
 static const struct layout {
 	const char	*name;
@@ -23,6 +23,7 @@ static const struct layout {
 	[LAYOUT_4K]	= { "read-4k", MKFS_EXT4, "ext4", 4096 },
 	[LAYOUT_1K]	= { "read-1k", MKFS_EXT " -b 1024", "ext4", 1024 },
 	[LAYOUT_EXT2]	= { "read-ext2", MKFS_EXT2, "ext2", 4096 },
+	[LAYOUT_XFS]	= { "read-xfs", MKFS_XFS, "xfs", 4096 },
 };
 
 static struct volume volumes[LAYOUTS];
@@ -33,8 +34,8 @@ static int program_setup(void)
 
 	for (i = 0; !ret && i < LAYOUTS; i++) {
 		ret = volume_create(&volumes[i], layouts[i].name, devices.nvme,
-				    2048 + MIB_SECTORS(i * 128),
-				    MIB_SECTORS(96), "") ?:
+				    2048 + MIB_SECTORS(i * 320),
+				    MIB_SECTORS(XFS_MIB), "") ?:
 		      volume_format(&volumes[i], layouts[i].mkfs) ?:
 		      volume_mount(&volumes[i], layouts[i].type, "");
 	}
@@ -75,6 +76,10 @@ FIXTURE_VARIANT_ADD(file, ext4_1k) {
 
 FIXTURE_VARIANT_ADD(file, ext2) {
 	.layout = LAYOUT_EXT2,
+};
+
+FIXTURE_VARIANT_ADD(file, xfs) {
+	.layout = LAYOUT_XFS,
 };
 
 #define BUFFER	(8 * MIB)

@@ -18,8 +18,8 @@ static char path[192];
 
 static int program_setup(void)
 {
-	int ret = volume_ext4(&volume, "lifetime", devices.nvme, 2048,
-			      MIB_SECTORS(32));
+	int ret = volume_fs(&volume, "lifetime", devices.nvme, 2048,
+			    MIB_SECTORS(XFS_MIB), "");
 
 	if (ret)
 		return ret;
@@ -55,7 +55,7 @@ FIXTURE_TEARDOWN(file)
 	close(self->fd);
 	EXPECT_EQ(0, active_count(volume.fd));
 	EXPECT_EQ(0, volume_umount(&volume));
-	EXPECT_EQ(0, volume_mount(&volume, "ext4", ""));
+	EXPECT_EQ(0, volume_mount(&volume, volume_fs_type(), ""));
 }
 
 #define EXPECT_ACTIVE(count)	EXPECT_EQ(count, active_count(volume.fd))
@@ -429,7 +429,7 @@ TEST_F(file, a_mounted_file_system_is_busy_while_a_handle_is_open)
 	self->handle = -1;
 	/* at once: no map and no lease is left behind for a while */
 	ASSERT_EQ(0, umount2(volume.mount, 0));
-	ASSERT_EQ(0, volume_mount(&volume, "ext4", ""));
+	ASSERT_EQ(0, volume_mount(&volume, volume_fs_type(), ""));
 }
 
 TEST_F(file, a_handle_of_a_lazily_unmounted_file_system_goes_on_reading)
@@ -445,7 +445,7 @@ TEST_F(file, a_handle_of_a_lazily_unmounted_file_system_goes_on_reading)
 	self->handle = -1;
 	self->fd = -1;
 	EXPECT_ACTIVE(0);
-	ASSERT_EQ(0, volume_mount(&volume, "ext4", ""));
+	ASSERT_EQ(0, volume_mount(&volume, volume_fs_type(), ""));
 }
 
 TEST_F(file, many_handles_at_once_all_count_and_all_go)

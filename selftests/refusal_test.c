@@ -259,7 +259,6 @@ FIXTURE_VARIANT(foreign) {
 	const char	*type;
 	const char	*mkfs;
 	unsigned int	mib;
-	uint64_t	feature;	/* the kernel takes part with this */
 };
 
 FIXTURE_VARIANT_ADD(foreign, btrfs) {
@@ -270,19 +269,8 @@ FIXTURE_VARIANT_ADD(foreign, f2fs) {
 	.type = "f2fs", .mkfs = "mkfs.f2fs -q -f -t 0", .mib = 256,
 };
 
-FIXTURE_VARIANT_ADD(foreign, xfs) {
-	.type = "xfs", .mkfs = "mkfs.xfs -q -f -K", .mib = 320,
-	.feature = BPIO_FEATURE_XFS,
-};
-
 FIXTURE_SETUP(foreign)
 {
-	struct bpio_version version = { .size = sizeof(version) };
-
-	ASSERT_EQ(0, ioctl(volume.fd, BPIO_IOC_GET_VERSION, &version));
-	if (variant->feature & version.features)
-		SKIP(return, "this kernel's BypassIO takes part in %s",
-		     variant->type);
 	if (shell("command -v mkfs.%s >/dev/null", variant->type))
 		SKIP(return, "mkfs.%s is not installed", variant->type);
 	ASSERT_EQ(0, volume_create(&self->volume, "refusal-fs", devices.nvme,

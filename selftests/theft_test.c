@@ -3,8 +3,9 @@
  * Blocks are taken from a file while a handle on it is read, and another file
  * gets them at once. No read may return the other file's bytes.
  *
- * The file system has no journal, because a journal keeps freed blocks until
- * the next commit, and is almost full, so that there are no other blocks.
+ * ext4 has no journal here, because a journal keeps freed blocks until the next
+ * commit; XFS commits when it needs them. The file system is almost full, so that
+ * there are no other blocks.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -21,11 +22,10 @@
 #define BYTES	(4 * MIB)
 #define VICTIM	1
 #define THIEF	2
-#define MKFS	MKFS_EXT4 " -O ^has_journal"
-#define FS	MIB_SECTORS(64)
+#define FS	MIB_SECTORS(XFS_MIB)
 /* Where the two file systems begin on the device, in sectors. */
 #define FAST	2048
-#define SLOW	MIB_SECTORS(128)
+#define SLOW	MIB_SECTORS(512)
 /* How long a read takes on the slow one. */
 #define DELAY_MS 1500
 
@@ -55,9 +55,8 @@ static struct scene fast = { .start = FAST }, slow = { .start = SLOW };
 static int scene_create(struct scene *scene, const char *name,
 			const char *device, uint64_t start)
 {
-	int ret = volume_create(&scene->volume, name, device, start, FS, "") ?:
-		  volume_format(&scene->volume, MKFS) ?:
-		  volume_mount(&scene->volume, "ext4", "");
+	int ret = volume_fs(&scene->volume, name, device, start, FS,
+			    " -O ^has_journal");
 
 	snprintf(scene->victim, sizeof(scene->victim), "%s",
 		 volume_path(&scene->volume, "victim"));
@@ -235,6 +234,13 @@ FIXTURE_VARIANT(theft) {
 	bool	keeps;		/* the victim keeps its content, elsewhere */
 };
 
+/* What EXT4_IOC_MOVE_EXT does is another ioctl elsewhere: see xfs_test.c. */
+#define SKIP_UNLESS_KNOWN() do {					\
+	if (variant->take == by_moving_extents &&			\
+	    strcmp(volume_fs_type(), "ext4"))				\
+		SKIP(return, "only ext4 moves extents like this");	\
+} while (0)
+
 #define THEFT(name, keeps_content) \
 	FIXTURE_VARIANT_ADD(theft, name) { .take = name, .keeps = keeps_content }
 
@@ -289,6 +295,7 @@ TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
 	unsigned int round, count = 0;
 	uint64_t where;
 
+	SKIP_UNLESS_KNOWN();
 	begin(_metadata, self, variant, &fast);
 	readers.handle = self->handle;
 	ASSERT_EQ(0, readers_start(&readers));
@@ -338,6 +345,7 @@ TEST_F(theft, a_read_in_flight_ends_before_its_blocks_are_given_away)
 	uint64_t where, deadline = now_ms() + DEADLINE_MS;
 	pthread_t thread;
 
+	SKIP_UNLESS_KNOWN();
 	begin(_metadata, self, variant, &slow);
 	ASSERT_EQ(0, first_block(&slow, &where));
 	ASSERT_EQ(0, slow_layer(false, DELAY_MS));

@@ -292,6 +292,32 @@ int volume_ext4(struct volume *volume, const char *name, const char *device,
 	return ret;
 }
 
+const char *volume_fs_type(void)
+{
+	const char *type = getenv("BPIO_TEST_FS");
+
+	return type && *type ? type : "ext4";
+}
+
+int volume_fs(struct volume *volume, const char *name, const char *device,
+	      uint64_t start, uint64_t sectors, const char *ext4_options)
+{
+	const char *type = volume_fs_type();
+	char mkfs[192];
+	int ret;
+
+	if (!strcmp(type, "xfs"))
+		snprintf(mkfs, sizeof(mkfs), MKFS_XFS);
+	else
+		snprintf(mkfs, sizeof(mkfs), MKFS_EXT4 "%s", ext4_options);
+
+	ret = volume_create(volume, name, device, start, sectors, "") ?:
+	      volume_format(volume, mkfs) ?: volume_mount(volume, type, "");
+	if (ret)
+		volume_remove(volume);
+	return ret;
+}
+
 const char *volume_path(const struct volume *volume, const char *file)
 {
 	static char paths[4][192];

@@ -79,7 +79,19 @@ int volume_remove(struct volume *volume);
 int volume_ext4(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors);
 
+/*
+ * The file system that a test is run on: ext4, or what the environment's
+ * BPIO_TEST_FS names. @ext4_options go to mkfs.ext4 and begin with a blank.
+ */
+const char *volume_fs_type(void);
+int volume_fs(struct volume *volume, const char *name, const char *device,
+	      uint64_t start, uint64_t sectors, const char *ext4_options);
+
+/* The least that mkfs.xfs accepts, in MiB. */
+#define XFS_MIB	300
+
 /* mkfs commands for volume_format(). */
+#define MKFS_XFS	"mkfs.xfs -q -f -K"
 #define MKFS_EXT	"mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1"
 #define MKFS_EXT4	MKFS_EXT " -b 4096"
 #define MKFS_EXT2	"mkfs.ext2 -q -F -m 0 -E nodiscard,lazy_itable_init=1 -b 4096"

@@ -232,6 +232,9 @@ enum bpio_support {
  *	would have had to, which turned out too late for the read to end with
  *	EAGAIN.
  * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off.
+ * @BPIO_REASON_NO_ADDRESSES: The file system does not say where any block of the
+ *	file lies: it shares blocks with another file (reflink), lies on a realtime
+ *	device, or is preallocated only.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
 enum bpio_reason {
@@ -269,6 +272,7 @@ enum bpio_reason {
 	BPIO_REASON_NO_MEMORY		= 31,
 	BPIO_REASON_NO_WAIT		= 32,
 	BPIO_REASON_SWITCHED_OFF	= 33,
+	BPIO_REASON_NO_ADDRESSES	= 34,
 	BPIO_REASON_COUNT
 };
 

@@ -199,6 +199,12 @@ static const struct {
 		"\"bypass\" of the module dm_bpio.",
 		"Ask the administrator: /sys/module/dm_bpio/parameters/bypass.",
 	},
+	[BPIO_REASON_NO_ADDRESSES] = {
+		"The file system does not say where the blocks of the file lie: "
+		"they are shared with another file (reflink), on a realtime "
+		"device, or preallocated and never written.",
+		"Copy the file with cp --reflink=never and read the copy.",
+	},
 };
 
 const char *catalogue_meaning(unsigned int reason)

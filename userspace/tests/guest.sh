@@ -237,6 +237,23 @@ other_filesystem()
 	json out /storage/compatible true
 }
 
+xfs_takes_part()
+{
+	new_volume second "$BPIO_NVME_B1"
+	mkfs.xfs -q -f /dev/mapper/second
+	mkdir -p second
+	mount /dev/mapper/second second
+	head -c 65536 /dev/urandom >second/file
+	sync
+	expect 0 bpio state --json second/file
+	json out /support full
+	summary dd if=second/file of=copy bs=64K iflag=direct
+	json sum /direct_reads 1
+	cmp copy second/file
+	umount second
+	dmsetup remove second
+}
+
 not_here()
 {
 	expect 4 bpio state /
@@ -373,8 +390,7 @@ it "Storage that is not NVMe is partial, or full with any_storage" \
 it "A stock target above a volume is not taken for a volume" stock_above
 it "A file of btrfs is refused by the name of its file system" \
 	other_filesystem btrfs -q -f
-it "A file of XFS is refused by the name of its file system" \
-	other_filesystem xfs -q -f
+it "A file of XFS takes part" xfs_takes_part
 it "Paths beside the volume are not on a volume" not_here
 for engine in psync pvsync2 libaio io_uring; do
 	it "fio reads directly by $engine under bpio run" \

@@ -313,8 +313,9 @@ int main(int argc, char **argv)
 	volume = bpio_volume_open(file);
 	ok(volume >= 0, "bpio_volume_open finds the volume of a file");
 	ok(!bpio_volume_version(volume, &version) &&
-	   version.abi_version >= 1 && (version.features & BPIO_FEATURE_EXT4),
-	   "bpio_volume_version tells that files of ext4 take part");
+	   version.abi_version >= 1 && (version.features & BPIO_FEATURE_EXT4) &&
+	   (version.features & BPIO_FEATURE_XFS),
+	   "bpio_volume_version tells that files of ext4 and XFS take part");
 	test_open(volume);
 	test_enable(volume);
 	test_refused(volume);

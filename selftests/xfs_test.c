@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What only XFS does with the blocks of a file: sharing them with another file,
+ * taking them from one that is open read-only, exchanging them.
+ */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include "program.h"
+
+#define KIB	1024
+#define MIB	(1024 * KIB)
+#define BYTES	MIB
+
+/* Of XFS, whose headers are no part of the C library's. */
+struct exchange_range {
+	int32_t		file1_fd;
+	uint32_t	pad;
+	uint64_t	file1_offset;
+	uint64_t	file2_offset;
+	uint64_t	length;
+	uint64_t	flags;
+};
+
+#define XFS_IOC_EXCHANGE_RANGE	_IOW('X', 129, struct exchange_range)
+
+static struct volume volume;
+static char path[192], other[192];
+
+static int program_setup(void)
+{
+	int ret;
+
+	setenv("BPIO_TEST_FS", "xfs", 1);
+	ret = volume_fs(&volume, "xfs", devices.nvme, 2048,
+			MIB_SECTORS(XFS_MIB), "");
+	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
+	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));
+	return ret;
+}
+
+static int program_cleanup(void)
+{
+	return volume_remove(&volume);
+}
+
+FIXTURE(file) {
+	int	fd;
+	int	handle;
+	char	*buffer;
+};
+
+FIXTURE_SETUP(file)
+{
+	self->buffer = dio_alloc(BYTES);
+	ASSERT_EQ(0, file_create(path, BYTES, 1));
+	self->fd = file_open_direct(path);
+	ASSERT_LE(0, self->fd);
+	self->handle = fs_enable(volume.fd, self->fd);
+	ASSERT_LE(0, self->handle);
+	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+	ASSERT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
+	ASSERT_EQ(1u, handle_direct(self->handle));
+}
+
+FIXTURE_TEARDOWN(file)
+{
+	close(self->handle);
+	close(self->fd);
+	unlink(path);
+	unlink(other);
+	EXPECT_EQ(0, active_count(volume.fd));
+}
+
+/* The handle reads @file, by whichever way. */
+#define EXPECT_FILE(file) do {						\
+	memset(self->buffer, 0xa5, BYTES);				\
+	EXPECT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));	\
+	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, file, 1));	\
+} while (0)
+
+/* And has no addresses while its blocks are another file's too. */
+#define EXPECT_SHARED() do {						\
+	struct bpio_handle_arm arm;					\
+	ASSERT_EQ(0, handle_arm(self->handle, &arm));			\
+	EXPECT_EQ(0u, arm.armed);					\
+	EXPECT_STREQ("no-addresses", reason_token(arm.reason));		\
+} while (0)
+
+static int clone_file(const char *from, const char *to)
+{
+	int source = open(from, O_RDONLY | O_CLOEXEC);
+	int target = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int ret = ioctl(target, FICLONE, source) ? -errno : 0;
+
+	close(source);
+	close(target);
+	return ret;
+}
+
+TEST_F(file, a_file_that_is_cloned_is_read_by_the_file_system_from_then_on)
+{
+	uint64_t direct = handle_direct(self->handle);
+	int fd;
+
+	ASSERT_EQ(0, clone_file(path, other));
+	EXPECT_FILE(1);
+	EXPECT_SHARED();
+	EXPECT_FILE(1);
+	EXPECT_EQ(direct, handle_direct(self->handle));
+	/* what is written to it goes to other blocks */
+	fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_EQ(0, file_write(fd, 0, BYTES, 2, 1));
+	close(fd);
+	EXPECT_FILE(2);
+	EXPECT_LT(0u, handle_fallbacks(self->handle, BPIO_REASON_NO_ADDRESSES));
+}
+
+TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
+{
+	ASSERT_EQ(0, file_create(other, BYTES, 2));
+	ASSERT_EQ(0, clone_file(other, path));
+	EXPECT_FILE(2);
+	EXPECT_SHARED();
+	EXPECT_FILE(2);
+}
+
+/* Nobody opens the handle's file for writing here: no lease of the VFS breaks. */
+TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
+{
+	struct {
+		struct file_dedupe_range range;
+		struct file_dedupe_range_info info;
+	} same = {
+		.range = { .src_length = BYTES, .dest_count = 1 },
+	};
+	int source, target = open(path, O_RDONLY | O_CLOEXEC);
+	struct bpio_handle_info info;
+
+	/* the same content in another file */
+	ASSERT_EQ(0, file_create(other, BYTES, 1));
+	source = open(other, O_RDONLY | O_CLOEXEC);
+	same.info.dest_fd = target;
+	ASSERT_EQ(0, ioctl(source, FIDEDUPERANGE, &same));
+	ASSERT_EQ(FILE_DEDUPE_RANGE_SAME, same.info.status);
+	EXPECT_EQ((uint64_t)BYTES, same.info.bytes_deduped);
+	close(source);
+	close(target);
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_LT(0u, info.revokes);
+	/* its old blocks are free now, and go to somebody else */
+	EXPECT_FILE(1);
+	EXPECT_SHARED();
+	EXPECT_FILE(1);
+}
+
+TEST_F(file, an_exchange_of_blocks_is_seen_at_once)
+{
+	struct exchange_range range = { .length = BYTES };
+	int first, second;
+
+	ASSERT_EQ(0, file_create(other, BYTES, 2));
+	first = open(path, O_RDWR | O_CLOEXEC);
+	second = open(other, O_RDWR | O_CLOEXEC);
+	range.file1_fd = second;
+	if (ioctl(first, XFS_IOC_EXCHANGE_RANGE, &range)) {
+		ASSERT_TRUE(errno == ENOTTY || errno == EOPNOTSUPP);
+		close(first);
+		close(second);
+		SKIP(return, "this XFS cannot exchange ranges");
+	}
+	EXPECT_FILE(2);
+	close(first);
+	close(second);
+	EXPECT_FILE(2);
+	EXPECT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
+	EXPECT_EQ(0, content_is(self->buffer, 4096, 0, 2, 1));
+}
+
+/* The defragmenter of XFS; it refuses what lies in one piece already. */
+TEST_F(file, defragmentation_changes_no_byte)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), i;
+
+	if (shell("command -v xfs_fsr >/dev/null"))
+		SKIP(return, "xfs_fsr is not installed");
+	/* pieces: every other block was a hole when its neighbour was written */
+	ASSERT_EQ(0, ftruncate(fd, 0));
+	for (i = 0; i < BYTES; i += 8192) {
+		ASSERT_EQ(0, file_write(fd, i, 4096, 1, 1));
+		ASSERT_EQ(0, fsync(fd));
+	}
+	for (i = 4096; i < BYTES; i += 8192)
+		ASSERT_EQ(0, file_write(fd, i, 4096, 1, 1));
+	ASSERT_EQ(0, fsync(fd));
+	close(fd);
+	ASSERT_EQ(0, handle_armed(self->handle));
+	EXPECT_FILE(1);
+	EXPECT_LT(1, file_extents(path));
+	ASSERT_EQ(0, shell("timeout 60 xfs_fsr -v %s", path));
+	EXPECT_EQ(1, file_extents(path));
+	EXPECT_FILE(1);
+	EXPECT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
+	EXPECT_FILE(1);
+}
+
+TEST_F(file, blocks_that_were_never_written_are_read_as_zeroes)
+{
+	struct content_rule zero = { .file = 1, .zeroes = true };
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	char why[256];
+
+	ASSERT_EQ(0, ftruncate(fd, 0));
+	ASSERT_EQ(0, fallocate(fd, 0, 0, BYTES));
+	close(fd);
+	EXPECT_SHARED();
+	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+	EXPECT_EQ(0, content_check(self->buffer, BYTES, 0, &zero, why,
+				   sizeof(why)))
+		TH_LOG("%s", why);
+}
+
+/* The kind of opener that some kernels turn away when two leases are broken. */
+TEST_F(file, openers_that_do_not_wait_are_not_turned_away)
+{
+	int i, fd;
+
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, handle_armed(self->handle));
+		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+		ASSERT_LE(0, fd) TH_LOG("%s", strerror(errno));
+		close(fd);
+		ASSERT_EQ(0, handle_armed(self->handle));
+		fd = open(path, O_RDONLY | O_TRUNC | O_CLOEXEC);
+		ASSERT_LE(0, fd) TH_LOG("%s", strerror(errno));
+		close(fd);
+		EXPECT_EQ(0, pread(self->handle, self->buffer, BYTES, 0));
+		ASSERT_EQ(0, file_create(path, BYTES, 1));
+		EXPECT_FILE(1);
+	}
+}
+
+PROGRAM_MAIN
