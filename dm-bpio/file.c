@@ -246,7 +246,12 @@ static bool bpio_file_hides_blocks(const struct bpio_file *file)
 	       stat.blocks;
 }
 
-/* With the lease in place: the checks that it does not make, then the map. */
+/*
+ * With the lease in place: the checks that it does not make, then the map. It is
+ * made anew also when the writer that was there may have changed nothing: what a
+ * module can look at (times, i_version, size, number of blocks) stays the same
+ * when blocks are moved and the data is not, as by EXT4_IOC_MOVE_EXT.
+ */
 static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 {
 	struct bpio_extent_builder builder = {};
