@@ -111,6 +111,9 @@ static inline bool bpio_direct_is_aligned(const struct bpio_route *route,
 	if (likely(iter_is_ubuf(to)))
 		return !(((unsigned long)to->ubuf + to->iov_offset) &
 			 route->memory_mask);
+	if (iov_iter_is_bvec(to) && to->nr_segs == 1)
+		return !((to->bvec->bv_offset + to->iov_offset) &
+			 route->memory_mask);
 	return bpio_compat_iter_is_aligned(to, route->memory_mask,
 					   route->length_mask);
 }
@@ -248,9 +251,14 @@ void bpio_direct_wake(struct task_struct **waiter)
  */
 void bpio_direct_sleep(struct task_struct **waiter)
 {
+	/* Pairs with bpio_direct_wake(). */
+	if (!smp_load_acquire(waiter))
+		return;
+	/* What completes it may be a thread that waits for this processor. */
+	cond_resched();
 	for (;;) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
-		/* Pairs with bpio_direct_wake(). */
+		/* As above. */
 		if (!smp_load_acquire(waiter))
 			break;
 		bpio_compat_io_schedule();

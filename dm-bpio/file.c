@@ -148,6 +148,35 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	bpio_lease_drop(file);
 }
 
+static bool bpio_file_has_handle_on(struct bpio_file *file,
+				    const struct vfsmount *mnt)
+{
+	struct bpio_handle *handle;
+	bool found = false;
+
+	mutex_lock(&file->volume->lock);
+	list_for_each_entry(handle, &file->handles, node)
+		found |= handle->user_file->f_path.mnt == mnt;
+	mutex_unlock(&file->volume->lock);
+	return found;
+}
+
+/*
+ * The handle by which the lease's file was opened may be closed while others, on
+ * another mount, go on. Its mount must not stay busy for that.
+ */
+static void bpio_file_leave_mount(struct bpio_file *file)
+{
+	lockdep_assert_held(&file->arm_lock);
+
+	if (!file->lease_file ||
+	    bpio_file_has_handle_on(file, file->lease_file->f_path.mnt))
+		return;
+	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
+	fput(file->lease_file);
+	file->lease_file = NULL;
+}
+
 static bool bpio_file_publish(struct bpio_file *file,
 			      const struct bpio_extent_builder *builder)
 {
@@ -203,7 +232,26 @@ static enum bpio_reason bpio_file_map(struct bpio_file *file,
 						  BPIO_REASON_NO_MEMORY;
 }
 
-/* With the lease in place: the checks that it does not make, then the map. */
+/*
+ * XFS tells nothing of a file that shares blocks with another one or lies on a
+ * realtime device. Its inode's own i_blocks is not kept up to date.
+ */
+static bool bpio_file_hides_blocks(const struct bpio_file *file)
+{
+	struct kstat stat;
+
+	return bpio_file_is_xfs(file) &&
+	       !vfs_getattr_nosec(&file->lease_file->f_path, &stat,
+				  STATX_BLOCKS, AT_STATX_DONT_SYNC) &&
+	       stat.blocks;
+}
+
+/*
+ * With the lease in place: the checks that it does not make, then the map. It is
+ * made anew also when the writer that was there may have changed nothing: what a
+ * module can look at (times, i_version, size, number of blocks) stays the same
+ * when blocks are moved and the data is not, as by EXT4_IOC_MOVE_EXT.
+ */
 static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 {
 	struct bpio_extent_builder builder = {};
@@ -218,7 +266,7 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 		return BPIO_REASON_DIRTY_PAGES;
 
 	reason = bpio_file_map(file, &builder);
-	if (!reason && !builder.mapped && inode->i_blocks)
+	if (!reason && !builder.mapped && bpio_file_hides_blocks(file))
 		reason = BPIO_REASON_NO_ADDRESSES;
 	bpio_extent_builder_exit(&builder);
 	return reason;
@@ -287,6 +335,7 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 
 	lockdep_assert_held(&file->arm_lock);
 
+	bpio_file_leave_mount(file);
 	if (!bpio_file_wants_arming(file) && READ_ONCE(file->enabled))
 		return;
 
@@ -344,6 +393,19 @@ void bpio_file_kick(struct bpio_file *file)
 	if (!delayed_work_pending(&file->arm_work))
 		queue_delayed_work(bpio_file_wq, &file->arm_work,
 				   READ_ONCE(file->backoff));
+}
+
+/**
+ * bpio_file_handle_closed() - one handle of several was closed
+ * @file: the file
+ *
+ * Lets the worker give up what was held for that handle, now.
+ *
+ * Context: any.
+ */
+void bpio_file_handle_closed(struct bpio_file *file)
+{
+	mod_delayed_work(bpio_file_wq, &file->arm_work, 0);
 }
 
 /**

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/string.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/dm-bpio.h>
@@ -77,6 +78,11 @@ struct bpio_file {
 	unsigned int		enabled;
 };
 
+static inline bool bpio_file_is_xfs(const struct bpio_file *file)
+{
+	return !strcmp(file->inode->i_sb->s_type->name, "xfs");
+}
+
 enum bpio_reason bpio_file_refuse(const struct inode *inode);
 struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 				   struct inode *inode);
@@ -86,6 +92,7 @@ int bpio_file_arm(struct bpio_file *file);
 void bpio_file_revoke(struct bpio_file *file);
 bool bpio_file_wants_arming(const struct bpio_file *file);
 void bpio_file_kick(struct bpio_file *file);
+void bpio_file_handle_closed(struct bpio_file *file);
 enum bpio_reason bpio_file_reason(const struct bpio_file *file,
 				  unsigned long state);
 void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped);

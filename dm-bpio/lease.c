@@ -11,16 +11,6 @@
 #include "file.h"
 #include "lease.h"
 
-/*
- * XFS gives blocks of a file to another one also on behalf of somebody who has
- * it open read-only (FIDEDUPERANGE), and repairs it while it is in use. It breaks
- * leases of the kind that pNFS uses for that, and no others.
- */
-static bool bpio_lease_wants_layout(const struct bpio_file *file)
-{
-	return !strcmp(file->inode->i_sb->s_type->name, "xfs");
-}
-
 /* Tells the second lease from the first, which has the same open file. */
 static void *bpio_lease_layout_owner(struct bpio_file *file)
 {
@@ -153,8 +143,13 @@ bool bpio_lease_take(struct bpio_file *file, unsigned long patience)
 
 	lockdep_assert_held(&file->arm_lock);
 
-	/* First, see bpio_lease_drop_layout(). */
-	if (bpio_lease_wants_layout(file) && bpio_lease_try_layout(file))
+	/*
+	 * XFS gives blocks of a file to another one also on behalf of somebody who
+	 * has it open read-only (FIDEDUPERANGE), and repairs it while it is in use.
+	 * It breaks leases of the kind that pNFS uses for that, and no others.
+	 * Taken first, see bpio_lease_drop_layout().
+	 */
+	if (bpio_file_is_xfs(file) && bpio_lease_try_layout(file))
 		return false;
 
 	WRITE_ONCE(file->arming, true);
@@ -186,7 +181,7 @@ void bpio_lease_drop(struct bpio_file *file)
 	if (!file->lease_file)
 		return;
 	bpio_compat_unlease(file->lease_file, file);
-	if (bpio_lease_wants_layout(file))
+	if (bpio_file_is_xfs(file))
 		bpio_compat_unlease(file->lease_file,
 				    bpio_lease_layout_owner(file));
 }

@@ -223,20 +223,13 @@ static void pause_under_load(struct __test_metadata *_metadata, int handle,
 		.fd = handle, .file = 1, .bytes = BYTES,
 		.length = 4096, .unit = 4096,
 	};
-	uint64_t seen, begun[2];
+	struct load_watch watch;
 
 	ASSERT_EQ(0, load_start(&load));
 	ASSERT_EQ(0, load_progress(&load, 20));
 	ASSERT_EQ(0, pause_by(&stack, who));
-	begun[0] = load.begun;
-	seen = filter_reads(name);
-	begun[1] = load.begun;
-	EXPECT_EQ(0, load_progress(&load, 20));
-	EXPECT_EQ(0, load_stop(&load));
-	seen = filter_reads(name) - seen;
-	EXPECT_LE(load.begun - begun[1], seen);
-	EXPECT_LE(seen, load.begun - begun[0] + LOAD_IN_FLIGHT);
-	EXPECT_EQ(0u, load.errors);
+	load_watch(&load, &watch, name);
+	EXPECT_EQ(0, load_was_seen(&load, &watch));
 }
 
 TEST_F(pause, lets_no_read_past_from_its_return_on_however_busy_the_file_is)

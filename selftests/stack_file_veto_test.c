@@ -197,20 +197,13 @@ static void veto_under_load(struct __test_metadata *_metadata,
 	};
 	/* the file system serves it now: all layers see it */
 	const char *name = stack.layer[1 - self->layer].name;
-	uint64_t seen, begun[2];
+	struct load_watch watch;
 
 	ASSERT_EQ(0, load_start(&load));
 	ASSERT_EQ(0, load_progress(&load, 20));
 	ASSERT_EQ(0, veto_file(self));
-	begun[0] = load.begun;
-	seen = filter_reads(name);
-	begun[1] = load.begun;
-	EXPECT_EQ(0, load_progress(&load, 20));
-	EXPECT_EQ(0, load_stop(&load));
-	seen = filter_reads(name) - seen;
-	EXPECT_LE(load.begun - begun[1], seen);
-	EXPECT_LE(seen, load.begun - begun[0] + LOAD_IN_FLIGHT);
-	EXPECT_EQ(0u, load.errors);
+	load_watch(&load, &watch, name);
+	EXPECT_EQ(0, load_was_seen(&load, &watch));
 }
 
 TEST_F(file, is_seen_from_the_return_of_the_message_on_while_it_is_read)

@@ -191,21 +191,13 @@ static void veto_under_load(struct __test_metadata *_metadata, int handle,
 		.fd = handle, .file = 1, .bytes = BYTES,
 		.length = 4096, .unit = 4096,
 	};
-	uint64_t seen, begun[2];
+	struct load_watch watch;
 
 	ASSERT_EQ(0, load_start(&load));
 	ASSERT_EQ(0, load_progress(&load, 20));
 	ASSERT_EQ(0, layer_message(layer, VETO));
-	begun[0] = load.begun;
-	seen = filter_reads(name);
-	begun[1] = load.begun;
-	EXPECT_EQ(0, load_progress(&load, 20));
-	EXPECT_EQ(0, load_stop(&load));
-	seen = filter_reads(name) - seen;
-	/* what began before the second look may have been seen before the first */
-	EXPECT_LE(load.begun - begun[1], seen);
-	EXPECT_LE(seen, load.begun - begun[0] + LOAD_IN_FLIGHT);
-	EXPECT_EQ(0u, load.errors);
+	load_watch(&load, &watch, name);
+	EXPECT_EQ(0, load_was_seen(&load, &watch));
 }
 
 TEST_F(veto, lets_the_layer_see_every_read_from_the_return_of_the_message_on)

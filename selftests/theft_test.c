@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 
+#include "mapper.h"
 #include "program.h"
 #include "readers.h"
 

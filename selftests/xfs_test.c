@@ -108,6 +108,7 @@ TEST_F(file, a_file_that_is_cloned_is_read_by_the_file_system_from_then_on)
 	ASSERT_EQ(0, clone_file(path, other));
 	EXPECT_FILE(1);
 	EXPECT_SHARED();
+	EXPECT_FILE(1);
 	EXPECT_EQ(direct, handle_direct(self->handle));
 	/* what is written to it goes to other blocks */
 	fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);

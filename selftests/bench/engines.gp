@@ -7,7 +7,7 @@ set style data histograms
 set style histogram clustered gap 1
 set style fill solid 0.9 noborder
 set boxwidth 0.9
-set key top right noreverse Right
+set key above horizontal center
 set xtics scale 0 font ",12"
 plot data using 2:xtic(1) lc rgb file_color title "file of ext4 on 4 dm-linear", \
 	"" using 3 lc rgb device_color title "raw device", \

@@ -160,6 +160,7 @@ static void choose_counts(struct job *job)
 static void check(const struct job *job)
 {
 	const struct reader *reader = &job->reader;
+	bool mapped = job->expect == EXPECT_MAPPED;
 	bool any = job->expect == EXPECT_ANY;
 
 	if (reader->depth > job->engine->max_depth)
@@ -171,7 +172,7 @@ static void check(const struct job *job)
 	if (!reader->bs || reader->bs % 512 || job->size < reader->bs)
 		die("--bs %zu is not a multiple of 512 or larger than --size",
 		    reader->bs);
-	if (job->expect == EXPECT_MAPPED ? !!job->volume : !job->volume != any)
+	if (!any && mapped == !!job->volume)
 		die("--volume and --expect do not go together like this");
 }
 

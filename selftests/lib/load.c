@@ -11,6 +11,7 @@
 #include "content.h"
 #include "control.h"
 #include "load.h"
+#include "mapper.h"
 #include "util.h"
 
 /* A read in flight. */
@@ -297,5 +298,32 @@ int load_stop(struct load *load)
 	if (!load->failed)
 		return 0;
 	diag("%s", load->why);
+	return -1;
+}
+
+void load_watch(const struct load *load, struct load_watch *watch,
+		const char *filter)
+{
+	watch->filter = filter;
+	watch->begun[0] = load->begun;
+	watch->seen = filter_reads(filter);
+	watch->begun[1] = load->begun;
+}
+
+int load_was_seen(struct load *load, const struct load_watch *watch)
+{
+	uint64_t seen, least, most;
+	int ret;
+
+	ret = load_progress(load, 20) | load_stop(load);
+	seen = filter_reads(watch->filter) - watch->seen;
+	/* what began before the second look may have been seen before the first */
+	least = load->begun - watch->begun[1];
+	most = load->begun - watch->begun[0] + LOAD_IN_FLIGHT;
+	if (seen >= least && seen <= most && !load->errors)
+		return ret;
+	diag("%s has seen %llu reads, not %llu to %llu; %llu failed",
+	     watch->filter, (unsigned long long)seen, (unsigned long long)least,
+	     (unsigned long long)most, (unsigned long long)load->errors);
 	return -1;
 }

@@ -62,6 +62,23 @@ int load_progress(struct load *load, uint64_t count);
  */
 int load_direct(struct load *load);
 
+/* Which reads of a load a bpio-filter sees. */
+struct load_watch {
+	const char	*filter;
+	uint64_t	seen;
+	uint64_t	begun[2];	/* before and after that was looked at */
+};
+
+/* From now on the filter is to see every read of the load. */
+void load_watch(const struct load *load, struct load_watch *watch,
+		const char *filter);
+
+/*
+ * Let the load go on for a while and stop it. Returns 0 if the filter has seen
+ * exactly the reads begun since load_watch(), or -1 and says what was wrong.
+ */
+int load_was_seen(struct load *load, const struct load_watch *watch);
+
 /* Stop the threads. Returns 0, or -1 after a wrong read, and says what it was. */
 int load_stop(struct load *load);
 
