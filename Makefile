@@ -40,6 +40,7 @@ help:
 	@echo '  make bench-baseline  the same in full, and store what later ones are compared with'
 	@echo '  make lint            static checks'
 	@echo '  make check-intree    build it as part of a kernel tree'
+	@echo '  make check-arm64     cross-build the modules for arm64'
 	@echo '  make clean           remove build/'
 
 # The kernel's build writes beside its sources, so each kernel gets a folder of
@@ -120,9 +121,12 @@ lint:
 check-intree:
 	@selftests/check-intree
 
+check-arm64:
+	@selftests/check-arm64
+
 clean:
 	rm -rf $(BUILD)
 
 .PHONY: all help kmod-links modules modules-if-possible guest-modules \
 	guest-test-modules user install install-modules install-user demo \
-	check shell bench bench-baseline lint check-intree clean
+	check shell bench bench-baseline lint check-intree check-arm64 clean

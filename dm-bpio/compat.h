@@ -31,6 +31,7 @@
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 #include <linux/cred.h>
+#include <linux/device-mapper.h>
 #include <linux/fs.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
@@ -61,6 +62,13 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 
 	return disk ? disk : ERR_PTR(-ENOMEM);
 }
+#endif
+
+/* Writes pass through as they are, so also those that must not be torn. */
+#ifdef DM_TARGET_ATOMIC_WRITES
+#define BPIO_COMPAT_ATOMIC_WRITES	DM_TARGET_ATOMIC_WRITES
+#else
+#define BPIO_COMPAT_ATOMIC_WRITES	0
 #endif
 
 /* A variable that may be left as it is, where the compiler would clear it. */

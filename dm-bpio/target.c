@@ -356,7 +356,8 @@ static struct target_type bpio_target_type = {
 	.name		 = "bpio",
 	.version	 = { 0, 1, 0 },
 	.features	 = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT |
-			   DM_TARGET_PASSES_INTEGRITY | DM_TARGET_PASSES_CRYPTO,
+			   DM_TARGET_PASSES_INTEGRITY | DM_TARGET_PASSES_CRYPTO |
+			   BPIO_COMPAT_ATOMIC_WRITES,
 	.module		 = THIS_MODULE,
 	.ctr		 = bpio_target_ctr,
 	.dtr		 = bpio_target_dtr,
