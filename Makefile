@@ -33,7 +33,8 @@ help:
 	@echo '  make demo            see a file read with and without bypass'
 	@echo '  make check           run all tests'
 	@echo '  make shell           look around'
-	@echo '                       (KERNEL=$(KERNEL) names another kernel: see selftests/vm/kernels)'
+	@echo '                       (KERNEL=$(KERNEL) names another kernel: see selftests/vm/kernels;'
+	@echo '                       make check KERNEL=all takes one after the other)'
 	@echo
 	@echo '  make bench           count the instructions of reads; BENCH=--help tells options'
 	@echo '  make bench-baseline  the same in full, and store what later ones are compared with'

@@ -9,21 +9,33 @@
 #ifndef BPIO_COMPAT_H
 #define BPIO_COMPAT_H
 
-#include <linux/bio.h>
-#include <linux/blkdev.h>
-#include <linux/cred.h>
-#include <linux/fs.h>
-#include <linux/sched/task.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "dm-bpio supports Linux 6.1 to 6.12, 7.2 and 7.3; this kernel is older"
+#define BPIO_COMPAT_UNSUPPORTED
 #elif LINUX_VERSION_CODE >= KERNEL_VERSION(7, 4, 0)
 #error "dm-bpio supports Linux 6.1 to 6.12, 7.2 and 7.3; this kernel is newer"
+#define BPIO_COMPAT_UNSUPPORTED
 #elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0) && \
 	LINUX_VERSION_CODE < KERNEL_VERSION(7, 2, 0)
 #error "dm-bpio supports Linux 6.1 to 6.12, 7.2 and 7.3; this kernel is between"
+#define BPIO_COMPAT_UNSUPPORTED
 #endif
+
+/* A header that is missing ends the compiler, before a page of other errors. */
+#ifdef BPIO_COMPAT_UNSUPPORTED
+#include "a-kernel-that-dm-bpio-supports.h"
+#endif
+
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/sched/task.h>
+#include <linux/uio.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 #include <linux/filelock.h>

@@ -148,6 +148,35 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	bpio_lease_drop(file);
 }
 
+static bool bpio_file_has_handle_on(struct bpio_file *file,
+				    const struct vfsmount *mnt)
+{
+	struct bpio_handle *handle;
+	bool found = false;
+
+	mutex_lock(&file->volume->lock);
+	list_for_each_entry(handle, &file->handles, node)
+		found |= handle->user_file->f_path.mnt == mnt;
+	mutex_unlock(&file->volume->lock);
+	return found;
+}
+
+/*
+ * The handle by which the lease's file was opened may be closed while others, on
+ * another mount, go on. Its mount must not stay busy for that.
+ */
+static void bpio_file_leave_mount(struct bpio_file *file)
+{
+	lockdep_assert_held(&file->arm_lock);
+
+	if (!file->lease_file ||
+	    bpio_file_has_handle_on(file, file->lease_file->f_path.mnt))
+		return;
+	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
+	fput(file->lease_file);
+	file->lease_file = NULL;
+}
+
 static bool bpio_file_publish(struct bpio_file *file,
 			      const struct bpio_extent_builder *builder)
 {
@@ -306,6 +335,7 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 
 	lockdep_assert_held(&file->arm_lock);
 
+	bpio_file_leave_mount(file);
 	if (!bpio_file_wants_arming(file) && READ_ONCE(file->enabled))
 		return;
 
@@ -363,6 +393,19 @@ void bpio_file_kick(struct bpio_file *file)
 	if (!delayed_work_pending(&file->arm_work))
 		queue_delayed_work(bpio_file_wq, &file->arm_work,
 				   READ_ONCE(file->backoff));
+}
+
+/**
+ * bpio_file_handle_closed() - one handle of several was closed
+ * @file: the file
+ *
+ * Lets the worker give up what was held for that handle, now.
+ *
+ * Context: any.
+ */
+void bpio_file_handle_closed(struct bpio_file *file)
+{
+	mod_delayed_work(bpio_file_wq, &file->arm_work, 0);
 }
 
 /**

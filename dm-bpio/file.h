@@ -92,6 +92,7 @@ int bpio_file_arm(struct bpio_file *file);
 void bpio_file_revoke(struct bpio_file *file);
 bool bpio_file_wants_arming(const struct bpio_file *file);
 void bpio_file_kick(struct bpio_file *file);
+void bpio_file_handle_closed(struct bpio_file *file);
 enum bpio_reason bpio_file_reason(const struct bpio_file *file,
 				  unsigned long state);
 void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped);

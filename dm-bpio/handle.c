@@ -109,8 +109,8 @@ static bool bpio_handle_close(struct bpio_handle *handle)
 	last_of_file = list_empty(&file->handles);
 	if (last_of_file)
 		bpio_volume_forget(volume, file);
-	else if (!file->enabled)
-		bpio_file_kick(file);
+	else
+		bpio_file_handle_closed(file);
 	mutex_unlock(&volume->lock);
 
 	if (was_enabled)

@@ -288,7 +288,7 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 					 inode : NULL, false);
 }
 
-/* What the operations of a file need: one of the volume, or the like. */
+/* A file or a handle; or the volume itself, which never is enabled. */
 static int bpio_protocol_locate_stream(struct bpio_protocol_request *request,
 				       struct file *file)
 {

@@ -13,8 +13,8 @@
 static int answer(int ret, const void *result, int bytes)
 {
 	if (ret < 0)
-		return errno;
-	return write(1, result, bytes) == bytes ? 0 : EPIPE;
+		return -errno;
+	return write(1, result, bytes) == bytes ? 0 : -EPIPE;
 }
 
 static int call_query(int fd)
@@ -40,11 +40,11 @@ static int call_read(int fd, long offset, int bytes)
 	static char buffer[READ_MAX] __attribute__((aligned(4096)));
 
 	if (bytes > READ_MAX || lseek(fd, offset, SEEK_SET) != offset)
-		return EINVAL;
+		return -EINVAL;
 	return answer(read(fd, buffer, bytes), buffer, bytes);
 }
 
-int main(int argc, char **argv)
+static int call(int argc, char **argv)
 {
 	struct bpio_version version = { .size = sizeof(version) };
 	struct bpio_handle_info info = { .size = sizeof(info) };
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(argv[1], "read"))
 		return call_read(fd, atol(argv[3]), atoi(argv[4]));
 	if (argc != 3)
-		return EINVAL;
+		return -EINVAL;
 	if (!strcmp(argv[1], "version"))
 		return answer(ioctl(fd, BPIO_IOC_GET_VERSION, &version),
 			      &version, sizeof(version));
@@ -66,5 +66,10 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "info"))
 		return answer(ioctl(fd, BPIO_IOC_HANDLE_INFO, &info), &info,
 			      sizeof(info));
-	return EINVAL;
+	return -EINVAL;
+}
+
+int main(int argc, char **argv)
+{
+	return -call(argc, argv);
 }

@@ -172,6 +172,35 @@ TEST_F(layout, a_file_seen_through_a_bind_mount_takes_part)
 	EXPECT_EQ(0, umount2(dir, 0));
 }
 
+/* The lease needs an open file, which was opened like the first handle's. */
+TEST_F(layout, a_mount_is_free_when_the_handles_on_it_are_closed)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int fd, handle, ret;
+	const char *dir;
+	char path[256];
+
+	MAKE(MKFS_EXT4, "ext4", "");
+	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
+	dir = volume_path(&self->volume, "bound");
+	ASSERT_EQ(0, mkdir(dir, 0700));
+	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
+	snprintf(path, sizeof(path), "%s/file", dir);
+	fd = file_open_direct(path);
+	handle = fs_enable(self->volume.fd, fd);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	OPEN_HANDLE();
+	close(handle);
+	close(fd);
+	do
+		ret = umount2(dir, 0);
+	while (ret && errno == EBUSY && poll_again(deadline));
+	EXPECT_EQ(0, ret);
+	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
+	EXPECT_CONTENT(BYTES, 0, 1);
+}
+
 /* Offsets that need more than 32 bits, and a map that is not built in one go. */
 TEST_F(layout, data_far_behind_in_a_sparse_file_is_read_right)
 {

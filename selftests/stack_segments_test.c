@@ -120,7 +120,7 @@ FIXTURE_TEARDOWN(segments)
 	close(self->handle);
 	close(self->fd);
 	free(self->buffer);
-	EXPECT_EQ(0, active_count(volume.fd));
+	EXPECT_EQ(0, active_count_wait(volume.fd, 0));
 }
 
 TEST_F(segments, on_two_devices_are_full_support_with_a_row_for_each_device)
