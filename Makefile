@@ -74,6 +74,9 @@ guest-test-modules: guest-modules
 	@mkdir -p $(KMOD)/tests
 	@find $(KMOD)/tests -xtype l -delete
 	@ln -sf $(addprefix $(CURDIR)/,$(wildcard selftests/modules/*)) $(KMOD)/tests/
+	@# Kbuild does not notice that another module's symbols have changed.
+	@[ $(KMOD)/tests/Module.symvers -nt $(KMOD)/dm-bpio/Module.symvers ] || \
+		rm -f $(KMOD)/tests/Module.symvers
 	+selftests/vm/kbuild --kernel $(KERNEL) $(KMOD)/tests $(KFLAGS) \
 		BPIO=$(KMOD)/dm-bpio \
 		KBUILD_EXTRA_SYMBOLS=$(KMOD)/dm-bpio/Module.symvers modules

@@ -49,6 +49,21 @@ void bpio_fallback_count(struct bpio_handle *handle, loff_t pos, size_t count,
 	trace_bpio_fallback(handle, pos, count, reason);
 }
 
+/*
+ * A read that could not be served without waiting comes again, and is counted
+ * then. Taken back only now, because a read that waits for its device is to be
+ * seen in the counters meanwhile.
+ */
+static void bpio_fallback_uncount(struct bpio_handle *handle,
+				  const struct kiocb *iocb, ssize_t ret,
+				  enum bpio_reason reason)
+{
+	if (ret != -EAGAIN || !(iocb->ki_flags & IOCB_NOWAIT))
+		return;
+	this_cpu_dec(handle->stats->counters.fallback_reads);
+	this_cpu_dec(handle->stats->reasons[reason]);
+}
+
 /**
  * bpio_fallback_count_bytes() - count what such a read returned
  * @handle: the handle
@@ -185,13 +200,15 @@ ssize_t bpio_fallback_read(struct bpio_handle *handle, struct kiocb *iocb,
 	else if (reason == BPIO_REASON_VOLUME_SUSPENDED)
 		started = jiffies | 1;
 
-	if (!is_sync_kiocb(iocb))
-		return bpio_fallback_read_async(handle, iocb, to, started);
-
-	bpio_fallback_prepare(handle, &kiocb, iocb);
-	ret = bpio_fallback_submit(handle, &kiocb, to);
-	bpio_fallback_note(handle, started, ret);
-	iocb->ki_pos = kiocb.ki_pos;
+	if (is_sync_kiocb(iocb)) {
+		bpio_fallback_prepare(handle, &kiocb, iocb);
+		ret = bpio_fallback_submit(handle, &kiocb, to);
+		bpio_fallback_note(handle, started, ret);
+		iocb->ki_pos = kiocb.ki_pos;
+	} else {
+		ret = bpio_fallback_read_async(handle, iocb, to, started);
+	}
+	bpio_fallback_uncount(handle, iocb, ret, reason);
 	return ret;
 }
 

@@ -460,6 +460,27 @@ TEST_F(file, rwf_nowait_reads_or_says_eagain)
 	EXPECT_EQ(good, handle_direct(self->handle));
 }
 
+TEST_F(file, a_read_that_may_not_wait_counts_when_it_is_served)
+{
+	struct iovec iov = { self->ours, 4096 };
+	struct bpio_handle_info info;
+	unsigned int i, good = 0;
+	int writer;
+
+	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 13));
+	OPEN_HANDLE();
+	writer = open(self->path, O_WRONLY | O_CLOEXEC);
+	for (i = 0; i < 64; i++) {
+		if (preadv2(self->handle, &iov, 1, i * 4096, RWF_NOWAIT) < 0)
+			ASSERT_EQ(EAGAIN, errno);
+		else
+			good++;
+	}
+	close(writer);
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ(good, info.direct_reads + info.fallback_reads);
+}
+
 TEST_F(file, memory_that_is_not_there_is_efault_or_ends_the_read)
 {
 	char *area = mmap(NULL, 64 * KIB, PROT_READ | PROT_WRITE,
