@@ -278,7 +278,7 @@ static inline void bpio_compat_io_schedule(void)
 
 /*
  * Open a file that is only to carry a lease: no watcher of the file may see or
- * delay that, and it must not break nor wait for somebody else's lease.
+ * delay that, and it must not wait for somebody else's lease.
  */
 static inline struct file *bpio_compat_open_for_lease(const struct path *path,
 						      const struct cred *cred)

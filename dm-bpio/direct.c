@@ -204,7 +204,7 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_handle *handle,
 	}
 
 	inode_dio_begin(inode);
-	/* Pairs with the barrier in bpio_file_lease_break(). */
+	/* Pairs with the barrier in bpio_file_revoke(). */
 	smp_mb__after_atomic();
 
 	rcu_read_lock();
@@ -274,7 +274,9 @@ void bpio_direct_sleep(struct task_struct **waiter)
  *
  * No page is faulted in, because that may take for ever (the memory may be
  * served by user space, or by a device that is suspended) while a reference to
- * the route holds up everybody who changes the stack.
+ * the route holds up everybody who changes the stack. The lock of the reader's
+ * address space may have to be waited for, when the page tables do not tell: as
+ * long as another thread of the same process takes to map something.
  *
  * Context: process context.
  * Return: 0, or -EFAULT when a page is not there, with @to and @bio as before.

@@ -141,6 +141,7 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	 * i_dio_count that have not seen the bit. Pairs with bpio_direct_begin().
 	 */
 	smp_mb__after_atomic();
+	clear_bit(BPIO_FILE_HIDDEN, &file->state);
 	map = rcu_replace_pointer(file->map, NULL,
 				  lockdep_is_held(&file->arm_lock));
 	bpio_extent_map_put(map);
@@ -163,18 +164,14 @@ static bool bpio_file_has_handle_on(struct bpio_file *file,
 
 /*
  * The handle by which the lease's file was opened may be closed while others, on
- * another mount, go on. Its mount must not stay busy for that.
+ * another mount, go on. Its mount must not stay busy for long.
  */
-static void bpio_file_leave_mount(struct bpio_file *file)
+static bool bpio_file_must_leave_mount(struct bpio_file *file)
 {
 	lockdep_assert_held(&file->arm_lock);
 
-	if (!file->lease_file ||
-	    bpio_file_has_handle_on(file, file->lease_file->f_path.mnt))
-		return;
-	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
-	fput(file->lease_file);
-	file->lease_file = NULL;
+	return file->lease_file &&
+	       !bpio_file_has_handle_on(file, file->lease_file->f_path.mnt);
 }
 
 static bool bpio_file_publish(struct bpio_file *file,
@@ -233,8 +230,8 @@ static enum bpio_reason bpio_file_map(struct bpio_file *file,
 }
 
 /*
- * XFS tells nothing of a file that shares blocks with another one or lies on a
- * realtime device. Its inode's own i_blocks is not kept up to date.
+ * XFS tells nothing of a file that shares blocks with another one, lies on a
+ * realtime device, or was never written where it has blocks. Its inode's own i_blocks is not kept up to date.
  */
 static bool bpio_file_hides_blocks(const struct bpio_file *file)
 {
@@ -331,12 +328,12 @@ static void bpio_file_back_off(struct bpio_file *file)
 
 static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 {
+	bool leave = bpio_file_must_leave_mount(file);
 	enum bpio_reason reason;
 
 	lockdep_assert_held(&file->arm_lock);
 
-	bpio_file_leave_mount(file);
-	if (!bpio_file_wants_arming(file) && READ_ONCE(file->enabled))
+	if (!leave && !bpio_file_wants_arming(file) && READ_ONCE(file->enabled))
 		return;
 
 	bpio_file_back_off(file);
@@ -344,8 +341,17 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 		bpio_event_file("revoke", file->volume->dev, file->inode->i_ino,
 				BPIO_REASON_REVOKED);
 	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
+	if (leave) {
+		fput(file->lease_file);
+		file->lease_file = NULL;
+	}
 	reason = bpio_file_try_arm(file, patience);
 	trace_bpio_arm(file, reason);
+	if (reason == BPIO_REASON_NO_ADDRESSES) {
+		/* To ask again before anybody has changed it would be in vain. */
+		set_bit(BPIO_FILE_HIDDEN, &file->state);
+		return;
+	}
 	if (reason) {
 		bpio_file_disarm(file, reason);
 		return;
@@ -399,13 +405,13 @@ void bpio_file_kick(struct bpio_file *file)
  * bpio_file_handle_closed() - one handle of several was closed
  * @file: the file
  *
- * Lets the worker give up what was held for that handle, now.
+ * Lets the worker give up what was held for that handle, soon.
  *
  * Context: any.
  */
 void bpio_file_handle_closed(struct bpio_file *file)
 {
-	mod_delayed_work(bpio_file_wq, &file->arm_work, 0);
+	queue_delayed_work(bpio_file_wq, &file->arm_work, 0);
 }
 
 /**
@@ -428,7 +434,8 @@ enum bpio_reason bpio_file_reason(const struct bpio_file *file,
 	if (state & BIT(BPIO_FILE_VETOED))
 		return BPIO_REASON_FILE_VETO;
 	if (!(state & BIT(BPIO_FILE_UNARMED)))
-		return BPIO_REASON_REVOKED;
+		return state & BIT(BPIO_FILE_REVOKED) ?
+		       BPIO_REASON_REVOKED : BPIO_REASON_NO_ADDRESSES;
 
 	/* Armed again since @state was read. */
 	why = READ_ONCE(file->why);

@@ -21,6 +21,8 @@ struct bpio_volume;
  * @BPIO_FILE_REVOKED: the lease was broken. Set by whoever breaks it, cleared
  *	under arm_lock while UNARMED is set and before the next lease is taken.
  * @BPIO_FILE_PAUSED: STREAM_PAUSE was sent. Changed under volume->drain_lock.
+ * @BPIO_FILE_HIDDEN: the file system has told no address of any block. Changed
+ *	under arm_lock; stays until somebody may have changed the file.
  * @BPIO_FILE_VETOED: a layer vetoed the file when it was to be resumed. Changed
  *	under volume->drain_lock.
  */
@@ -29,6 +31,7 @@ enum bpio_file_state {
 	BPIO_FILE_REVOKED,
 	BPIO_FILE_PAUSED,
 	BPIO_FILE_VETOED,
+	BPIO_FILE_HIDDEN,
 };
 
 /**
@@ -47,7 +50,8 @@ enum bpio_file_state {
  *	the way, are held off for a moment
  * @arming_wait: woken when it is not any more
  * @lease_file: private open file that carries the lease; NULL until the first
- *	arming, then kept until the end; protected by @arm_lock
+ *	arming, and again when the mount it is on must not stay busy; protected
+ *	by @arm_lock
  * @layout_lease: the lease that also stands for the layout of the file, see
  *	lease.c; protected by the VFS's spinlock for the leases of the inode
  * @arm_work: arms, or disarms when there is no enabled handle

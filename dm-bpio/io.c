@@ -186,6 +186,15 @@ static void bpio_io_done(struct bpio_io *io)
 		bpio_io_done_async(io);
 }
 
+/*
+ * A failed bio is kept longer than the route pins its device, and a poller may
+ * look at it still: it asks nothing of a bio without a device.
+ */
+static void bpio_io_unpoll(struct bio *bio)
+{
+	WRITE_ONCE(bio->bi_bdev, NULL);
+}
+
 static void bpio_io_end_io(struct bio *bio)
 {
 	struct bpio_io_bio *ibio = container_of(bio, struct bpio_io_bio, bio);
@@ -195,6 +204,7 @@ static void bpio_io_end_io(struct bio *bio)
 		bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
 	} else {
 		/* Kept for whoever repeats it. */
+		bpio_io_unpoll(bio);
 		if (bio->bi_status == BLK_STS_AGAIN)
 			set_bit(ilog2(BPIO_IO_AGAIN), &io->flags);
 		llist_add(&ibio->node, &io->failed);
@@ -375,6 +385,7 @@ static void bpio_io_single_failed(struct bpio_io_bio *ibio)
 	struct bpio_io *io = &ibio->own;
 
 	bio_get(&ibio->bio);
+	bpio_io_unpoll(&ibio->bio);
 	ibio->io = io;
 	ibio->pos = io->pos;
 	ibio->bytes = io->size;

@@ -259,7 +259,8 @@ static int bpio_ioctl_run(struct bpio_target *target, unsigned int cmd,
 
 	noio = memalloc_noio_save();
 	ret = bpio_ioctl_dispatch(target, cmd, (void __user *)arg,
-				  may_write || capable(CAP_SYS_ADMIN));
+				  may_write ||
+				  ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN));
 	memalloc_noio_restore(noio);
 
 	bpio_gate_leave(&target->gate);

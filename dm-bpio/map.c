@@ -90,8 +90,11 @@ static void bpio_map_repeat(struct work_struct *work)
 	bio->bi_iter = data->iter;
 	bio->bi_iter.bi_sector = target->start + data->sector;
 	bio_set_dev(bio, target->dev->bdev);
-	/* Nobody polls the queue that it goes to now. */
-	bio->bi_opf &= ~REQ_POLLED;
+	/*
+	 * Nobody polls the queue that it goes to now, and it is too late to tell
+	 * the reader to come again.
+	 */
+	bio->bi_opf &= ~(REQ_POLLED | REQ_NOWAIT);
 	bio->bi_cookie = BLK_QC_T_NONE;
 	submit_bio_noacct(bio);
 }

@@ -119,9 +119,11 @@ void bpio_route_discard(struct bpio_route *route)
  *   before, which makes it the next case.
  * - A read with a reference: its bios are on their way below. Each bio ends by
  *   itself and the last one puts the reference. Nothing that a read does
- *   between taking and putting it waits for anything else: it faults in no
- *   memory of the user, allocates without I/O, and takes no lock that others
- *   hold while they wait for I/O.
+ *   between taking and putting it waits for much: it faults in no memory of the
+ *   user, allocates without I/O, and takes no lock that others hold while they
+ *   wait for I/O, but for the lock of the reader's own address space when its
+ *   memory is not where it was a moment ago. Another thread of the same process
+ *   that maps a file of a suspended device may keep that one.
  *
  * A reference gets zero only after a grace period that begins with the kill. So
  * whoever looked, in the same RCU section, at a flag that says whether to go

@@ -40,7 +40,8 @@
  * @view: what is reported
  * @everything: also ask what lies below a layer that objects
  * @error: -ENOMEM ends the walk without a result
- * @layers: layers that were asked, top to bottom, and whether they agreed
+ * @layers: layers that were asked, top to bottom, whether they agreed, and
+ *	whether reads of any range go past them
  * @nr_layers: number of these
  * @segments: the route so far
  * @nr_segments: number of these
@@ -56,6 +57,7 @@ struct bpio_walk {
 	struct {
 		struct bpio_layer	*layer;
 		bool			agreed;
+		bool			passed;
 	} layers[BPIO_STACK_LAYERS_MAX];
 	unsigned int		nr_layers;
 	struct bpio_segment	*segments;
@@ -168,7 +170,11 @@ static void bpio_stack_tell_veto(struct bpio_walk *walk,
 	bpio_event_veto(walk->volume->dev, layer->dev, verdict);
 }
 
-/* A layer that cannot say where it maps to is one that does not take part. */
+/*
+ * A layer that cannot say where it maps to is one that does not take part. But
+ * where it could say so for another range, reads go past it: then it stays one of
+ * the route's, or nobody would wait for them when it goes.
+ */
 static void bpio_stack_unmapped(struct bpio_walk *walk,
 				const struct bpio_layer *layer)
 {
@@ -182,8 +188,18 @@ static void bpio_stack_unmapped(struct bpio_walk *walk,
 			 BPIO_REASON_LAYER_UNAWARE, NULL);
 	bpio_view_object(walk->view, &verdict);
 	for (i = 0; i < walk->nr_layers; i++)
-		if (walk->layers[i].layer == layer)
+		if (walk->layers[i].layer == layer && !walk->layers[i].passed)
 			walk->layers[i].agreed = false;
+}
+
+static void bpio_stack_passed(struct bpio_walk *walk,
+			      const struct bpio_layer *layer)
+{
+	unsigned int i;
+
+	for (i = 0; i < walk->nr_layers; i++)
+		if (walk->layers[i].layer == layer)
+			walk->layers[i].passed = true;
 }
 
 /* Ask a layer once per walk. Return: whether reads may go past it. */
@@ -243,6 +259,7 @@ static void bpio_stack_descend_layer(struct bpio_walk *walk,
 			bpio_stack_end_route(walk, &range);
 			return;
 		}
+		bpio_stack_passed(walk, layer);
 		below = (struct bpio_range) {
 			.bdev		= mapping.bdev,
 			.sector		= mapping.sector,

@@ -38,7 +38,7 @@ struct bpio_gate {
  * @volume: the mapped device
  * @gate: for control operations
  * @layer: as which it takes part in walks, also of volumes above
- * @disk: takes the ioctls on kernels where targets do not see them, else NULL
+ * @disk: takes the ioctls that the target does not see itself
  */
 struct bpio_target {
 	struct dm_target	*ti;

@@ -542,6 +542,32 @@ TEST_F(unmapped, range_ends_the_route_at_the_layer_which_is_named)
 	close(handle);
 }
 
+/* Reads that go past it elsewhere have to be waited for when it goes. */
+TEST(a_layer_that_maps_only_a_part_is_one_of_the_route)
+{
+	const char *guard = stack.layer[0].name;
+	struct bpio_handle_info info;
+	int fd = file_open_direct(path), handle;
+
+	/* the upper half is not told, in pieces of 1 MiB */
+	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe",
+				  "6 name guard map_length 2048 map_end 32768"));
+	handle = fs_enable(stack.volume.fd, fd);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, handle_info(handle, &info));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
+	READ_BLOCKS(handle, BLOCKS, 1);
+	ASSERT_EQ(0, dm_suspend(guard));
+	ASSERT_EQ(0, handle_info(handle, &info));
+	EXPECT_STREQ("volume-suspended", reason_token(info.reason));
+	ASSERT_EQ(0, dm_resume(guard));
+	READ_BLOCKS(handle, BLOCKS, 1);
+	close(handle);
+	close(fd);
+	RESTORE_GUARD();
+}
+
 TEST(a_module_whose_layer_is_live_cannot_be_unloaded)
 {
 	const char *modules[] = { "bpio_probe", "dm_bpio" };

@@ -8,10 +8,11 @@
  *
  * Constructor:
  *	<device> <offset> [<#opt> [name <name>] [silent] [map_length <sectors>]
- *				  [map_error <errno>]]
+ *				  [map_end <sectors>] [map_error <errno>]]
  *
  * silent: no callbacks but the mandatory one. map_length: the mapping is told in
- * pieces of so many sectors, 0 is none. map_error: it is not told at all.
+ * pieces of so many sectors, 0 is none. map_end: it is told up to there only.
+ * map_error: it is not told at all.
  *
  * Messages:
  *	file_veto <errno> <reason>	veto all files, or the volume, in these
@@ -76,6 +77,7 @@ struct probe {
 	char			name[64];
 	bool			silent;
 	sector_t		map_length;
+	sector_t		map_end;
 	int			map_error;
 	struct bpio_layer	*layer;
 	/* changed by messages, which device-mapper sends one at a time */
@@ -176,7 +178,7 @@ static int probe_layer_map(void *context, sector_t sector,
 	mapping->bdev = probe->dev->bdev;
 	mapping->sector = probe->start + sector;
 	mapping->length = min(left, probe->map_length);
-	return probe->map_error;
+	return sector < probe->map_end ? probe->map_error : -EIO;
 }
 
 static void probe_resume(struct dm_target *ti)
@@ -224,6 +226,8 @@ static int probe_parse_option(struct probe *probe, struct dm_arg_set *as)
 		return -EINVAL;
 	if (!strcmp(name, "map_length"))
 		probe->map_length = number;
+	else if (!strcmp(name, "map_end"))
+		probe->map_end = number;
 	else if (!strcmp(name, "map_error"))
 		probe->map_error = -(int)number;
 	else
@@ -248,6 +252,7 @@ static int probe_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	probe->ti = ti;
 	probe->start = start;
 	probe->map_length = ti->len;
+	probe->map_end = ti->len;
 	strscpy(probe->name, "probe", sizeof(probe->name));
 	while (argc > 3 && as.argc && !ret)
 		ret = probe_parse_option(probe, &as);
