@@ -33,6 +33,18 @@
 #define BPIO_STACK_SEGMENTS_MAX	65536
 
 /**
+ * struct bpio_asked - a layer that was asked
+ * @layer: the layer
+ * @agreed: reads may go past it
+ * @passed: it has said where reads go, so that some go past it
+ */
+struct bpio_asked {
+	struct bpio_layer	*layer;
+	bool			agreed;
+	bool			passed;
+};
+
+/**
  * struct bpio_walk - state of one walk
  * @volume: where it began
  * @inode: the file it is about, or NULL
@@ -40,8 +52,7 @@
  * @view: what is reported
  * @everything: also ask what lies below a layer that objects
  * @error: -ENOMEM ends the walk without a result
- * @layers: layers that were asked, top to bottom, whether they agreed, and
- *	whether reads of any range go past them
+ * @layers: layers that were asked, top to bottom
  * @nr_layers: number of these
  * @segments: the route so far
  * @nr_segments: number of these
@@ -54,11 +65,7 @@ struct bpio_walk {
 	struct bpio_view	*view;
 	bool			everything;
 	int			error;
-	struct {
-		struct bpio_layer	*layer;
-		bool			agreed;
-		bool			passed;
-	} layers[BPIO_STACK_LAYERS_MAX];
+	struct bpio_asked	layers[BPIO_STACK_LAYERS_MAX];
 	unsigned int		nr_layers;
 	struct bpio_segment	*segments;
 	unsigned int		nr_segments;
@@ -176,10 +183,10 @@ static void bpio_stack_tell_veto(struct bpio_walk *walk,
  * the route's, or nobody would wait for them when it goes.
  */
 static void bpio_stack_unmapped(struct bpio_walk *walk,
-				const struct bpio_layer *layer)
+				const struct bpio_layer *layer,
+				struct bpio_asked *asked)
 {
 	struct bpio_results verdict = {};
-	unsigned int i;
 
 	/* That is no veto of a file. */
 	if (walk->inode)
@@ -187,24 +194,14 @@ static void bpio_stack_unmapped(struct bpio_walk *walk,
 	bpio_reason_fill(&verdict, -EOPNOTSUPP, layer->ops->name,
 			 BPIO_REASON_LAYER_UNAWARE, NULL);
 	bpio_view_object(walk->view, &verdict);
-	for (i = 0; i < walk->nr_layers; i++)
-		if (walk->layers[i].layer == layer && !walk->layers[i].passed)
-			walk->layers[i].agreed = false;
+	if (asked && !asked->passed)
+		asked->agreed = false;
 }
 
-static void bpio_stack_passed(struct bpio_walk *walk,
-			      const struct bpio_layer *layer)
-{
-	unsigned int i;
-
-	for (i = 0; i < walk->nr_layers; i++)
-		if (walk->layers[i].layer == layer)
-			walk->layers[i].passed = true;
-}
-
-/* Ask a layer once per walk. Return: whether reads may go past it. */
-static bool bpio_stack_ask(struct bpio_walk *walk, struct bpio_layer *layer,
-			   unsigned int depth)
+/* Ask a layer once per walk. Return: what it said, or NULL if it cannot be asked. */
+static struct bpio_asked *bpio_stack_ask(struct bpio_walk *walk,
+					 struct bpio_layer *layer,
+					 unsigned int depth)
 {
 	const struct bpio_pause *pause = bpio_layer_pause(layer);
 	struct bpio_results verdict = {};
@@ -214,10 +211,10 @@ static bool bpio_stack_ask(struct bpio_walk *walk, struct bpio_layer *layer,
 	memset(&walk->request.verdict, 0, sizeof(walk->request.verdict));
 	for (i = 0; i < walk->nr_layers; i++)
 		if (walk->layers[i].layer == layer)
-			return walk->layers[i].agreed;
+			return &walk->layers[i];
 	if (walk->nr_layers == BPIO_STACK_LAYERS_MAX) {
-		bpio_stack_unmapped(walk, layer);
-		return false;
+		bpio_stack_unmapped(walk, layer, NULL);
+		return NULL;
 	}
 
 	/* A pause stops the bypass of the volume, not that of a file. */
@@ -234,11 +231,11 @@ static bool bpio_stack_ask(struct bpio_walk *walk, struct bpio_layer *layer,
 	if (!agreed)
 		bpio_view_object(walk->view, &verdict);
 
-	walk->layers[walk->nr_layers].layer = layer;
-	walk->layers[walk->nr_layers++].agreed = agreed;
 	bpio_view_add_layer(walk->view, walk->volume, layer, pause, depth,
 			    &verdict);
-	return agreed;
+	walk->layers[walk->nr_layers].layer = layer;
+	walk->layers[walk->nr_layers].agreed = agreed;
+	return &walk->layers[walk->nr_layers++];
 }
 
 static void bpio_stack_descend(struct bpio_walk *walk,
@@ -247,6 +244,7 @@ static void bpio_stack_descend(struct bpio_walk *walk,
 /* Go on below a layer, in as many pieces as it maps the range to. */
 static void bpio_stack_descend_layer(struct bpio_walk *walk,
 				     struct bpio_layer *layer,
+				     struct bpio_asked *asked,
 				     struct bpio_range range)
 {
 	struct bpio_mapping mapping;
@@ -255,11 +253,12 @@ static void bpio_stack_descend_layer(struct bpio_walk *walk,
 	while (range.length && !walk->error) {
 		if (layer->ops->map(layer->context, range.sector - layer->begin,
 				    &mapping) || !mapping.length) {
-			bpio_stack_unmapped(walk, layer);
+			bpio_stack_unmapped(walk, layer, asked);
 			bpio_stack_end_route(walk, &range);
 			return;
 		}
-		bpio_stack_passed(walk, layer);
+		if (asked)
+			asked->passed = true;
 		below = (struct bpio_range) {
 			.bdev		= mapping.bdev,
 			.sector		= mapping.sector,
@@ -280,6 +279,7 @@ static void bpio_stack_descend(struct bpio_walk *walk,
 {
 	struct bpio_range rest = *range, part;
 	struct bpio_layer *layer;
+	struct bpio_asked *asked;
 
 	while (rest.length && !walk->error) {
 		layer = bpio_layer_find(rest.bdev->bd_dev, rest.sector);
@@ -291,13 +291,16 @@ static void bpio_stack_descend(struct bpio_walk *walk,
 		part = rest;
 		part.length = min(rest.length,
 				  layer->begin + layer->length - rest.sector);
+		asked = NULL;
 		/* Below an objection only the storage is still looked for. */
-		if ((part.on_route || walk->everything) &&
-		    !bpio_stack_ask(walk, layer, part.depth)) {
-			bpio_stack_end_route(walk, &part);
-			part.on_route = false;
+		if (part.on_route || walk->everything) {
+			asked = bpio_stack_ask(walk, layer, part.depth);
+			if (!asked || !asked->agreed) {
+				bpio_stack_end_route(walk, &part);
+				part.on_route = false;
+			}
 		}
-		bpio_stack_descend_layer(walk, layer, part);
+		bpio_stack_descend_layer(walk, layer, asked, part);
 
 		rest.sector += part.length;
 		rest.start += part.length;
