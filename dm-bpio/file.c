@@ -231,7 +231,8 @@ static enum bpio_reason bpio_file_map(struct bpio_file *file,
 
 /*
  * XFS tells nothing of a file that shares blocks with another one, lies on a
- * realtime device, or was never written where it has blocks. Its inode's own i_blocks is not kept up to date.
+ * realtime device, or was never written where it has blocks. Its inode's own
+ * i_blocks is not kept up to date.
  */
 static bool bpio_file_hides_blocks(const struct bpio_file *file)
 {
