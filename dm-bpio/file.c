@@ -149,17 +149,22 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	bpio_lease_drop(file);
 }
 
-static bool bpio_file_has_handle_on(struct bpio_file *file,
-				    const struct vfsmount *mnt)
+static bool bpio_file_has_only_handles_off(struct bpio_file *file,
+					   const struct vfsmount *mnt)
 {
 	struct bpio_handle *handle;
-	bool found = false;
+	bool off;
 
 	mutex_lock(&file->volume->lock);
+	/*
+	 * Whoever closes the last handle gives the lease's file back in time for an
+	 * unmount that follows, which a worker could not.
+	 */
+	off = !list_empty(&file->handles);
 	list_for_each_entry(handle, &file->handles, node)
-		found |= handle->user_file->f_path.mnt == mnt;
+		off &= handle->user_file->f_path.mnt != mnt;
 	mutex_unlock(&file->volume->lock);
-	return found;
+	return off;
 }
 
 /*
@@ -171,7 +176,8 @@ static bool bpio_file_must_leave_mount(struct bpio_file *file)
 	lockdep_assert_held(&file->arm_lock);
 
 	return file->lease_file &&
-	       !bpio_file_has_handle_on(file, file->lease_file->f_path.mnt);
+	       bpio_file_has_only_handles_off(file,
+					      file->lease_file->f_path.mnt);
 }
 
 static bool bpio_file_publish(struct bpio_file *file,
