@@ -345,9 +345,8 @@ bool bpio_handle_is_on(const struct bpio_volume *volume, struct file *file)
  * Follows FS_BPIO_OP_STREAM_PAUSE: ignored when not enabled.
  *
  * Context: sleeps until direct reads in flight have ended.
- * Return: whether the file is paused now.
  */
-bool bpio_handle_pause_file(struct bpio_volume *volume, struct file *file)
+void bpio_handle_pause_file(struct bpio_volume *volume, struct file *file)
 {
 	struct bpio_file *found;
 	unsigned int noio;
@@ -362,7 +361,6 @@ bool bpio_handle_pause_file(struct bpio_volume *volume, struct file *file)
 				BPIO_REASON_STREAM_PAUSED);
 	}
 	bpio_bypass_unlock(volume, noio);
-	return found;
 }
 
 /*

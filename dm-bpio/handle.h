@@ -55,7 +55,7 @@ struct file *bpio_handle_enable(struct bpio_volume *volume,
 				struct file *user_file,
 				struct fs_bpio_output *out);
 bool bpio_handle_is_on(const struct bpio_volume *volume, struct file *file);
-bool bpio_handle_pause_file(struct bpio_volume *volume, struct file *file);
+void bpio_handle_pause_file(struct bpio_volume *volume, struct file *file);
 bool bpio_handle_resume_file(struct bpio_volume *volume, struct file *file,
 			     struct bpio_results *results);
 bool bpio_handle_requery_all(struct bpio_volume *volume);
