@@ -249,7 +249,9 @@ TEST_F(stream, pause_lets_no_read_past_from_its_return_on)
 	EXPECT_DIRECT(self->handles[0], 1);
 }
 
-TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
+/* What @stop does to the file returns when its reads in flight have ended. */
+static void stop_in_flight(struct __test_metadata *_metadata,
+			   int (*stop)(int volume, int fd))
 {
 	const char *slowest = slow.layer[1].name;
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
@@ -260,7 +262,7 @@ TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
 	ASSERT_EQ(0, handle_armed(handle));
 	ASSERT_EQ(0, stack_reload(&slow, 1, "delay", FLIGHT_MS));
 	ASSERT_EQ(0, flight_start(&flight, handle, slowest));
-	ASSERT_EQ(0, pause_file(slow.volume.fd, fd));
+	ASSERT_EQ(0, stop(slow.volume.fd, fd));
 	EXPECT_EQ(0, flight_left(&flight));
 	EXPECT_EQ(0, flight_end(&flight, 3));
 	EXPECT_EQ((uint64_t)FLIGHT_READS, handle_direct(handle));
@@ -269,23 +271,14 @@ TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
 	close(fd);
 }
 
+TEST(the_pause_of_a_file_returns_when_its_reads_in_flight_have_ended)
+{
+	stop_in_flight(_metadata, pause_file);
+}
+
 TEST(a_disable_returns_when_the_reads_in_flight_have_ended)
 {
-	const char *slowest = slow.layer[1].name;
-	int fd = file_open_direct(volume_path(&slow.volume, "file"));
-	int handle = fs_enable(slow.volume.fd, fd);
-	struct flight flight;
-
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(0, stack_reload(&slow, 1, "delay", FLIGHT_MS));
-	ASSERT_EQ(0, flight_start(&flight, handle, slowest));
-	ASSERT_EQ(0, fs_disable(slow.volume.fd, fd));
-	EXPECT_EQ(0, flight_left(&flight));
-	EXPECT_EQ(0, flight_end(&flight, 3));
-	ASSERT_EQ(0, stack_reload(&slow, 1, "delay", "0"));
-	close(handle);
-	close(fd);
+	stop_in_flight(_metadata, fs_disable);
 }
 
 TEST(pause_and_resume_of_a_file_that_is_not_enabled_are_ignored)
