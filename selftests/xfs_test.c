@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What only XFS does with the blocks of a file: sharing them with another file,
- * taking them from one that is open read-only, exchanging them.
+ * taking them from one that is open read-only, defragmenting it.
  */
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -12,18 +12,6 @@
 #define KIB	1024
 #define MIB	(1024 * KIB)
 #define BYTES	MIB
-
-/* Of XFS, whose headers are no part of the C library's. */
-struct exchange_range {
-	int32_t		file1_fd;
-	uint32_t	pad;
-	uint64_t	file1_offset;
-	uint64_t	file2_offset;
-	uint64_t	length;
-	uint64_t	flags;
-};
-
-#define XFS_IOC_EXCHANGE_RANGE	_IOW('X', 129, struct exchange_range)
 
 static struct volume volume;
 static char path[192], other[192];
@@ -154,29 +142,6 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 	EXPECT_FILE(1);
 	EXPECT_SHARED();
 	EXPECT_FILE(1);
-}
-
-TEST_F(file, an_exchange_of_blocks_is_seen_at_once)
-{
-	struct exchange_range range = { .length = BYTES };
-	int first, second;
-
-	ASSERT_EQ(0, file_create(other, BYTES, 2));
-	first = open(path, O_RDWR | O_CLOEXEC);
-	second = open(other, O_RDWR | O_CLOEXEC);
-	range.file1_fd = second;
-	if (ioctl(first, XFS_IOC_EXCHANGE_RANGE, &range)) {
-		ASSERT_TRUE(errno == ENOTTY || errno == EOPNOTSUPP);
-		close(first);
-		close(second);
-		SKIP(return, "this XFS cannot exchange ranges");
-	}
-	EXPECT_FILE(2);
-	close(first);
-	close(second);
-	EXPECT_FILE(2);
-	EXPECT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
-	EXPECT_EQ(0, content_is(self->buffer, 4096, 0, 2, 1));
 }
 
 /* The defragmenter of XFS; it refuses what lies in one piece already. */

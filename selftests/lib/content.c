@@ -141,6 +141,7 @@ static bool sector_fits(const struct sector *found, uint64_t offset,
 			const struct content_rule *rule)
 {
 	struct sector honest;
+	int i;
 
 	if (rule->zeroes && all_zero((const unsigned char *)found,
 				     sizeof(*found)))
@@ -148,8 +149,13 @@ static bool sector_fits(const struct sector *found, uint64_t offset,
 	if (found->head.generation < rule->oldest ||
 	    found->head.generation > rule->newest)
 		return false;
-	make_sector(&honest, rule->file, offset, found->head.generation);
-	return !memcmp(&honest, found, sizeof(honest));
+	for (i = 0; i < 2; i++) {
+		make_sector(&honest, rule->file, offset + rule->moved[i],
+			    found->head.generation);
+		if (!memcmp(&honest, found, sizeof(honest)))
+			return true;
+	}
+	return false;
 }
 
 int content_check(const void *buffer, size_t bytes, uint64_t offset,

@@ -23,6 +23,8 @@ struct content_rule {
 	uint32_t	newest;		/* ... to this one */
 	bool		zeroes;		/* or zeroes (holes) */
 	bool		mixed;		/* or several of these in one sector */
+	/* or what belongs this far behind: zero unless a range was shifted */
+	int64_t		moved[2];
 };
 
 /* Fill @buffer with what file @file has at @offset, a multiple of 512. */

@@ -21,17 +21,22 @@ static void read_once(struct readers *readers, char *buffer, unsigned int random
 {
 	size_t length = (random % (readers->largest / CONTENT_SECTOR) + 1) *
 			CONTENT_SECTOR;
-	uint64_t room = (readers->bytes - length) / CONTENT_SECTOR + 1;
-	uint64_t offset = (random >> 4) % room * CONTENT_SECTOR;
+	uint64_t room = (readers->bytes - readers->start - length) /
+			CONTENT_SECTOR + 1;
+	uint64_t offset = readers->start + (random >> 4) % room * CONTENT_SECTOR;
 	struct content_rule rule = {
 		.file = readers->file, .oldest = readers->oldest,
 		.zeroes = readers->zeroes, .mixed = readers->mixed,
+		.moved[0] = readers->moved_from,
 	};
 	char why[256], line[512];
 	ssize_t n;
 
 	n = pread(readers->handle, buffer, length, offset);
 	rule.newest = readers->newest;
+	rule.moved[1] = readers->moved_to;
+	if (n < 0 && errno == EIO && readers->may_fail)
+		return;
 	if (n < 0 || ((size_t)n != length && !readers->shrinks)) {
 		snprintf(line, sizeof(line), "pread of %zu bytes at %llu: %zd, %s",
 			 length, (unsigned long long)offset, n,
@@ -42,7 +47,6 @@ static void read_once(struct readers *readers, char *buffer, unsigned int random
 			 length, (unsigned long long)offset, why);
 		reader_fails(readers, line);
 	}
-	readers->reads++;
 }
 
 static void *read_all_the_time(void *argument)
@@ -54,6 +58,7 @@ static void *read_all_the_time(void *argument)
 	while (!readers->stop && !readers->failed) {
 		random = random * 1103515245 + 12345;
 		read_once(readers, buffer, random >> 3);
+		readers->reads++;
 	}
 	free(buffer);
 	return NULL;

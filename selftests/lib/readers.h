@@ -23,14 +23,19 @@ struct readers {
 	/* set by the test before readers_start() */
 	int			handle;
 	uint32_t		file;
-	uint64_t		bytes;		/* of the file, read from 0 */
+	uint64_t		start;		/* of what is read */
+	uint64_t		bytes;		/* of the file, read to its end */
 	size_t			largest;	/* longest read */
 	bool			shrinks;	/* reads may be short or empty */
 	bool			zeroes;		/* holes may appear */
 	bool			mixed;		/* see struct content_rule */
+	_Atomic bool		may_fail;	/* EIO is an answer too */
 	/* moved by the test while they run */
 	_Atomic uint32_t	oldest;
 	_Atomic uint32_t	newest;
+	/* the same for the place of the content, see struct content_rule */
+	_Atomic int64_t		moved_from;
+	_Atomic int64_t		moved_to;
 	/* of the readers */
 	_Atomic bool		stop;
 	_Atomic uint64_t	reads;

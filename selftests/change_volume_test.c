@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Changes of a file on file systems that keep it in their own way, and changes
+ * of the file system below a file, on an armed handle with reads in flight. Each
+ * test makes a file system of its own.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/quota.h>
+#include <sys/stat.h>
+
+#include "change.h"
+#include "program.h"
+
+#define FS_START	MIB_SECTORS(8)
+#define FS_MIB		512
+#define NOBODY		65534
+
+/* Of ext4 and XFS, which have it in headers of their own. */
+#define FS_IOC_SHUTDOWN		_IOR('X', 125, uint32_t)
+#define SHUTDOWN_LOGFLUSH	1
+#define SHUTDOWN_NOLOGFLUSH	2
+
+static int program_setup(void)
+{
+	return 0;
+}
+
+static int program_cleanup(void)
+{
+	return 0;
+}
+
+static bool on_xfs(void)
+{
+	return !strcmp(volume_fs_type(), "xfs");
+}
+
+/* A file system of the type that is tested, made and mounted like this. */
+static int make_volume(struct volume *volume, const char *mkfs,
+		       const char *options)
+{
+	int ret = volume_create(volume, "change-volume", devices.nvme, FS_START,
+				MIB_SECTORS(FS_MIB), "");
+
+	return ret ?: volume_format(volume, mkfs) ?:
+	       volume_mount(volume, volume_fs_type(), options) ?:
+	       change_init(volume, devices.nvme);
+}
+
+FIXTURE(layout) {
+	struct volume	volume;
+	struct change	change;
+};
+
+FIXTURE_VARIANT(layout) {
+	const char	*only;		/* the file system that has it */
+	const char	*mkfs;
+	const char	*options;
+	uint64_t	bytes;		/* at first, not CHANGE_BYTES */
+	bool		may_not_mount;	/* some kernels do not */
+};
+
+#define LAYOUT(name, fs, mkfs_command, mount_options, ...)		\
+	FIXTURE_VARIANT_ADD(layout, name) {				\
+		.only = fs, .mkfs = mkfs_command,			\
+		.options = mount_options, __VA_ARGS__			\
+	}
+
+LAYOUT(data_journal, "ext4", MKFS_EXT4, "data=journal");
+LAYOUT(data_writeback, "ext4", MKFS_EXT4, "data=writeback");
+LAYOUT(no_journal, "ext4", MKFS_EXT4 " -O ^has_journal", "");
+LAYOUT(no_delayed_allocation, "ext4", MKFS_EXT4, "nodelalloc");
+LAYOUT(no_extents, "ext4", MKFS_EXT4 " -O ^extent,^64bit", "");
+LAYOUT(inline_data, "ext4", MKFS_EXT4 " -I 256 -O inline_data", "",
+       .bytes = 60);
+LAYOUT(bigalloc, "ext4", MKFS_EXT4 " -O bigalloc -C 65536", "");
+LAYOUT(ext4_blocks_of_1_kib, "ext4", MKFS_EXT " -b 1024", "");
+LAYOUT(ext4_blocks_of_64_kib, "ext4", MKFS_EXT " -b 65536", "",
+       .may_not_mount = true);
+LAYOUT(xfs_blocks_of_1_kib, "xfs", MKFS_XFS " -b size=1024", "");
+LAYOUT(xfs_blocks_of_64_kib, "xfs", MKFS_XFS " -b size=65536", "",
+       .may_not_mount = true);
+LAYOUT(reverse_map, "xfs", MKFS_XFS " -m rmapbt=1", "");
+LAYOUT(no_reflink, "xfs", MKFS_XFS " -m reflink=0", "");
+
+FIXTURE_SETUP(layout)
+{
+	int ret;
+
+	if (strcmp(variant->only, volume_fs_type()))
+		SKIP(return, "only %s has it", variant->only);
+	ret = make_volume(&self->volume, variant->mkfs, variant->options);
+	if (ret && variant->may_not_mount && self->volume.fd >= 0)
+		SKIP(return, "this kernel does not mount it");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, change_create(&self->change));
+	if (variant->bytes)
+		ASSERT_EQ(0, unlink(self->change.path) ?:
+			     file_create(self->change.path, variant->bytes,
+					 CHANGE_FILE));
+	self->change.readers.shrinks = true;
+	self->change.readers.zeroes = true;
+	ASSERT_EQ(0, change_begin(&self->change, &self->volume));
+}
+
+FIXTURE_TEARDOWN(layout)
+{
+	change_end(&self->change);
+	EXPECT_EQ(0, volume_remove(&self->volume));
+}
+
+static int overwrite(struct change *c, int fd)
+{
+	return change_write(c, fd);
+}
+
+static int punch_and_write(struct change *c, int fd)
+{
+	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 65536,
+			 131072) ? -errno : change_write(c, fd);
+}
+
+static int truncate_and_write(struct change *c, int fd)
+{
+	return ftruncate(fd, 65536 + 512) ? -errno : change_write(c, fd);
+}
+
+/* Its old blocks go to another file while it is empty. */
+static int lose_blocks_and_write(struct change *c, int fd)
+{
+	if (ftruncate(fd, 0))
+		return -errno;
+	return file_create(c->other, 4 * CHANGE_BYTES, CHANGE_FILE + 1) ?:
+	       unlink(c->other) ?: change_write(c, fd);
+}
+
+TEST_F(layout, reads_in_flight_are_right_while_the_file_is_changed)
+{
+	static int (*const changes[])(struct change *c, int fd) = {
+		overwrite, punch_and_write, truncate_and_write,
+		lose_blocks_and_write,
+	};
+	struct change *c = &self->change;
+	unsigned int i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(changes); i++) {
+		int fd = open(c->path, O_RDWR | O_CLOEXEC);
+
+		ASSERT_EQ(0, change_end_writer(c, fd, changes[i / 2](c, fd)))
+			TH_LOG("change %u: %s", i / 2, c->readers.why);
+		ASSERT_EQ(0, change_wait_direct(c));
+		ASSERT_EQ(0, handle_info(c->handle, &c->before));
+	}
+	EXPECT_EQ(0, readers_progress(&c->readers, 20));
+	EXPECT_EQ(0, readers_stop(&c->readers));
+	EXPECT_EQ(0, change_compare(c));
+}
+
+FIXTURE(quota) {
+	struct volume	volume;
+	struct change	change;
+};
+
+FIXTURE_VARIANT(quota) {
+	int		type;
+	const char	*ext4, *xfs;
+};
+
+FIXTURE_VARIANT_ADD(quota, user) {
+	.type = USRQUOTA, .ext4 = "usrquota", .xfs = "uquota",
+};
+
+FIXTURE_VARIANT_ADD(quota, group) {
+	.type = GRPQUOTA, .ext4 = "grpquota", .xfs = "gquota",
+};
+
+FIXTURE_SETUP(quota)
+{
+	ASSERT_EQ(0, make_volume(&self->volume, on_xfs() ? MKFS_XFS :
+					MKFS_EXT4 " -O quota",
+				 on_xfs() ? variant->xfs : variant->ext4));
+	ASSERT_EQ(0, change_create(&self->change));
+	ASSERT_EQ(0, chown(self->change.path, NOBODY, NOBODY));
+	self->change.readers.bytes = 2 * CHANGE_BYTES;
+	self->change.readers.shrinks = true;
+	self->change.readers.zeroes = true;
+	ASSERT_EQ(0, change_begin(&self->change, &self->volume));
+}
+
+FIXTURE_TEARDOWN(quota)
+{
+	change_end(&self->change);
+	EXPECT_EQ(0, volume_remove(&self->volume));
+}
+
+/* Append until the quota is used up; in a process that has no privilege. */
+static int append_over_quota(struct change *c)
+{
+	uint64_t offset = CHANGE_BYTES;
+	char *buffer = dio_alloc(65536);
+	int fd = -1, ret = become_nobody();
+	ssize_t n = 65536;
+
+	if (!ret)
+		fd = open(c->path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (n == 65536 && offset < 2 * CHANGE_BYTES) {
+		content_fill(buffer, 65536, CHANGE_FILE, offset, 1);
+		n = pwrite(fd, buffer, 65536, offset);
+		offset += 65536;
+	}
+	if (n < 0 && errno == EDQUOT)
+		return change_end_writer(c, fd, 0);
+	diag("no quota: pwrite returned %zd", n);
+	return -EIO;
+}
+
+TEST_F(quota, a_writer_that_is_over_quota_is_a_writer_like_others)
+{
+	struct dqblk limit = {
+		.dqb_bhardlimit = (CHANGE_BYTES + 65536 * 3) / 1024,
+		.dqb_bsoftlimit = (CHANGE_BYTES + 65536 * 3) / 1024,
+		.dqb_valid = QIF_BLIMITS,
+	};
+	struct change *c = &self->change;
+	int status = -1;
+	pid_t pid;
+
+	if (quotactl(QCMD(Q_SETQUOTA, variant->type), self->volume.node, NOBODY,
+		     (void *)&limit)) {
+		ASSERT_TRUE(errno == ESRCH || errno == ENOSYS)
+			TH_LOG("%s", strerror(errno));
+		EXPECT_EQ(0, readers_stop(&c->readers));
+		SKIP(return, "the kernel has no quota for it");
+	}
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(append_over_quota(c) ? 1 : 0);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_TRUE(change_counted(c, BPIO_REASON_WRITER));
+	EXPECT_EQ(0, change_wait_direct(c));
+	EXPECT_EQ(0, readers_progress(&c->readers, 20));
+	EXPECT_EQ(0, readers_stop(&c->readers));
+	EXPECT_EQ(0, change_compare(c));
+}
+
+/* The file system is taken away. */
+FIXTURE(end) {
+	struct volume	volume;
+	struct change	change;
+};
+
+FIXTURE_SETUP(end)
+{
+	ASSERT_EQ(0, make_volume(&self->volume, on_xfs() ? MKFS_XFS : MKFS_EXT4,
+				 ""));
+	ASSERT_EQ(0, change_create(&self->change));
+	ASSERT_EQ(0, change_begin(&self->change, &self->volume));
+}
+
+FIXTURE_TEARDOWN(end)
+{
+	change_end(&self->change);
+	EXPECT_EQ(0, volume_remove(&self->volume));
+}
+
+static int shut_down(const struct volume *volume, uint32_t how)
+{
+	int fd = open(volume->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = ioctl(fd, FS_IOC_SHUTDOWN, &how) ? -errno : 0;
+
+	close(fd);
+	return ret;
+}
+
+/* Mounted once more, the file has its content. */
+static void expect_recovery(struct __test_metadata *_metadata,
+			    struct volume *volume, struct change *c)
+{
+	struct change again = { 0 };
+
+	close(c->handle);
+	close(c->fd);
+	close(c->plain);
+	c->handle = -1;
+	c->fd = -1;
+	c->plain = -1;
+	ASSERT_EQ(0, volume_umount(volume));
+	ASSERT_EQ(0, volume_mount(volume, volume_fs_type(), ""));
+	again = *c;
+	again.plain = open(c->path, O_RDONLY | O_CLOEXEC);
+	again.fd = file_open_direct(c->path);
+	again.handle = fs_enable(volume->fd, again.fd);
+	ASSERT_LE(0, again.handle);
+	EXPECT_EQ(0, change_wait_direct(&again));
+	EXPECT_EQ(0, change_compare(&again));
+	close(again.handle);
+	close(again.fd);
+	close(again.plain);
+}
+
+TEST_F(end, reads_of_a_file_system_that_was_shut_down_are_right_or_fail)
+{
+	struct change *c = &self->change;
+
+	c->readers.may_fail = true;
+	ASSERT_EQ(0, shut_down(&self->volume, SHUTDOWN_LOGFLUSH));
+	EXPECT_EQ(0, readers_progress(&c->readers, 50));
+	EXPECT_EQ(0, readers_stop(&c->readers));
+	expect_recovery(_metadata, &self->volume, c);
+}
+
+/* What is in the page cache only can be read no more; it is not read past. */
+TEST_F(end, what_was_lost_with_the_file_system_is_not_read_in_its_old_state)
+{
+	struct change *c = &self->change;
+	uint64_t deadline = now_ms() + 2000;
+	char *buffer = dio_alloc(CHANGE_BYTES);
+	int fd = open(c->path, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	/* reads of the file system would write it to the device */
+	ASSERT_EQ(0, readers_stop(&c->readers));
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, change_write(c, fd));
+	ASSERT_EQ(0, shut_down(&self->volume, SHUTDOWN_NOLOGFLUSH));
+	close(fd);
+	do {
+		n = pread(c->handle, buffer, CHANGE_BYTES, 0);
+		ASSERT_TRUE(n > 0 || errno == EIO) TH_LOG("%zd, %s", n,
+							   strerror(errno));
+		if (n > 0)
+			ASSERT_EQ(0, content_is(buffer, n, 0, CHANGE_FILE, 2));
+	} while (poll_again(deadline));
+	free(buffer);
+	expect_recovery(_metadata, &self->volume, c);
+}
+
+TEST_F(end, reads_go_on_right_when_the_journal_is_aborted)
+{
+	struct change *c = &self->change;
+
+	if (on_xfs())
+		SKIP(return, "only ext4 has a journal that can be aborted; a shutdown of XFS is its equal");
+	c->readers.may_fail = true;
+	ASSERT_EQ(0, shell("mount -o remount,abort %s", self->volume.mount));
+	EXPECT_EQ(0, readers_progress(&c->readers, 50));
+	EXPECT_EQ(0, readers_stop(&c->readers));
+	expect_recovery(_metadata, &self->volume, c);
+}
+
+TEST_F(end, reads_go_on_direct_when_it_is_unmounted_lazily)
+{
+	struct change *c = &self->change;
+	struct bpio_handle_info now;
+
+	ASSERT_EQ(0, umount2(self->volume.mount, MNT_DETACH));
+	EXPECT_EQ(0, readers_progress(&c->readers, 50));
+	ASSERT_EQ(0, handle_info(c->handle, &now));
+	EXPECT_EQ(c->before.fallback_reads, now.fallback_reads);
+	EXPECT_EQ(0, readers_stop(&c->readers));
+	EXPECT_EQ(0, change_compare(c));
+	rmdir(self->volume.mount);
+	self->volume.mount[0] = 0;
+}
+
+PROGRAM_MAIN

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A file that changes while a handle on it is read.
+ *
+ * Functions that return int return 0, or a negative errno and have said what
+ * went wrong, unless their comment says otherwise.
+ */
+#ifndef SELFTESTS_CHANGE_H
+#define SELFTESTS_CHANGE_H
+
+#include <linux/dm-bpio.h>
+#include <stdbool.h>
+
+#include "readers.h"
+#include "volume.h"
+
+#define CHANGE_BYTES	(512 * 1024)
+#define CHANGE_FILE	1
+
+struct change {
+	char		path[192];
+	char		other[192];	/* for whatever the change needs */
+	const char	*device;
+	int		fd;
+	int		handle;
+	int		plain;		/* the file as others read it */
+	struct readers	readers;
+	struct bpio_handle_info before;	/* the change began */
+	const char	*cannot;	/* why the change cannot be had here */
+	bool		reading;	/* the readers were started */
+};
+
+/* Before the others: where the files are, and a device that holds nothing else. */
+int change_init(const struct volume *volume, const char *device);
+
+/* A file of CHANGE_BYTES, generation 1, and readers that are set for it. */
+int change_create(struct change *c);
+/* Its handle, armed, and the readers, under way. */
+int change_begin(struct change *c, const struct volume *volume);
+/* Undo the two, however far they got. */
+void change_end(struct change *c);
+
+/* Whether a read was counted for @reason since the change began. */
+bool change_counted(const struct change *c, enum bpio_reason reason);
+int change_wait_counted(const struct change *c, enum bpio_reason reason);
+
+/* Write the next generation and tell the readers. */
+int change_write(struct change *c, int fd);
+/*
+ * Keep @fd open until a read was served because of a writer; but not when @ret
+ * says that the writer has failed. Returns @ret or an error of its own.
+ */
+int change_end_writer(struct change *c, int fd, int ret);
+
+/* Wait until reads go direct again. */
+int change_wait_direct(struct change *c);
+/* Read all by the handle and by the file system: the same bytes? */
+int change_compare(struct change *c);
+
+/*
+ * Changes that take some doing. They set @cannot, and return 0 or not, where
+ * the kernel or the machine does not offer them.
+ */
+int change_clone_from(struct change *c);
+int change_clone_over(struct change *c);
+int change_dedupe(struct change *c);
+int change_swap_extents(struct change *c);
+int change_exchange(struct change *c);
+int change_repair(struct change *c);
+void change_in_pieces(struct change *c);
+int change_defragment(struct change *c);
+int change_verity(struct change *c);
+void change_swap_header(struct change *c);
+int change_swapon(struct change *c);
+int change_pinned_by_direct_io(struct change *c);
+int change_pinned_by_ring(struct change *c);
+
+#endif /* SELFTESTS_CHANGE_H */
