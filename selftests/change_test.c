@@ -355,7 +355,7 @@ ROW(write_synced, WRITER);
 ROW(write_mapped, WRITER);
 ROW(append, WRITER, .prepare = will_grow, .shrinks = true, .zeroes = true);
 ROW(append_direct, WRITER, .prepare = will_grow, .shrinks = true,
-    .zeroes = true);
+	.zeroes = true);
 ROW(truncate_down_and_up, REVOKED, .shrinks = true, .zeroes = true);
 ROW(open_with_o_trunc, REVOKED, .shrinks = true, .zeroes = true);
 ROW(punch_hole, WRITER, .zeroes = true);
@@ -365,7 +365,7 @@ ROW(insert_range, WRITER, .zeroes = true);
 ROW(preallocate_behind_the_end, WRITER);
 ROW_OF(plug_a_hole, plug, WRITER, .prepare = with_a_hole, .zeroes = true);
 ROW_OF(write_where_it_was_preallocated, plug, WRITER, .prepare = preallocated,
-       .zeroes = true);
+	.zeroes = true);
 ROW(change_mode, REVOKED);
 ROW(set_attribute, REVOKED);
 ROW(rename_it, REVOKED);
@@ -379,23 +379,23 @@ ROW(freeze_and_thaw, .stays = true);
 ROW(remount_read_only_and_back, .stays = true);
 ROW(grow_the_file_system);
 ROW_OF(clone_it, change_clone_from, .only = "xfs",
-       .reason = BPIO_REASON_NO_ADDRESSES);
+	.reason = BPIO_REASON_NO_ADDRESSES);
 ROW_OF(clone_another_over_it, change_clone_over, .only = "xfs",
-       .reason = BPIO_REASON_NO_ADDRESSES);
+	.reason = BPIO_REASON_NO_ADDRESSES);
 ROW_OF(dedupe_it_by_a_read_only_descriptor, change_dedupe, .only = "xfs",
-       .reason = BPIO_REASON_NO_ADDRESSES);
+	.reason = BPIO_REASON_NO_ADDRESSES);
 ROW_OF(swap_its_extents, change_swap_extents, WRITER, .only = "xfs");
 ROW_OF(exchange_a_range, change_exchange, WRITER, .only = "xfs");
 ROW_OF(repair_its_map, change_repair, REVOKED, .only = "xfs");
 ROW_OF(defragment_it, change_defragment, .prepare = change_in_pieces);
 ROW_OF(switch_verity_on, change_verity, .only = "ext4",
-       .ends = BPIO_REASON_VERITY);
+	.ends = BPIO_REASON_VERITY);
 ROW_OF(swap_to_it, change_swapon, .prepare = change_swap_header,
-       .reason = BPIO_REASON_SWAP_FILE);
+	.reason = BPIO_REASON_SWAP_FILE);
 ROW_OF(dirty_pages_pinned_by_direct_io, change_pinned_by_direct_io,
-       .reason = BPIO_REASON_DIRTY_PAGES);
+	.reason = BPIO_REASON_DIRTY_PAGES);
 ROW_OF(dirty_pages_pinned_by_a_registered_buffer, change_pinned_by_ring,
-       .reason = BPIO_REASON_DIRTY_PAGES);
+	.reason = BPIO_REASON_DIRTY_PAGES);
 
 FIXTURE_SETUP(change)
 {
