@@ -40,7 +40,7 @@ help:
 	@echo '  make bench-baseline  the same in full, and store what later ones are compared with'
 	@echo '  make lint            static checks'
 	@echo '  make check-intree    build it as part of a kernel tree'
-	@echo '  make check-arm64     cross-build the modules for arm64'
+	@echo '  make check-arm64     build for arm64 and run the tests on an emulated one'
 	@echo '  make clean           remove build/'
 
 # The kernel's build writes beside its sources, so each kernel gets a folder of

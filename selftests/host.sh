@@ -41,6 +41,21 @@ commit()
 	printf '%s\n' "$id"
 }
 
+# distinct_kernels BUILD...: names of rows of vm/kernels whose modules are built
+# in one of these ways, without those whose kernel an earlier one has.
+distinct_kernels()
+{
+	local name build release seen=' '
+
+	while read -r name _ _ _ _ build; do
+		[[ " $* " == *" $build "* ]] || continue
+		release=$(<"$("$SELFTESTS/vm/image" --kernel "$name")/release")
+		[[ $seen != *" $release "* ]] || continue
+		seen+="$release "
+		printf '%s\n' "$name"
+	done < <(sed -e 's/#.*//' -e '/^ *$/d' "$SELFTESTS/vm/kernels")
+}
+
 # The summary line of a results file that has the three counts.
 summary()
 {
