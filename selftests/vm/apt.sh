@@ -115,11 +115,19 @@ series_release()
 }
 
 # The release of the kernel row's kernel: where modules are built on the host,
-# the one the host has headers for, so that they load; else the newest in apt.
+# the one the host has headers for, so that they load; where the kernel is built
+# here, that of the source the host has; else the newest in apt.
 kernel_release()
 {
 	local headers release='' metapackage=$K_IMAGE
 
+	if [ "$K_BUILD" = source ]; then
+		# shellcheck disable=SC2016 # dpkg-query's own variable
+		release=$(dpkg-query -W -f '${Version}' "$K_IMAGE" 2>/dev/null) ||
+			die "$K_IMAGE is missing; run selftests/vm/prepare as root"
+		printf '%s-%s\n' "${release%%-*}" "$K_NAME"
+		return
+	fi
 	if [ "$K_BUILD" = host ]; then
 		# shellcheck disable=SC2016 # dpkg-query's own variables
 		headers=$(dpkg-query -W -f '${db:Status-Status} ${Depends}' \

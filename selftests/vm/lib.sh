@@ -123,7 +123,8 @@ cached()
 prune_cache()
 {
 	find "$1" -maxdepth 1 -type d -mtime +30 \
-		'(' -name 'image-*' -o -name 'emulator-*' -o -name 'builder-*' ')' \
+		'(' -name 'image-*' -o -name 'emulator-*' -o -name 'builder-*' \
+		-o -name 'kernel-*' ')' \
 		-exec rm -rf {} +
 	find "$1" -maxdepth 1 -name 'build.*' -mtime +1 -exec rm -rf {} +
 }
