@@ -28,12 +28,18 @@ plain_make()
 		timeout --foreground 1800 make --no-print-directory "$@"
 }
 
+# What the row of kernel $1 says, as variable $2 of those of kernel_row.
+kernel_says()
+{
+	# shellcheck source=vm/lib.sh
+	(. "$SELFTESTS/vm/lib.sh" && kernel_row "$1" && printf '%s\n' "${!2}")
+}
+
 # Whether kernel $1 is built here, to find bugs in what runs on it: such ones are
 # several times as slow as Debian's.
 kernel_debugs()
 {
-	# shellcheck source=vm/lib.sh
-	(. "$SELFTESTS/vm/lib.sh" && kernel_row "$1" && [ "$K_BUILD" = source ])
+	[ "$(kernel_says "$1" K_BUILD)" = source ]
 }
 
 # The commit that is tested, for the results.
