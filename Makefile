@@ -43,7 +43,7 @@ help:
 	@echo '                       make check KERNEL=debug; KERNEL=kcsan finds data races'
 	@echo '  make coverage        which lines ran in the last "make check KERNEL=debug"'
 	@echo '  make check-intree    build it as part of a kernel tree'
-	@echo '  make check-arm64     cross-build the modules for arm64'
+	@echo '  make check-arm64     build for arm64 and run the tests on an emulated one'
 	@echo '  make clean           remove build/'
 
 # The kernel's build writes beside its sources, so each kernel gets a folder of
