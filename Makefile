@@ -39,8 +39,11 @@ help:
 	@echo '  make bench           count the instructions of reads; BENCH=--help tells options'
 	@echo '  make bench-baseline  the same in full, and store what later ones are compared with'
 	@echo '  make lint            static checks'
+	@echo '  make debug-kernel    build a kernel that finds bugs (half an hour, once), for'
+	@echo '                       make check KERNEL=debug; KERNEL=kcsan finds data races'
+	@echo '  make coverage        which lines ran in the last "make check KERNEL=debug"'
 	@echo '  make check-intree    build it as part of a kernel tree'
-	@echo '  make check-arm64     cross-build the modules for arm64'
+	@echo '  make check-arm64     build for arm64 and run the tests on an emulated one'
 	@echo '  make clean           remove build/'
 
 # The kernel's build writes beside its sources, so each kernel gets a folder of
@@ -121,6 +124,12 @@ bench-baseline:
 lint:
 	@selftests/lint
 
+debug-kernel:
+	@selftests/vm/debug-kernel --kernel $(if $(filter kcsan,$(KERNEL)),kcsan,debug)
+
+coverage:
+	@selftests/coverage
+
 check-intree:
 	@selftests/check-intree
 
@@ -132,4 +141,5 @@ clean:
 
 .PHONY: all help kmod-links modules modules-if-possible guest-modules \
 	guest-test-modules user install install-modules install-user demo \
-	check shell bench bench-baseline lint check-intree check-arm64 clean
+	check shell bench bench-baseline lint debug-kernel coverage \
+	check-intree check-arm64 clean

@@ -75,7 +75,8 @@ int bpio_protocol_check(const struct bpio_protocol_request *request)
 /*
  * ext4 and XFS never move or free a block of a file without one of the events
  * that its leases or i_dio_count catch. The driver of ext4 also serves ext2 and
- * ext3, under names that another driver may bear: the module tells.
+ * ext3, under names that another driver may bear: the module tells. Where it is
+ * part of the kernel it has no module, and the other driver was left out.
  */
 static bool bpio_protocol_takes_part(const struct super_block *sb)
 {
@@ -84,8 +85,10 @@ static bool bpio_protocol_takes_part(const struct super_block *sb)
 	if (!strcmp(type->name, "ext4") || !strcmp(type->name, "ext3") ||
 	    !strcmp(type->name, "xfs"))
 		return true;
-	return !strcmp(type->name, "ext2") && type->owner &&
-	       !strcmp(module_name(type->owner), "ext4");
+	if (strcmp(type->name, "ext2"))
+		return false;
+	return type->owner ? !strcmp(module_name(type->owner), "ext4") :
+			     IS_BUILTIN(CONFIG_EXT4_USE_FOR_EXT2);
 }
 
 static bool bpio_protocol_is_volume(const struct bpio_volume *volume,

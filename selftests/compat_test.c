@@ -63,6 +63,9 @@ FIXTURE(caller) {
 
 FIXTURE_SETUP(caller)
 {
+#ifndef __x86_64__
+	SKIP(return, "there is a 32-bit program for x86 only");
+#endif
 	snprintf(self->path, sizeof(self->path), "%s",
 		 volume_path(&volume, "file"));
 	ASSERT_EQ(0, file_create(self->path, 2 * BYTES, 1));

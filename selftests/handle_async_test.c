@@ -269,7 +269,7 @@ TEST_F(ring, the_end_of_the_file_and_bad_alignment_answer_as_pread_does)
 		if (expected < 0)
 			expected = -errno;
 		prepare(self, variant, 0, odd[i].offset, odd[i].length);
-		ASSERT_EQ(1, io_uring_submit(&self->ring));
+		ASSERT_LT(0, io_uring_submit(&self->ring));
 		ASSERT_EQ(0, complete(self, &result));
 		EXPECT_EQ(expected, result)
 			TH_LOG("offset %llu length %zu",

@@ -28,6 +28,20 @@ plain_make()
 		timeout --foreground 1800 make --no-print-directory "$@"
 }
 
+# What the row of kernel $1 says, as variable $2 of those of kernel_row.
+kernel_says()
+{
+	# shellcheck source=/dev/null # its variables are of the subshell
+	(. "$SELFTESTS/vm/lib.sh" && kernel_row "$1" && printf '%s\n' "${!2}")
+}
+
+# Whether kernel $1 is built here, to find bugs in what runs on it: such ones are
+# several times as slow as Debian's.
+kernel_debugs()
+{
+	[ "$(kernel_says "$1" K_BUILD)" = source ]
+}
+
 # The commit that is tested, for the results.
 commit()
 {
@@ -39,6 +53,22 @@ commit()
 	fi
 	[ -z "$(git -C "$TOP" status --porcelain 2>/dev/null)" ] || id+=-dirty
 	printf '%s\n' "$id"
+}
+
+# distinct_kernels BUILD...: names of rows of vm/kernels whose modules are built
+# in one of these ways, without those whose kernel an earlier one has.
+distinct_kernels()
+{
+	local name build release seen=' '
+
+	while read -r name _ _ _ _ build; do
+		[[ " $* " == *" $build "* ]] || continue
+		release=$("$SELFTESTS/vm/image" --kernel "$name") || return
+		release=$(<"$release/release")
+		[[ $seen != *" $release "* ]] || continue
+		seen+="$release "
+		printf '%s\n' "$name"
+	done < <(sed -e 's/#.*//' -e '/^ *$/d' "$SELFTESTS/vm/kernels")
 }
 
 # The summary line of a results file that has the three counts.

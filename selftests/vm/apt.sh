@@ -73,15 +73,15 @@ fetch_options()
 }
 
 # Set KERNEL_APT to what apt-get and apt-cache need to see the suite of the
-# kernel row: nothing for the host's own, else lists kept in the cache and
-# refreshed once a day.
+# kernel row for its architecture: nothing for the host's own, else lists kept in
+# the cache and refreshed once a day.
 kernel_apt()
 {
 	local dir stamp
 
 	KERNEL_APT=()
-	[ "$K_SUITE" != "$(host_suite)" ] || return 0
-	dir=$(cache_dir)/apt-$K_SUITE
+	[ "$K_SUITE $K_ARCH" != "$(host_suite) amd64" ] || return 0
+	dir=$(cache_dir)/apt-$K_SUITE-$K_ARCH
 	stamp=$dir/updated
 	mkdir -p "$dir"/{lists/partial,archives/partial}
 	mirror_sources "$K_SUITE" "$K_POCKETS" >"$dir/sources.list"
@@ -89,6 +89,7 @@ kernel_apt()
 		-o Dir::Etc::SourceParts=/dev/null
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir"
 		-o Dir::State::Status=/dev/null -o APT::Sandbox::User=root
+		-o "APT::Architecture=$K_ARCH" -o "APT::Architectures=$K_ARCH"
 		-o "APT::Default-Release=$K_SUITE${K_LAST_POCKET:+-$K_LAST_POCKET}")
 	if [ -n "$(find "$stamp" -mtime -1 2>/dev/null)" ]; then
 		return 0
@@ -100,7 +101,7 @@ kernel_apt()
 		say "that failed; going on with those of $(date -r "$stamp" +%F)"
 	else
 		cat "$dir/log" >&2
-		die "the mirror has no $K_SUITE, which kernel $K_NAME needs"
+		die "the mirror has no $K_SUITE for $K_ARCH, which kernel $K_NAME needs"
 	fi
 }
 
@@ -109,16 +110,24 @@ kernel_apt()
 series_release()
 {
 	apt-cache "${KERNEL_APT[@]}" pkgnames "${K_IMAGE%%\**}" |
-		sed -n -E 's/^linux-image-([0-9.]+(\+deb[0-9]+)?(-[0-9]+)?-amd64)$/\1/p' |
+		sed -n -E 's/^linux-image-([0-9.]+(\+deb[0-9]+)?(-[0-9]+)?-'"$K_ARCH"')$/\1/p' |
 		sort -V | tail -n 1
 }
 
 # The release of the kernel row's kernel: where modules are built on the host,
-# the one the host has headers for, so that they load; else the newest in apt.
+# the one the host has headers for, so that they load; where the kernel is built
+# here, that of the source the host has; else the newest in apt.
 kernel_release()
 {
 	local headers release='' metapackage=$K_IMAGE
 
+	if [ "$K_BUILD" = source ]; then
+		# shellcheck disable=SC2016 # dpkg-query's own variable
+		release=$(dpkg-query -W -f '${Version}' "$K_IMAGE" 2>/dev/null) ||
+			die "$K_IMAGE is missing; run selftests/vm/prepare as root"
+		printf '%s-%s\n' "${release%%-*}" "$K_NAME"
+		return
+	fi
 	if [ "$K_BUILD" = host ]; then
 		# shellcheck disable=SC2016 # dpkg-query's own variables
 		headers=$(dpkg-query -W -f '${db:Status-Status} ${Depends}' \
@@ -129,7 +138,7 @@ kernel_release()
 	fi
 	if [[ $K_IMAGE == *'*' ]]; then
 		release=$(series_release)
-		metapackage=linux-image-amd64
+		metapackage=linux-image-$K_ARCH
 	fi
 	if [ -z "$release" ]; then
 		release=$(apt-cache "${KERNEL_APT[@]}" depends "$metapackage" 2>/dev/null |

@@ -47,7 +47,8 @@ cache_dir()
 	(cd "$dir" && pwd)
 }
 
-# Read the row of kernel $1 of the file "kernels" into variables K_*.
+# Read the row of kernel $1 of the file "kernels" into variables K_*. K_ARCH is
+# Debian's name of the architecture, K_GNU what a cross compiler's begins with.
 kernel_row()
 {
 	local row
@@ -58,7 +59,13 @@ kernel_row()
 			awk '{ printf "%s%s", sep, $1; sep = ", " }')"
 	read -r K_NAME K_SUITE K_POCKETS K_IMAGE K_HEADERS K_BUILD <<<"$row"
 	K_LAST_POCKET=${K_POCKETS##*,}
+	K_ARCH=amd64
+	K_GNU=
+	case $K_BUILD-$K_IMAGE in
+	cross-*-arm64) K_ARCH=arm64 K_GNU=aarch64-linux-gnu ;;
+	esac
 	export K_NAME K_SUITE K_POCKETS K_IMAGE K_HEADERS K_BUILD K_LAST_POCKET
+	export K_ARCH K_GNU
 }
 
 # Build something in the cache unless it is there: $1 is its directory, whose
@@ -116,7 +123,8 @@ cached()
 prune_cache()
 {
 	find "$1" -maxdepth 1 -type d -mtime +30 \
-		'(' -name 'image-*' -o -name 'emulator-*' -o -name 'builder-*' ')' \
+		'(' -name 'image-*' -o -name 'emulator-*' -o -name 'builder-*' \
+		-o -name 'kernel-*' ')' \
 		-exec rm -rf {} +
 	find "$1" -maxdepth 1 -name 'build.*' -mtime +1 -exec rm -rf {} +
 }

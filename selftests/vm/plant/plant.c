@@ -6,12 +6,14 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 static char *fault = "none";
 module_param(fault, charp, 0444);
-MODULE_PARM_DESC(fault, "none, warning, oops, blocked or sleeping");
+MODULE_PARM_DESC(fault, "none, warning, oops, blocked, sleeping, leak, overrun, inversion or race");
 
 /* A task that sleeps uninterruptibly for ever, as a lost completion does. */
 static int blocked(void *unused)
@@ -36,18 +38,93 @@ static int plant_sleeping(void)
 	return 0;
 }
 
+/* What kmemleak finds: nothing points to the memory any more. */
+static int plant_leak(void)
+{
+	char *memory = kmalloc(100, GFP_KERNEL);
+
+	OPTIMIZER_HIDE_VAR(memory);
+	return memory ? 0 : -ENOMEM;
+}
+
+/* What KASAN finds: a byte behind the end. */
+static int plant_overrun(void)
+{
+	char *memory = kmalloc(100, GFP_KERNEL);
+
+	if (!memory)
+		return -ENOMEM;
+	OPTIMIZER_HIDE_VAR(memory);
+	memory[100] = 1;
+	kfree(memory);
+	return 0;
+}
+
+static DEFINE_MUTEX(plant_first);
+static DEFINE_MUTEX(plant_second);
+
+/* What lockdep finds: two orders, though nobody ever waits. */
+static int plant_inversion(void)
+{
+	mutex_lock(&plant_first);
+	mutex_lock(&plant_second);
+	mutex_unlock(&plant_second);
+	mutex_unlock(&plant_first);
+
+	mutex_lock(&plant_second);
+	mutex_lock(&plant_first);
+	mutex_unlock(&plant_first);
+	mutex_unlock(&plant_second);
+	return 0;
+}
+
+static unsigned long plant_count;
+
+static int racer(void *unused)
+{
+	unsigned long until = jiffies + 5 * HZ;
+
+	while (time_before(jiffies, until)) {
+		plant_count++;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* What KCSAN finds: two who count without asking each other. */
+static int plant_race(void)
+{
+	kthread_run(racer, NULL, "plant_race_1");
+	kthread_run(racer, NULL, "plant_race_2");
+	msleep(6000);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*plant)(void);
+} plants[] = {
+	{ "blocked", plant_blocked },
+	{ "sleeping", plant_sleeping },
+	{ "leak", plant_leak },
+	{ "overrun", plant_overrun },
+	{ "inversion", plant_inversion },
+	{ "race", plant_race },
+};
+
 static int __init plant_init(void)
 {
+	size_t i;
+
 	if (!strcmp(fault, "none"))
 		return 0;
 	if (!strcmp(fault, "warning"))
 		return WARN(1, "planted warning\n") ? 0 : -EINVAL;
 	if (!strcmp(fault, "oops"))
 		return READ_ONCE(*(int *)sizeof(fault));
-	if (!strcmp(fault, "blocked"))
-		return plant_blocked();
-	if (!strcmp(fault, "sleeping"))
-		return plant_sleeping();
+	for (i = 0; i < ARRAY_SIZE(plants); i++)
+		if (!strcmp(fault, plants[i].name))
+			return plants[i].plant();
 	pr_err("no fault '%s'\n", fault);
 	return -EINVAL;
 }
