@@ -283,12 +283,6 @@ static int journal_its_data(struct change *c)
 	return ret ?: write_with(c, 0);
 }
 
-/* From extents to a tree of blocks and back. */
-static int map_it_by_blocks(struct change *c)
-{
-	return change_flags(c, FS_EXTENT_FL);
-}
-
 static int freeze_and_thaw(struct change *c)
 {
 	int fd = open(volume.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -374,16 +368,15 @@ ROW(unlink_it);
 ROW(make_immutable_and_mutable, .stays = true);
 ROW(make_append_only_and_not, .stays = true);
 ROW(journal_its_data, WRITER, .only = "ext4");
-ROW(map_it_by_blocks, .stays = true, .only = "ext4");
 ROW(freeze_and_thaw, .stays = true);
 ROW(remount_read_only_and_back, .stays = true);
 ROW(grow_the_file_system);
 ROW_OF(clone_it, change_clone_from, .only = "xfs",
-	.reason = BPIO_REASON_NO_ADDRESSES);
+	.ends = BPIO_REASON_NO_ADDRESSES);
 ROW_OF(clone_another_over_it, change_clone_over, .only = "xfs",
-	.reason = BPIO_REASON_NO_ADDRESSES);
+	.ends = BPIO_REASON_NO_ADDRESSES);
 ROW_OF(dedupe_it_by_a_read_only_descriptor, change_dedupe, .only = "xfs",
-	.reason = BPIO_REASON_NO_ADDRESSES);
+	.ends = BPIO_REASON_NO_ADDRESSES);
 ROW_OF(swap_its_extents, change_swap_extents, WRITER, .only = "xfs");
 ROW_OF(exchange_a_range, change_exchange, WRITER, .only = "xfs");
 ROW_OF(repair_its_map, change_repair, REVOKED, .only = "xfs");

@@ -38,16 +38,24 @@ static bool on_xfs(void)
 	return !strcmp(volume_fs_type(), "xfs");
 }
 
+static int format_volume(struct volume *volume, const char *mkfs)
+{
+	return volume_create(volume, "change-volume", devices.nvme, FS_START,
+			     MIB_SECTORS(FS_MIB), "") ?:
+	       volume_format(volume, mkfs);
+}
+
+static int mount_volume(struct volume *volume, const char *options)
+{
+	return volume_mount(volume, volume_fs_type(), options) ?:
+	       change_init(volume, devices.nvme);
+}
+
 /* A file system of the type that is tested, made and mounted like this. */
 static int make_volume(struct volume *volume, const char *mkfs,
 		       const char *options)
 {
-	int ret = volume_create(volume, "change-volume", devices.nvme, FS_START,
-				MIB_SECTORS(FS_MIB), "");
-
-	return ret ?: volume_format(volume, mkfs) ?:
-	       volume_mount(volume, volume_fs_type(), options) ?:
-	       change_init(volume, devices.nvme);
+	return format_volume(volume, mkfs) ?: mount_volume(volume, options);
 }
 
 FIXTURE(layout) {
@@ -92,9 +100,12 @@ FIXTURE_SETUP(layout)
 
 	if (strcmp(variant->only, volume_fs_type()))
 		SKIP(return, "only %s has it", variant->only);
-	ret = make_volume(&self->volume, variant->mkfs, variant->options);
-	if (ret && variant->may_not_mount && self->volume.fd >= 0)
+	ASSERT_EQ(0, format_volume(&self->volume, variant->mkfs));
+	ret = mount_volume(&self->volume, variant->options);
+	if (ret && variant->may_not_mount) {
+		ASSERT_EQ(0, volume_remove(&self->volume));
 		SKIP(return, "this kernel does not mount it");
+	}
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, change_create(&self->change));
 	if (variant->bytes)

@@ -97,24 +97,9 @@ static int make_other(struct change *c, uint32_t generation)
 	return ret;
 }
 
-/* Wait until it has been noticed, and give the file blocks of its own again. */
-static int end_sharing(struct change *c)
-{
-	int ret = change_wait_counted(c, BPIO_REASON_NO_ADDRESSES);
-	int fd;
-
-	if (ret || unlink(c->other))
-		return ret ?: -errno;
-	fd = open(c->path, O_RDWR | O_CLOEXEC);
-	ret = fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, CHANGE_BYTES) ?
-	      -errno : 0;
-	close(fd);
-	return ret;
-}
-
 int change_clone_from(struct change *c)
 {
-	return clone_file(c->path, c->other) ?: end_sharing(c);
+	return clone_file(c->path, c->other);
 }
 
 int change_clone_over(struct change *c)
@@ -124,7 +109,7 @@ int change_clone_over(struct change *c)
 	c->readers.newest++;
 	ret = ret ?: clone_file(c->other, c->path);
 	c->readers.oldest++;
-	return ret ?: end_sharing(c);
+	return ret;
 }
 
 /* Nobody opens the file for writing here. */
@@ -146,7 +131,7 @@ int change_dedupe(struct change *c)
 		ret = same.info.status < 0 ? same.info.status : -EILSEQ;
 	close(source);
 	close(target);
-	return ret ?: end_sharing(c);
+	return ret;
 }
 
 /* It insists on times that have not changed since it was asked for. */
