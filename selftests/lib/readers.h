@@ -28,6 +28,7 @@ struct readers {
 	bool			shrinks;	/* reads may be short or empty */
 	bool			zeroes;		/* holes may appear */
 	bool			mixed;		/* see struct content_rule */
+	int			denial;		/* errno that reads may fail with */
 	/* moved by the test while they run */
 	_Atomic uint32_t	oldest;
 	_Atomic uint32_t	newest;
