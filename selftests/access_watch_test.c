@@ -235,6 +235,7 @@ TEST_F(asked, a_watcher_changes_its_mind_while_reads_are_in_flight)
 
 TEST_F(asked, a_watcher_that_denies_every_open_keeps_no_file_from_being_armed)
 {
+	struct bpio_handle_info info;
 	int fd = file_open_direct(other), handle;
 
 	ASSERT_LE(0, fd);
@@ -253,7 +254,8 @@ TEST_F(asked, a_watcher_that_denies_every_open_keeps_no_file_from_being_armed)
 	ASSERT_EQ(0, chmod(other, 0600));
 	EXPECT_EQ(0, handle_wait_direct(handle, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
-	EXPECT_LT(0u, handle_fallbacks(handle, BPIO_REASON_REVOKED));
+	ASSERT_EQ(0, handle_info(handle, &info));
+	EXPECT_LT(0u, info.revokes);
 	EXPECT_EQ(0, readers_stop(&readers));
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_REMOVE | variant->mark,
 			   FAN_OPEN_PERM, other));

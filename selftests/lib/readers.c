@@ -32,8 +32,10 @@ static void read_once(struct readers *readers, char *buffer, unsigned int random
 
 	n = pread(readers->handle, buffer, length, offset);
 	rule.newest = readers->newest;
-	if (n < 0 && readers->denial && errno == readers->denial)
-		n = length = 0;
+	if (n < 0 && readers->denial && errno == readers->denial) {
+		readers->reads++;
+		return;
+	}
 	if (n < 0 || ((size_t)n != length && !readers->shrinks)) {
 		snprintf(line, sizeof(line), "pread of %zu bytes at %llu: %zd, %s",
 			 length, (unsigned long long)offset, n,
