@@ -320,7 +320,7 @@ TEST_F(end, reads_of_a_file_system_that_was_shut_down_are_right_or_fail)
 {
 	struct change *c = &self->change;
 
-	c->readers.may_fail = true;
+	c->readers.may_fail = EIO;
 	ASSERT_EQ(0, shut_down(&self->volume, SHUTDOWN_LOGFLUSH));
 	EXPECT_EQ(0, readers_progress(&c->readers, 50));
 	EXPECT_EQ(0, readers_stop(&c->readers));
@@ -359,7 +359,7 @@ TEST_F(end, reads_go_on_right_when_the_journal_is_aborted)
 
 	if (on_xfs())
 		SKIP(return, "only ext4 has a journal that can be aborted; a shutdown of XFS is its equal");
-	c->readers.may_fail = true;
+	c->readers.may_fail = EIO;
 	ASSERT_EQ(0, shell("mount -o remount,abort %s", self->volume.mount));
 	EXPECT_EQ(0, readers_progress(&c->readers, 50));
 	EXPECT_EQ(0, readers_stop(&c->readers));

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "access.h"
 #include "program.h"
 #include "verdict.h"
 
@@ -325,46 +326,6 @@ TEST_F(file, the_handle_is_closed_by_exec)
 {
 	EXPECT_EQ(FD_CLOEXEC, fcntl(self->handle, F_GETFD));
 	EXPECT_EQ(0, shell("test ! -e /proc/self/fd/%d", self->handle));
-}
-
-static int send_fd(int socket, int fd)
-{
-	union {
-		struct cmsghdr	header;
-		char		room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec iov = { .iov_base = "x", .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(socket, &message, 0) == 1 ? 0 : -errno;
-}
-
-static int receive_fd(int socket)
-{
-	union {
-		struct cmsghdr	header;
-		char		room[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	char c;
-	struct iovec iov = { .iov_base = &c, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(socket, &message, 0) != 1 || !CMSG_FIRSTHDR(&message))
-		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
-	return fd;
 }
 
 /* Receive a handle, prove that it reads, and end. */

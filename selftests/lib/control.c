@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -169,6 +170,32 @@ int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset)
 	diag("no direct read within %d ms: armed %u, reason %s", DEADLINE_MS,
 	     info.armed, reason_token(info.reason));
 	return -ETIMEDOUT;
+}
+
+int reads_alike(int fd, int handle, size_t bytes)
+{
+	char *buffer[2] = { dio_alloc(bytes), dio_alloc(bytes) };
+	int fds[2] = { fd, handle }, error[2] = { 0 };
+	ssize_t n[2];
+	int i, ret;
+
+	for (i = 0; i < 2; i++) {
+		memset(buffer[i], 0xa5, bytes);
+		n[i] = pread(fds[i], buffer[i], bytes, 0);
+		if (n[i] < 0)
+			error[i] = errno;
+	}
+	ret = error[0];
+	if (n[0] != n[1] || error[0] != error[1] ||
+	    memcmp(buffer[0], buffer[1], bytes)) {
+		diag("the file: %zd, %s; the handle: %zd, %s; %s bytes", n[0],
+		     strerror(error[0]), n[1], strerror(error[1]),
+		     memcmp(buffer[0], buffer[1], bytes) ? "other" : "the same");
+		ret = -EPROTO;
+	}
+	free(buffer[0]);
+	free(buffer[1]);
+	return ret;
 }
 
 uint64_t handle_fallbacks(int handle, enum bpio_reason reason)

@@ -42,6 +42,13 @@ int handle_armed(int handle);
  */
 int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset);
 
+/*
+ * Read @bytes at 0 by the file's descriptor and by its handle: 0 when both
+ * return the same bytes, or fail with the same errno, which is then returned;
+ * else -EPROTO, and says what the difference is.
+ */
+int reads_alike(int fd, int handle, size_t bytes);
+
 /* How many reads of the handle the file system served for @reason. */
 uint64_t handle_fallbacks(int handle, enum bpio_reason reason);
 /* How many reads of the handle went direct. */

@@ -35,7 +35,7 @@ static void read_once(struct readers *readers, char *buffer, unsigned int random
 	n = pread(readers->handle, buffer, length, offset);
 	rule.newest = readers->newest;
 	rule.moved[1] = readers->moved_to;
-	if (n < 0 && errno == EIO && readers->may_fail)
+	if (n < 0 && readers->may_fail && errno == readers->may_fail)
 		return;
 	if (n < 0 || ((size_t)n != length && !readers->shrinks)) {
 		snprintf(line, sizeof(line), "pread of %zu bytes at %llu: %zd, %s",

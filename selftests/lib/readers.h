@@ -29,7 +29,7 @@ struct readers {
 	bool			shrinks;	/* reads may be short or empty */
 	bool			zeroes;		/* holes may appear */
 	bool			mixed;		/* see struct content_rule */
-	_Atomic bool		may_fail;	/* EIO is an answer too */
+	_Atomic int		may_fail;	/* with this errno */
 	/* moved by the test while they run */
 	_Atomic uint32_t	oldest;
 	_Atomic uint32_t	newest;

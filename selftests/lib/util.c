@@ -13,9 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "util.h"
-
-#define NOBODY 65534
 
 void diag(const char *fmt, ...)
 {
@@ -140,8 +139,8 @@ static int capset_words(const uint32_t keep[2])
 	if (syscall(SYS_capget, &header, data))
 		return -errno;
 	for (i = 0; i < 2; i++) {
-		data[i].effective &= keep[i];
 		data[i].permitted &= keep[i];
+		data[i].effective = data[i].permitted;
 		data[i].inheritable = 0;
 	}
 	if (syscall(SYS_capset, &header, data))
@@ -154,6 +153,14 @@ int drop_capability(int capability)
 	uint32_t keep[2] = { UINT32_MAX, UINT32_MAX };
 
 	keep[CAP_TO_INDEX(capability)] &= ~CAP_TO_MASK(capability);
+	return capset_words(keep);
+}
+
+int keep_capability(int capability)
+{
+	uint32_t keep[2] = { 0 };
+
+	keep[CAP_TO_INDEX(capability)] = CAP_TO_MASK(capability);
 	return capset_words(keep);
 }
 

@@ -42,10 +42,12 @@ static void add_below(struct layers *to, const struct layers *said,
 {
 	const struct stack *stack = &to->stack;
 	const struct layer *top = stack_find(stack, row_dev(above));
-	const struct layer *end = stack->layers + stack->count, *at;
+	const struct layer *end, *at;
 
-	for (at = top ? top + 1 : end; at < end && at->depth > top->depth;
-	     at++) {
+	if (!top)
+		return;
+	end = stack->layers + stack->count;
+	for (at = top + 1; at < end && at->depth > top->depth; at++) {
 		struct row *row;
 
 		if (has_dev(said, at->dev) || has_dev(to, at->dev))

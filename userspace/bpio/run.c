@@ -90,15 +90,35 @@ static const char *find_preload(void)
 	return PRELOAD_PATH;
 }
 
+/* 0, or the exit status for a pattern that can match no path */
+static int check_globs(const struct command_line *line)
+{
+	size_t i;
+
+	for (i = 0; i < line->glob_count; i++) {
+		const char *glob = line->globs[i];
+
+		if (!*glob || strchr(glob, '\n') || strlen(glob) >= PATH_MAX)
+			return fail(line, STATUS_USAGE,
+				    "expected a pattern for paths, but got \"%s\"",
+				    glob);
+	}
+	return 0;
+}
+
 /* Globs of --file as absolute ones, one per line */
 static int set_globs(const struct command_line *line)
 {
 	char *list = NULL, *cwd;
 	size_t i, size;
 	FILE *out;
+	int ret;
 
 	if (!line->glob_count)
 		return unsetenv(SHARE_GLOBS_ENV);
+	ret = check_globs(line);
+	if (ret)
+		return ret;
 	out = open_memstream(&list, &size);
 	cwd = getcwd(NULL, 0);
 	if (!out || !cwd)
@@ -108,10 +128,6 @@ static int set_globs(const struct command_line *line)
 	for (i = 0; i < line->glob_count; i++) {
 		const char *glob = line->globs[i];
 
-		if (!*glob || strchr(glob, '\n') || strlen(glob) >= PATH_MAX)
-			return fail(line, STATUS_USAGE,
-				    "expected a pattern for paths, but got \"%s\"",
-				    glob);
 		if (*glob == '/' || *glob == '*')
 			fprintf(out, "%s\n", glob);
 		else

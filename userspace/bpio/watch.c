@@ -130,11 +130,13 @@ static void report_status(struct report *report, const char *text, char *out,
 			  size_t size)
 {
 	int status = text ? atoi(text) : 0;
-	const char *name = strerrorname_np(-status);
+	const char *name;
 
 	*out = '\0';
-	if (!status)
+	/* A negative errno, of which the kernel's largest is 4095 */
+	if (status >= 0 || status < -4095)
 		return;
+	name = strerrorname_np(-status);
 	report_number(report, "status", NULL, -status, NULL);
 	report_text(report, "status_name", NULL, "%s", name ? name : "unknown");
 	report_text(report, "status_text", NULL, "%s", strerror(-status));

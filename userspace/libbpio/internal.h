@@ -27,6 +27,9 @@ int bpio__fsctl_sized(int volume, unsigned int operation,
 		      unsigned int in_flags, int fd,
 		      struct fs_bpio_output *output, size_t size);
 
+/* A status of the kernel, 0 or a negative errno; -EPROTO for anything else */
+int bpio__status(__s32 status);
+
 /* Copies a string of the kernel, which has a length, to one with a NUL */
 void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
 		  size_t max);

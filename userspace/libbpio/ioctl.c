@@ -16,6 +16,9 @@
 /* struct bpio_verdict of the first release */
 #define VERDICT_SIZE_0_1	208
 
+/* The kernel's largest errno */
+#define MAX_ERRNO	4095
+
 static_assert(sizeof(struct bpio_verdict) >= VERDICT_SIZE_0_1,
 	      "struct bpio_verdict may only grow");
 
@@ -102,6 +105,11 @@ void bpio__give(void *to, const void *full, size_t full_size)
 	       size - sizeof(__u32));
 }
 
+int bpio__status(__s32 status)
+{
+	return status > 0 || status < -MAX_ERRNO ? -EPROTO : status;
+}
+
 void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
 		  size_t max)
 {
@@ -119,7 +127,7 @@ void bpio__verdict(struct bpio_verdict *verdict, int volume,
 {
 	struct bpio_verdict full = {
 		.support = output->support,
-		.op_status = results->op_status,
+		.op_status = bpio__status(results->op_status),
 		.reason = results->reason,
 		.out_flags = output->out_flags,
 	};

@@ -10,6 +10,8 @@
 
 /* Most stacks fit at once. */
 #define ROOM_FIRST	16
+/* The kernel tells of fewer. */
+#define ROOM_MOST	4096
 
 /*
  * The answer has a row for each layer that was asked, of which there may be more
@@ -36,9 +38,13 @@ static int ask(int volume, int fd, struct fs_bpio_stack **answer)
 		    stack->written == before)
 			break;
 		before = stack->written;
-		room = stack->layers + ROOM_FIRST;
+		room = stack->layers < ROOM_MOST ? stack->layers : ROOM_MOST;
+		room += ROOM_FIRST;
 		free(stack);
 	}
+	/* Whatever answered, there are no more rows than there was room for. */
+	if (stack->written > room)
+		stack->written = room;
 	*answer = stack;
 	return ret;
 }
@@ -50,7 +56,7 @@ static void translate(const struct bpio_layer_info *from, struct bpio_layer *to)
 		.minor = from->minor,
 		.flags = from->flags,
 		.depth = from->depth,
-		.op_status = from->verdict.op_status,
+		.op_status = bpio__status(from->verdict.op_status),
 		.reason = from->verdict.reason,
 		.bypassed_reads = from->bypassed_reads,
 		.paused_since = from->paused_since,

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's answers to the ioctls: libbpio takes them apart, bpio prints them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
+#include "bpio.h"
+#include "cli.h"
+#include "fuzz.h"
+#include "layers.h"
+#include "report.h"
+#include "verdict.h"
+
+/* Of /dev/null, which stands for the volume. */
+#define MAJOR	1
+#define MINOR	3
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+char *__wrap_blkid_devno_to_devname(dev_t dev);
+
+char *__wrap_blkid_devno_to_devname(dev_t dev)
+{
+	return major(dev) & 1 ? strdup("/dev/nvme0n1") : NULL;
+}
+
+static void fill_output(const struct bpio_ioctl *envelope)
+{
+	const struct fs_bpio_input *in =
+		(const void *)(unsigned long)envelope->in_buffer;
+	struct fs_bpio_output *out = (void *)(unsigned long)envelope->out_buffer;
+
+	input_bytes(out, envelope->out_length);
+	if (in->operation != FS_BPIO_OP_GET_INFO)
+		return;
+	/* Mostly the volume that was asked, or nothing more would be asked. */
+	if (input_byte() < 250) {
+		out->get_info.volume_major = MAJOR;
+		out->get_info.volume_minor = MINOR;
+	}
+}
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	static const int errors[] = { EXDEV, ENOTTY, EPERM, EINVAL };
+	unsigned int result = input_byte();
+
+	(void)fd;
+	if (request == FSCTL_MANAGE_BYPASS_IO ||
+	    request == IOCTL_STORAGE_MANAGE_BYPASS_IO)
+		fill_output(arg);
+	else
+		input_bytes(arg, _IOC_SIZE(request));
+	if (result < 200)
+		return 0;
+	errno = errors[result % ARRAY_SIZE(errors)];
+	return -1;
+}
+
+static int visit(const struct bpio_layer *layer, void *arg)
+{
+	(void)arg;
+	touch(layer->name);
+	touch(layer->reason_text);
+	touch(layer->paused_by);
+	touch(layer->paused_why);
+	touch(bpio_reason_text(layer->reason));
+	touch(bpio_reason_token(layer->reason));
+	return 0;
+}
+
+static void touch_verdict(const struct bpio_verdict *verdict)
+{
+	touch(verdict->driver);
+	touch(verdict->reason_text);
+	touch(bpio_support_token(verdict->support));
+}
+
+/* As of a program that was built with an older or a newer library */
+static void ask_info(int volume)
+{
+	size_t size = sizeof(__u32) + input_byte();
+	struct bpio_volume_info *info = calloc(1, size);
+
+	if (!info)
+		abort();
+	info->size = size;
+	if (!bpio_volume_info(volume, info) && size >= sizeof(*info))
+		touch(info->storage_driver);
+	free(info);
+}
+
+static void ask_library(int volume)
+{
+	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
+	struct bpio_handle_info info;
+
+	bpio_enable_on(volume, volume, BPIO_ARM, &verdict);
+	touch_verdict(&verdict);
+	bpio_query_on(volume, -1, BPIO_SKIP_STORAGE, &verdict);
+	touch_verdict(&verdict);
+	bpio_volume_resume(volume, &verdict);
+	touch_verdict(&verdict);
+	bpio_volume_enable(volume, &verdict);
+	touch_verdict(&verdict);
+	bpio_layer_foreach_on(volume, volume, &verdict, visit, NULL);
+	touch_verdict(&verdict);
+	bpio_handle_info(volume, &info);
+	ask_info(volume);
+}
+
+static void print_layers(const struct command_line *line, int volume,
+			 FILE *nowhere)
+{
+	struct place place = {
+		.path = "/dev/null", .is_device = true,
+		.dev = makedev(MAJOR, MINOR),
+	};
+	struct report *report;
+	struct layers layers;
+
+	if (layers_ask(&place, volume, &layers))
+		return;
+	report = report_new(line);
+	report_to(report, nowhere);
+	verdict_report(report, &layers);
+	layers_report_pauses(report, &layers);
+	layers_report_objections(report, &layers, true);
+	report_heading(report, "%s", verdict_phrase(&layers.verdict));
+	report_finish(report, 0);
+	layers_free(&layers);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct command_line line = { .verb = &verbs[VERB_STATE] };
+	static FILE *nowhere;
+	static int volume;
+
+	if (!nowhere) {
+		nowhere = fopen("/dev/null", "we");
+		volume = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	input_begin(data, size);
+	line.json = input_byte() & 1;
+	if (input_byte() & 1)
+		ask_library(volume);
+	else
+		print_layers(&line, volume, nowhere);
+	return 0;
+}

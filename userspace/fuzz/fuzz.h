@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the harnesses share. Each is a program for libFuzzer that includes the
+ * source file whose parser it calls, so that static functions are in reach, with
+ * the calls replaced by which the outside world would answer.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/**
+ * struct input - what is left of the input
+ *
+ * @at: The next byte.
+ * @left: Bytes left. Behind the end there are zeroes.
+ */
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+static struct input input;
+
+static inline void input_begin(const uint8_t *data, size_t size)
+{
+	input.at = data;
+	input.left = size;
+}
+
+static inline void input_bytes(void *to, size_t size)
+{
+	size_t part = size < input.left ? size : input.left;
+
+	memset(to, 0, size);
+	if (part)
+		memcpy(to, input.at, part);
+	input.at += part;
+	input.left -= part;
+}
+
+static inline unsigned int input_byte(void)
+{
+	uint8_t byte;
+
+	input_bytes(&byte, 1);
+	return byte;
+}
+
+/* Up to the next newline, which is dropped; to be freed */
+static inline char *input_line(void)
+{
+	const uint8_t *end = input.left ? memchr(input.at, '\n', input.left) :
+					  NULL;
+	size_t length = end ? (size_t)(end - input.at) : input.left;
+	char *line = malloc(length + 1);
+
+	if (!line)
+		abort();
+	input_bytes(line, length);
+	line[length] = '\0';
+	if (end)
+		input_byte();
+	return line;
+}
+
+/* NULL for an empty line or none; else to be freed */
+static inline char *input_line_or_null(void)
+{
+	char *line = input_line();
+
+	if (*line)
+		return line;
+	free(line);
+	return NULL;
+}
+
+/* Reads every byte of a string, so that the sanitizer does */
+static inline void touch(const char *text)
+{
+	static volatile size_t length;
+
+	length = strlen(text);
+	(void)length;
+}
+
+#endif /* FUZZ_H */

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The patterns of "bpio run --file", from the command line by way of the
+ * environment to the preload library: a path and then a pattern a line.
+ */
+#define PRELOAD_PATH "/nowhere"
+#include "../bpio/run.c"
+#include "../preload/bypass.c"
+
+#include "fuzz.h"
+
+#define GLOBS	8
+
+struct share *track_share(void)
+{
+	return NULL;
+}
+
+const char *track_globs(void)
+{
+	return getenv(SHARE_GLOBS_ENV);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *globs[GLOBS];
+	struct command_line line = {
+		.verb = &verbs[VERB_RUN], .globs = globs,
+	};
+	char *path, *lines[GLOBS];
+	size_t i;
+
+	input_begin(data, size);
+	path = input_line();
+	while (input.left && line.glob_count < GLOBS) {
+		lines[line.glob_count] = input_line();
+		globs[line.glob_count] = lines[line.glob_count];
+		line.glob_count++;
+	}
+	/* What leads nowhere is no descriptor. */
+	if (!set_globs(&line))
+		wanted(-1, path);
+	for (i = 0; i < line.glob_count; i++)
+		free(lines[i]);
+	free(path);
+	return 0;
+}
