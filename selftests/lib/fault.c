@@ -23,7 +23,7 @@ const char *fault_unavailable(void)
 		return "the kernel injects no faults (CONFIG_FAULT_INJECTION)";
 	if (access(DEBUGFS "failslab/probability", W_OK) ||
 	    access(DEBUGFS "fail_page_alloc/probability", W_OK))
-		return "allocations cannot be made to fail (CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC)";
+		return "no allocation can be made to fail (CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC)";
 	return NULL;
 }
 
@@ -158,29 +158,4 @@ int fault_module(const char *module, unsigned int times)
 	       fault_set("failslab", "space", "0") ?:
 	       fault_set("failslab", "times", "%u", times) ?:
 	       fault_set("failslab", "probability", "100");
-}
-
-static int fail_own(bool own)
-{
-	int fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
-	int ret = fd < 0 || write(fd, own ? "1" : "0", 1) != 1 ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return ret;
-}
-
-int fault_requests(const char *capability, int times, bool own)
-{
-	int ret = fault_set(capability, "probability", "0");
-
-	if (ret || !times)
-		return ret ?: fail_own(false);
-	return fail_own(own) ?:
-	       fault_set(capability, "task-filter", own ? "Y" : "N") ?:
-	       fault_set(capability, "interval", "1") ?:
-	       fault_set(capability, "space", "0") ?:
-	       fault_set(capability, "verbose", "0") ?:
-	       fault_set(capability, "times", "%d", times) ?:
-	       fault_set(capability, "probability", "100");
 }

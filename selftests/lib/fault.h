@@ -38,10 +38,4 @@ long fault_get(const char *capability, const char *file);
  */
 int fault_module(const char *module, unsigned int times);
 
-/*
- * Let the next @times requests of a capability fail, -1 for all; 0 ends that.
- * With @own only those that this process sends.
- */
-int fault_requests(const char *capability, int times, bool own);
-
 #endif /* SELFTESTS_FAULT_H */
