@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What fails on the way of a call: its first allocation, its second, and so on
+ * until nothing is left that could fail. The call does what it should or fails
+ * with an errno of that, and changes nothing then.
+ *
+ * What device-mapper, the file system or io_uring ask for fails as well: a test
+ * does not care whose allocation it was.
+ */
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/aio_abi.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "fault.h"
+#include "mapper.h"
+#include "program.h"
+
+#define BLOCK		4096
+#define PIECES		32
+#define BYTES		(PIECES * BLOCK)
+/* Far more than any of the calls asks for. */
+#define STEPS		3000
+#define LAYERS_ROOM	16
+
+static struct volume volume;
+static const char *unavailable;
+/* "file" is whole, "pieces" has an extent for each block. */
+static char path[192], pieces[192];
+
+static int program_setup(void)
+{
+	int ret = module_load("dm-bpio-filter") ?:
+		  volume_ext4(&volume, "fault", devices.nvme, 2048,
+			      MIB_SECTORS(64));
+
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
+	snprintf(pieces, sizeof(pieces), "%s", volume_path(&volume, "pieces"));
+	unavailable = fault_unavailable();
+	return file_create(path, BYTES, 1) ?:
+	       file_create_fragmented(pieces, PIECES, BLOCK, 2) ?:
+	       (unavailable ? 0 : fault_setup());
+}
+
+static int program_cleanup(void)
+{
+	if (!unavailable)
+		fault_cleanup();
+	return volume_remove(&volume);
+}
+
+/* A step: what the call is given, and what is left of it. */
+struct step {
+	int		fd;		/* a second open file of "file" */
+	int		handle;		/* of that, or -1 */
+	int		other;		/* handle of "pieces" */
+	int		first;		/* handle of the first open file */
+	char		*buffer;
+};
+
+/* What a step is of; @call returns 0 or a negative errno. */
+FIXTURE_VARIANT(step) {
+	int	(*prepare)(struct step *step);
+	int	(*call)(struct step *step);
+	int	(*undo)(struct step *step);
+	bool	enables;	/* "handle", if it succeeds */
+	bool	may_succeed;	/* whatever fails */
+};
+
+FIXTURE(step) {
+	struct step	step;
+	int		fds[2];
+};
+
+#define STEP(name, ...) \
+	FIXTURE_VARIANT_ADD(step, name) { __VA_ARGS__ }
+
+static int enable(struct step *step)
+{
+	int ret = fs_enable(volume.fd, step->fd);
+
+	step->handle = ret < 0 ? -1 : ret;
+	return ret < 0 ? ret : 0;
+}
+
+static int close_handle(struct step *step)
+{
+	int ret = step->handle < 0 ? 0 : close(step->handle);
+
+	step->handle = -1;
+	return ret;
+}
+
+STEP(enable, .call = enable, .undo = close_handle, .enables = true);
+
+static int disable(struct step *step)
+{
+	return fs_disable(volume.fd, step->fd);
+}
+
+STEP(disable, .prepare = enable, .call = disable, .undo = close_handle);
+
+static int query_all_layers(struct step *step)
+{
+	union {
+		struct fs_bpio_stack	stack;
+		char			room[LAYERS_ROOM *
+					     sizeof(struct bpio_layer_info)];
+	} out = {};
+	struct fs_bpio_input in = {
+		.operation = FS_BPIO_OP_QUERY, .fd = step->fd,
+		.in_flags = FS_BPIO_INFL_ALL_LAYERS,
+	};
+	struct bpio_ioctl envelope = {
+		.size = sizeof(envelope), .in_buffer = (uintptr_t)&in,
+		.out_buffer = (uintptr_t)&out, .in_length = sizeof(in),
+		.out_length = sizeof(out),
+	};
+
+	if (ioctl(volume.fd, FSCTL_MANAGE_BYPASS_IO, &envelope))
+		return -errno;
+	if (out.stack.output.query.op_status)
+		return out.stack.output.query.op_status;
+	return out.stack.layers == out.stack.written && out.stack.layers ?
+		0 : -EPROTO;
+}
+
+STEP(query_of_all_layers, .call = query_all_layers);
+
+static int get_info(struct step *step)
+{
+	struct fs_bpio_info info;
+	int ret = fs_info(volume.fd, &info);
+
+	(void)step;
+	if (ret)
+		return ret;
+	return info.active_count == 2 && info.storage_major ? 0 : -EPROTO;
+}
+
+STEP(get_info, .call = get_info);
+
+static int give_up_map(const char *file)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : close(fd);
+}
+
+static int revoke_pieces(struct step *step)
+{
+	(void)step;
+	return give_up_map(pieces);
+}
+
+static int arm(struct step *step)
+{
+	struct bpio_handle_arm arm;
+	int ret = handle_arm(step->other, &arm);
+
+	if (ret || arm.armed)
+		return ret;
+	return arm.reason == BPIO_REASON_NO_MEMORY ||
+	       arm.reason == BPIO_REASON_LEASE ||
+	       arm.reason == BPIO_REASON_NOT_ARMED ||
+	       arm.reason == BPIO_REASON_REVOKED ? -ENOMEM : -EPROTO;
+}
+
+STEP(arming, .prepare = revoke_pieces, .call = arm, .may_succeed = true);
+
+static int file_op(struct step *step, uint32_t operation)
+{
+	struct fs_bpio_output out;
+
+	return fs_op(volume.fd, operation, step->other, &out);
+}
+
+static int pause_stream(struct step *step)
+{
+	return file_op(step, FS_BPIO_OP_STREAM_PAUSE);
+}
+
+static int resume_stream(struct step *step)
+{
+	return file_op(step, FS_BPIO_OP_STREAM_RESUME);
+}
+
+static int pause_volume(struct step *step)
+{
+	return file_op(step, FS_BPIO_OP_VOLUME_STACK_PAUSE);
+}
+
+static int resume_volume(struct step *step)
+{
+	return file_op(step, FS_BPIO_OP_VOLUME_STACK_RESUME);
+}
+
+STEP(pause_of_a_file, .call = pause_stream, .undo = resume_stream);
+STEP(resume_of_a_file, .prepare = pause_stream, .call = resume_stream);
+STEP(pause_of_the_volume, .call = pause_volume, .undo = resume_volume);
+STEP(resume_of_the_volume, .prepare = pause_volume, .call = resume_volume);
+
+static int set_bypass(bool enabled)
+{
+	struct bpio_output out;
+
+	return storage_op(volume.fd, enabled ? BPIO_OP_ENABLE : BPIO_OP_DISABLE,
+			  &out);
+}
+
+static int bypass_all(struct step *step)
+{
+	(void)step;
+	return set_bypass(true);
+}
+
+static int bypass_none(struct step *step)
+{
+	(void)step;
+	return set_bypass(false);
+}
+
+STEP(bypass_of_the_volume, .call = bypass_all, .undo = bypass_none);
+STEP(end_of_the_bypass, .prepare = bypass_all, .call = bypass_none);
+
+/* Bytes read, or a negative errno, into 0 or a negative errno. */
+static int judge_read(struct step *step, ssize_t got, size_t asked,
+		      uint32_t file)
+{
+	if (got < 0)
+		return got;
+	if (!got)
+		return -EPROTO;
+	if (content_is(step->buffer, got, 0, file, 1))
+		return -EPROTO;
+	return (size_t)got == asked ? 0 : -ENOMEM;
+}
+
+static int read_handle(struct step *step, int handle, size_t bytes,
+		       uint32_t file)
+{
+	ssize_t got = pread(handle, step->buffer, bytes, 0);
+
+	return judge_read(step, got < 0 ? -errno : got, bytes, file);
+}
+
+static int read_one_bio(struct step *step)
+{
+	return read_handle(step, step->first, BLOCK, 1);
+}
+
+static int read_many_bios(struct step *step)
+{
+	return read_handle(step, step->other, BYTES, 2);
+}
+
+static int read_the_volume(struct step *step)
+{
+	return read_handle(step, step->fd, BYTES, 1);
+}
+
+STEP(read_of_one_bio, .call = read_one_bio, .may_succeed = true);
+STEP(read_of_many_bios, .call = read_many_bios, .may_succeed = true);
+STEP(read_that_falls_back, .prepare = pause_volume, .call = read_many_bios,
+	.undo = resume_volume, .may_succeed = true);
+STEP(read_by_the_bypassed_volume, .prepare = bypass_all,
+	.call = read_the_volume, .undo = bypass_none, .may_succeed = true);
+
+/* Only the submission can be made to fail; workers are another test. */
+static int read_by_ring(struct step *step)
+{
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int ret = io_uring_queue_init(4, &ring, 0);
+
+	if (ret)
+		return ret;
+	io_uring_prep_read(io_uring_get_sqe(&ring), step->other, step->buffer,
+			   BYTES, 0);
+	ret = io_uring_submit(&ring);
+	if (ret == 1) {
+		do
+			ret = io_uring_wait_cqe(&ring, &cqe);
+		while (ret == -EFAULT || ret == -EINTR || ret == -ENOMEM);
+		ret = ret ?: judge_read(step, cqe->res, BYTES, 2);
+	}
+	io_uring_queue_exit(&ring);
+	return ret;
+}
+
+STEP(read_by_io_uring, .call = read_by_ring, .may_succeed = true);
+STEP(read_by_io_uring_that_falls_back, .prepare = pause_stream,
+	.call = read_by_ring, .undo = resume_stream, .may_succeed = true);
+
+static int read_by_context(struct step *step, aio_context_t context)
+{
+	struct iocb iocb = {
+		.aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = step->other,
+		.aio_buf = (uintptr_t)step->buffer, .aio_nbytes = BYTES,
+	}, *pointer = &iocb;
+	struct io_event event;
+	int got;
+
+	if (syscall(SYS_io_submit, context, 1, &pointer) != 1)
+		return -errno;
+	do
+		got = syscall(SYS_io_getevents, context, 1, 1, &event, NULL);
+	while (got < 0 && (errno == EFAULT || errno == EINTR));
+	return got == 1 ? judge_read(step, event.res, BYTES, 2) : -EPROTO;
+}
+
+static int read_by_aio(struct step *step)
+{
+	aio_context_t context = 0;
+	int ret;
+
+	if (syscall(SYS_io_setup, 4, &context))
+		return -errno;
+	ret = read_by_context(step, context);
+	while (syscall(SYS_io_destroy, context) && errno == EFAULT)
+		;
+	return ret;
+}
+
+STEP(read_by_libaio, .call = read_by_aio, .may_succeed = true);
+
+FIXTURE_SETUP(step)
+{
+	struct step *step = &self->step;
+
+	if (unavailable)
+		SKIP(return, "%s", unavailable);
+	step->handle = -1;
+	step->buffer = dio_alloc(BYTES);
+	self->fds[0] = file_open_direct(path);
+	self->fds[1] = file_open_direct(pieces);
+	step->fd = file_open_direct(path);
+	ASSERT_LE(0, step->fd);
+	step->first = fs_enable(volume.fd, self->fds[0]);
+	ASSERT_LE(0, step->first);
+	step->other = fs_enable(volume.fd, self->fds[1]);
+	ASSERT_LE(0, step->other);
+	ASSERT_EQ(0, handle_armed(step->first));
+	ASSERT_EQ(0, handle_armed(step->other));
+}
+
+FIXTURE_TEARDOWN(step)
+{
+	struct step *step = &self->step;
+
+	if (unavailable)
+		return;
+	close_handle(step);
+	close(step->fd);
+	close(step->first);
+	close(step->other);
+	close(self->fds[0]);
+	close(self->fds[1]);
+	free(step->buffer);
+	EXPECT_EQ(0, active_count(volume.fd));
+}
+
+/* Errors of somebody who could not get memory, or reach the caller's. */
+static bool is_injected(int ret)
+{
+	return ret == -ENOMEM || ret == -EFAULT || ret == -EAGAIN ||
+	       ret == -ENOBUFS;
+}
+
+/* Both handles read what they should. */
+static int still_right(struct step *step)
+{
+	return read_one_bio(step) ?: read_many_bios(step);
+}
+
+static int optional(int (*part)(struct step *step), struct step *step)
+{
+	return part ? part(step) : 0;
+}
+
+/* Let the @nth thing fail. Returns what came of the call. */
+static int inject(const FIXTURE_VARIANT(step) *variant, struct step *step,
+		  unsigned int nth, bool *injected)
+{
+	int ret = optional(variant->prepare, step) ?: fault_arm(nth);
+
+	memset(step->buffer, 0xa5, BYTES);
+	if (ret)
+		return ret;
+	ret = variant->call(step);
+	*injected = fault_disarm();
+	return ret;
+}
+
+TEST_F_TIMEOUT(step, does_what_it_should_or_nothing_whatever_fails_on_its_way,
+	       800)
+{
+	struct step *step = &self->step;
+	unsigned int nth, failures = 0;
+	bool injected = true;
+	int ret;
+
+	for (nth = 1; injected && nth < STEPS; nth++) {
+		ret = inject(variant, step, nth, &injected);
+		failures += !!ret;
+		if (ret)
+			ASSERT_TRUE(injected && is_injected(ret))
+				TH_LOG("failure %u: %s", nth, strerror(-ret));
+		if (variant->enables)
+			ASSERT_EQ(2 + !ret, active_count(volume.fd))
+				TH_LOG("failure %u", nth);
+		/* and now without a failure, from where that has led */
+		ASSERT_EQ(0, still_right(step)) TH_LOG("failure %u", nth);
+		ASSERT_EQ(0, optional(variant->undo, step));
+		ASSERT_EQ(0, optional(variant->prepare, step));
+		ASSERT_EQ(0, variant->call(step)) TH_LOG("failure %u", nth);
+		ASSERT_EQ(0, optional(variant->undo, step));
+		ASSERT_EQ(0, close_handle(step));
+		ASSERT_EQ(2, active_count(volume.fd));
+	}
+	TH_LOG("%u steps, of which %u failed", nth - 1, failures);
+	EXPECT_GT(STEPS, nth);
+	EXPECT_LT(2u, nth);
+	if (!variant->may_succeed)
+		EXPECT_LT(0u, failures);
+	EXPECT_EQ(0, handle_armed(step->first));
+	EXPECT_EQ(0, handle_armed(step->other));
+}
+
+#define WORKER_FAILURES	12
+
+/* Whatever task it is in: the one that reads, or a worker that arms. */
+TEST_F(step, gets_bypass_back_after_failures_in_any_task)
+{
+	struct step *step = &self->step;
+	unsigned int times;
+
+	if (variant->call != enable)
+		SKIP(return, "once is enough");
+	for (times = 1; times <= WORKER_FAILURES; times++) {
+		ASSERT_EQ(0, fault_module("dm_bpio", times));
+		ASSERT_EQ(0, give_up_map(pieces));
+		EXPECT_EQ(0, handle_wait_direct(step->other, step->buffer,
+						BYTES, 0));
+		EXPECT_GT((long)times, fault_get("failslab", "times"));
+		ASSERT_EQ(0, fault_module("dm_bpio", 0));
+		ASSERT_EQ(0, still_right(step)) TH_LOG("%u failures", times);
+	}
+}
+
+PROGRAM_MAIN

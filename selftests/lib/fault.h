@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's fault injection: what fails on demand.
+ *
+ * Functions that return int return 0 or a negative errno and have said what went
+ * wrong, unless their comment says otherwise.
+ */
+#ifndef SELFTESTS_FAULT_H
+#define SELFTESTS_FAULT_H
+
+#include <stdbool.h>
+
+/* NULL, or the sentence that says why nothing can be made to fail. */
+const char *fault_unavailable(void);
+
+/* Let allocations fail that may wait, too, and keep that out of the log. */
+int fault_setup(void);
+/* As it was at boot. */
+void fault_cleanup(void);
+
+/*
+ * From now on the @nth thing that this thread asks of the kernel and that may
+ * fail (memory, a copy from or to user space) fails. Silent but for misuse.
+ */
+int fault_arm(unsigned int nth);
+/* Nothing fails from now on. Says whether something did. */
+bool fault_disarm(void);
+
+/* Write one number or word to "<capability>/<file>" of debugfs. */
+int fault_set(const char *capability, const char *file, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* What is there, or a negative errno. */
+long fault_get(const char *capability, const char *file);
+
+/*
+ * Let the next @times allocations fail that are made below a function of the
+ * module, by whatever task; 0 ends that. @module is the name of its symbols.
+ */
+int fault_module(const char *module, unsigned int times);
+
+#endif /* SELFTESTS_FAULT_H */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A process that does random things with descriptors, the ioctls and reads.
+ *
+ * Everything it does follows from a seed, but for what other processes do at
+ * the same time.
+ */
+#ifndef SELFTESTS_FUZZ_H
+#define SELFTESTS_FUZZ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FUZZ_FILES	2
+#define FUZZ_BYTES	(256 * 1024)
+#define FUZZ_SLOTS	32
+#define FUZZ_KINDS	16
+
+/* In memory that all processes share. */
+struct fuzz_shared {
+	_Atomic uint64_t	calls[FUZZ_KINDS];
+	_Atomic uint64_t	good[FUZZ_KINDS];
+	_Atomic uint64_t	direct;
+	_Atomic bool		failed;
+	char			why[512];	/* valid when failed */
+};
+
+struct fuzz_place {
+	const char	*volume;	/* the mapped device */
+	const char	*other;		/* another one */
+	const char	*device;	/* that both lie on */
+	const char	*directory;
+	/* their numbers are 1 ..., they exist in generation 1 */
+	char		files[FUZZ_FILES][192];
+};
+
+/* The name of a kind of call. */
+const char *fuzz_kind(unsigned int kind);
+
+/* Run until @deadline (of now_ms()), then leave the process. */
+void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
+		  uint64_t seed, uint64_t deadline) __attribute__((noreturn));
+
+/* The next number after @state; the same ones for the same seed. */
+uint64_t fuzz_random(uint64_t *state);
+
+#endif /* SELFTESTS_FUZZ_H */
