@@ -420,7 +420,7 @@ static int reads_that_file_and_nothing_else(int handle)
 		diag("it does not read that file");
 		return -EIO;
 	}
-	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(attempts); i++)
 		if (attempts[i].make(handle) >= 0) {
 			diag("it can: %s", attempts[i].name);
 			return -EPERM;

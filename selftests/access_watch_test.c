@@ -37,10 +37,11 @@ static int program_cleanup(void)
 /* A watcher that is asked, and answers. */
 struct watcher {
 	int			fd;
+	pthread_t		thread;
+	/* of both threads */
 	_Atomic uint32_t	answer;
 	_Atomic uint64_t	answers;
 	_Atomic bool		stop;
-	pthread_t		thread;
 };
 
 static void answer_once(struct watcher *watcher)

@@ -334,61 +334,162 @@ FIXTURE_VARIANT(change) {
 	const char	*only;		/* the file system that has it */
 };
 
-#define ROW(name, ...) \
-	FIXTURE_VARIANT_ADD(change, name) { .make = name, __VA_ARGS__ }
-/* Names of variants that differ in how the file looks before. */
-#define ROW_OF(name, how, ...) \
-	FIXTURE_VARIANT_ADD(change, name) { .make = how, __VA_ARGS__ }
-
 #define WRITER	.reason = BPIO_REASON_WRITER
 #define REVOKED	.reason = BPIO_REASON_REVOKED
 
-ROW(write_buffered, WRITER);
-ROW(write_direct, WRITER);
-ROW(write_synced, WRITER);
-ROW(write_mapped, WRITER);
-ROW(append, WRITER, .prepare = will_grow, .shrinks = true, .zeroes = true);
-ROW(append_direct, WRITER, .prepare = will_grow, .shrinks = true,
-	.zeroes = true);
-ROW(truncate_down_and_up, REVOKED, .shrinks = true, .zeroes = true);
-ROW(open_with_o_trunc, REVOKED, .shrinks = true, .zeroes = true);
-ROW(punch_hole, WRITER, .zeroes = true);
-ROW(zero_range, WRITER, .zeroes = true);
-ROW(collapse_range, WRITER, .shrinks = true, .zeroes = true);
-ROW(insert_range, WRITER, .zeroes = true);
-ROW(preallocate_behind_the_end, WRITER);
-ROW_OF(plug_a_hole, plug, WRITER, .prepare = with_a_hole, .zeroes = true);
-ROW_OF(write_where_it_was_preallocated, plug, WRITER, .prepare = preallocated,
-	.zeroes = true);
-ROW(change_mode, REVOKED);
-ROW(set_attribute, REVOKED);
-ROW(rename_it, REVOKED);
-ROW(link_it, REVOKED);
-ROW(unlink_it);
-ROW(make_immutable_and_mutable, .stays = true);
-ROW(make_append_only_and_not, .stays = true);
-ROW(journal_its_data, WRITER, .only = "ext4");
-ROW(freeze_and_thaw, .stays = true);
-ROW(remount_read_only_and_back, .stays = true);
-ROW(grow_the_file_system);
-ROW_OF(clone_it, change_clone_from, .only = "xfs",
-	.ends = BPIO_REASON_NO_ADDRESSES);
-ROW_OF(clone_another_over_it, change_clone_over, .only = "xfs",
-	.ends = BPIO_REASON_NO_ADDRESSES);
-ROW_OF(dedupe_it_by_a_read_only_descriptor, change_dedupe, .only = "xfs",
-	.ends = BPIO_REASON_NO_ADDRESSES);
-ROW_OF(swap_its_extents, change_swap_extents, WRITER, .only = "xfs");
-ROW_OF(exchange_a_range, change_exchange, WRITER, .only = "xfs");
-ROW_OF(repair_its_map, change_repair, REVOKED, .only = "xfs");
-ROW_OF(defragment_it, change_defragment, .prepare = change_in_pieces);
-ROW_OF(switch_verity_on, change_verity, .only = "ext4",
-	.ends = BPIO_REASON_VERITY);
-ROW_OF(swap_to_it, change_swapon, .prepare = change_swap_header,
-	.reason = BPIO_REASON_SWAP_FILE);
-ROW_OF(dirty_pages_pinned_by_direct_io, change_pinned_by_direct_io,
-	.reason = BPIO_REASON_DIRTY_PAGES);
-ROW_OF(dirty_pages_pinned_by_a_registered_buffer, change_pinned_by_ring,
-	.reason = BPIO_REASON_DIRTY_PAGES);
+FIXTURE_VARIANT_ADD(change, write_buffered) {
+	.make = write_buffered, WRITER,
+};
+
+FIXTURE_VARIANT_ADD(change, write_direct) {
+	.make = write_direct, WRITER,
+};
+
+FIXTURE_VARIANT_ADD(change, write_synced) {
+	.make = write_synced, WRITER,
+};
+
+FIXTURE_VARIANT_ADD(change, write_mapped) {
+	.make = write_mapped, WRITER,
+};
+
+FIXTURE_VARIANT_ADD(change, append) {
+	.make = append, WRITER, .prepare = will_grow, .shrinks = true,
+	.zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, append_direct) {
+	.make = append_direct, WRITER, .prepare = will_grow, .shrinks = true,
+	.zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, truncate_down_and_up) {
+	.make = truncate_down_and_up, REVOKED, .shrinks = true, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, open_with_o_trunc) {
+	.make = open_with_o_trunc, REVOKED, .shrinks = true, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, punch_hole) {
+	.make = punch_hole, WRITER, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, zero_range) {
+	.make = zero_range, WRITER, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, collapse_range) {
+	.make = collapse_range, WRITER, .shrinks = true, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, insert_range) {
+	.make = insert_range, WRITER, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, preallocate_behind_the_end) {
+	.make = preallocate_behind_the_end, WRITER,
+};
+
+FIXTURE_VARIANT_ADD(change, plug_a_hole) {
+	.make = plug, WRITER, .prepare = with_a_hole, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, write_where_it_was_preallocated) {
+	.make = plug, WRITER, .prepare = preallocated, .zeroes = true,
+};
+
+FIXTURE_VARIANT_ADD(change, change_mode) {
+	.make = change_mode, REVOKED,
+};
+
+FIXTURE_VARIANT_ADD(change, set_attribute) {
+	.make = set_attribute, REVOKED,
+};
+
+FIXTURE_VARIANT_ADD(change, rename_it) {
+	.make = rename_it, REVOKED,
+};
+
+FIXTURE_VARIANT_ADD(change, link_it) {
+	.make = link_it, REVOKED,
+};
+
+FIXTURE_VARIANT_ADD(change, unlink_it) {
+	.make = unlink_it,
+};
+
+FIXTURE_VARIANT_ADD(change, make_immutable_and_mutable) {
+	.make = make_immutable_and_mutable, .stays = true,
+};
+
+FIXTURE_VARIANT_ADD(change, make_append_only_and_not) {
+	.make = make_append_only_and_not, .stays = true,
+};
+
+FIXTURE_VARIANT_ADD(change, journal_its_data) {
+	.make = journal_its_data, WRITER, .only = "ext4",
+};
+
+FIXTURE_VARIANT_ADD(change, freeze_and_thaw) {
+	.make = freeze_and_thaw, .stays = true,
+};
+
+FIXTURE_VARIANT_ADD(change, remount_read_only_and_back) {
+	.make = remount_read_only_and_back, .stays = true,
+};
+
+FIXTURE_VARIANT_ADD(change, grow_the_file_system) {
+	.make = grow_the_file_system,
+};
+
+FIXTURE_VARIANT_ADD(change, clone_it) {
+	.make = change_clone_from, .only = "xfs",
+	.ends = BPIO_REASON_NO_ADDRESSES,
+};
+
+FIXTURE_VARIANT_ADD(change, clone_another_over_it) {
+	.make = change_clone_over, .only = "xfs",
+	.ends = BPIO_REASON_NO_ADDRESSES,
+};
+
+FIXTURE_VARIANT_ADD(change, dedupe_it_by_a_read_only_descriptor) {
+	.make = change_dedupe, .only = "xfs", .ends = BPIO_REASON_NO_ADDRESSES,
+};
+
+FIXTURE_VARIANT_ADD(change, swap_its_extents) {
+	.make = change_swap_extents, WRITER, .only = "xfs",
+};
+
+FIXTURE_VARIANT_ADD(change, exchange_a_range) {
+	.make = change_exchange, WRITER, .only = "xfs",
+};
+
+FIXTURE_VARIANT_ADD(change, repair_its_map) {
+	.make = change_repair, REVOKED, .only = "xfs",
+};
+
+FIXTURE_VARIANT_ADD(change, defragment_it) {
+	.make = change_defragment, .prepare = change_in_pieces,
+};
+
+FIXTURE_VARIANT_ADD(change, switch_verity_on) {
+	.make = change_verity, .only = "ext4", .ends = BPIO_REASON_VERITY,
+};
+
+FIXTURE_VARIANT_ADD(change, swap_to_it) {
+	.make = change_swapon, .prepare = change_swap_header,
+	.reason = BPIO_REASON_SWAP_FILE,
+};
+
+FIXTURE_VARIANT_ADD(change, dirty_pages_pinned_by_direct_io) {
+	.make = change_pinned_by_direct_io, .reason = BPIO_REASON_DIRTY_PAGES,
+};
+
+FIXTURE_VARIANT_ADD(change, dirty_pages_pinned_by_a_registered_buffer) {
+	.make = change_pinned_by_ring, .reason = BPIO_REASON_DIRTY_PAGES,
+};
+
 
 FIXTURE_SETUP(change)
 {

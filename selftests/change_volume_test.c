@@ -71,10 +71,10 @@ FIXTURE_VARIANT(layout) {
 	bool		may_not_mount;	/* some kernels do not */
 };
 
-#define LAYOUT(name, fs, mkfs_command, mount_options, ...)		\
+#define LAYOUT(name, fs, mkfs_command, mount_options)			\
 	FIXTURE_VARIANT_ADD(layout, name) {				\
 		.only = fs, .mkfs = mkfs_command,			\
-		.options = mount_options, __VA_ARGS__			\
+		.options = mount_options,				\
 	}
 
 LAYOUT(data_journal, "ext4", MKFS_EXT4, "data=journal");
@@ -82,15 +82,24 @@ LAYOUT(data_writeback, "ext4", MKFS_EXT4, "data=writeback");
 LAYOUT(no_journal, "ext4", MKFS_EXT4 " -O ^has_journal", "");
 LAYOUT(no_delayed_allocation, "ext4", MKFS_EXT4, "nodelalloc");
 LAYOUT(no_extents, "ext4", MKFS_EXT4 " -O ^extent,^64bit", "");
-LAYOUT(inline_data, "ext4", MKFS_EXT4 " -I 256 -O inline_data", "",
-       .bytes = 60);
+FIXTURE_VARIANT_ADD(layout, inline_data) {
+	.only = "ext4", .mkfs = MKFS_EXT4 " -I 256 -O inline_data",
+	.options = "", .bytes = 60,
+};
+
 LAYOUT(bigalloc, "ext4", MKFS_EXT4 " -O bigalloc -C 65536", "");
 LAYOUT(ext4_blocks_of_1_kib, "ext4", MKFS_EXT " -b 1024", "");
-LAYOUT(ext4_blocks_of_64_kib, "ext4", MKFS_EXT " -b 65536", "",
-       .may_not_mount = true);
+FIXTURE_VARIANT_ADD(layout, ext4_blocks_of_64_kib) {
+	.only = "ext4", .mkfs = MKFS_EXT " -b 65536",
+	.options = "", .may_not_mount = true,
+};
+
 LAYOUT(xfs_blocks_of_1_kib, "xfs", MKFS_XFS " -b size=1024", "");
-LAYOUT(xfs_blocks_of_64_kib, "xfs", MKFS_XFS " -b size=65536", "",
-       .may_not_mount = true);
+FIXTURE_VARIANT_ADD(layout, xfs_blocks_of_64_kib) {
+	.only = "xfs", .mkfs = MKFS_XFS " -b size=65536",
+	.options = "", .may_not_mount = true,
+};
+
 LAYOUT(reverse_map, "xfs", MKFS_XFS " -m rmapbt=1", "");
 LAYOUT(no_reflink, "xfs", MKFS_XFS " -m reflink=0", "");
 
@@ -344,8 +353,8 @@ TEST_F(end, what_was_lost_with_the_file_system_is_not_read_in_its_old_state)
 	close(fd);
 	do {
 		n = pread(c->handle, buffer, CHANGE_BYTES, 0);
-		ASSERT_TRUE(n > 0 || errno == EIO) TH_LOG("%zd, %s", n,
-							   strerror(errno));
+		ASSERT_TRUE(n > 0 || errno == EIO)
+			TH_LOG("%zd, %s", n, strerror(errno));
 		if (n > 0)
 			ASSERT_EQ(0, content_is(buffer, n, 0, CHANGE_FILE, 2));
 	} while (poll_again(deadline));
@@ -358,7 +367,7 @@ TEST_F(end, reads_go_on_right_when_the_journal_is_aborted)
 	struct change *c = &self->change;
 
 	if (on_xfs())
-		SKIP(return, "only ext4 has a journal that can be aborted; a shutdown of XFS is its equal");
+		SKIP(return, "only ext4 has a journal that can be aborted");
 	c->readers.may_fail = EIO;
 	ASSERT_EQ(0, shell("mount -o remount,abort %s", self->volume.mount));
 	EXPECT_EQ(0, readers_progress(&c->readers, 50));

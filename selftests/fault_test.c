@@ -264,10 +264,16 @@ static int read_the_volume(struct step *step)
 
 STEP(read_of_one_bio, .call = read_one_bio, .may_succeed = true);
 STEP(read_of_many_bios, .call = read_many_bios, .may_succeed = true);
-STEP(read_that_falls_back, .prepare = pause_volume, .call = read_many_bios,
-	.undo = resume_volume, .may_succeed = true);
-STEP(read_by_the_bypassed_volume, .prepare = bypass_all,
-	.call = read_the_volume, .undo = bypass_none, .may_succeed = true);
+FIXTURE_VARIANT_ADD(step, read_that_falls_back) {
+	.prepare = pause_volume, .call = read_many_bios, .undo = resume_volume,
+	.may_succeed = true,
+};
+
+FIXTURE_VARIANT_ADD(step, read_by_the_bypassed_volume) {
+	.prepare = bypass_all, .call = read_the_volume, .undo = bypass_none,
+	.may_succeed = true,
+};
+
 
 /* Only the submission can be made to fail; workers are another test. */
 static int read_by_ring(struct step *step)
@@ -292,8 +298,11 @@ static int read_by_ring(struct step *step)
 }
 
 STEP(read_by_io_uring, .call = read_by_ring, .may_succeed = true);
-STEP(read_by_io_uring_that_falls_back, .prepare = pause_stream,
-	.call = read_by_ring, .undo = resume_stream, .may_succeed = true);
+FIXTURE_VARIANT_ADD(step, read_by_io_uring_that_falls_back) {
+	.prepare = pause_stream, .call = read_by_ring, .undo = resume_stream,
+	.may_succeed = true,
+};
+
 
 static int read_by_context(struct step *step, aio_context_t context)
 {
@@ -423,9 +432,11 @@ TEST_F_TIMEOUT(step, does_what_it_should_or_nothing_whatever_fails_on_its_way,
 	}
 	TH_LOG("%u steps, of which %u failed", nth - 1, failures);
 	EXPECT_GT(STEPS, nth);
-	EXPECT_LT(2u, nth);
-	if (!variant->may_succeed)
+	/* what needs memory finds it prepared at times: not each call asks */
+	if (!variant->may_succeed) {
+		EXPECT_LT(2u, nth);
 		EXPECT_LT(0u, failures);
+	}
 	EXPECT_EQ(0, handle_armed(step->first));
 	EXPECT_EQ(0, handle_armed(step->other));
 }
@@ -435,16 +446,22 @@ TEST_F_TIMEOUT(step, does_what_it_should_or_nothing_whatever_fails_on_its_way,
 /* Whatever task it is in: the one that reads, or a worker that arms. */
 TEST_F(step, gets_bypass_back_after_failures_in_any_task)
 {
+	uint64_t deadline = now_ms() + 12 * DEADLINE_MS;
 	struct step *step = &self->step;
 	unsigned int times;
+	int ret;
 
 	if (variant->call != enable)
 		SKIP(return, "once is enough");
 	for (times = 1; times <= WORKER_FAILURES; times++) {
 		ASSERT_EQ(0, fault_module("dm_bpio", times));
 		ASSERT_EQ(0, give_up_map(pieces));
-		EXPECT_EQ(0, handle_wait_direct(step->other, step->buffer,
-						BYTES, 0));
+		/* the file system may be the one that finds no memory */
+		do
+			ret = handle_wait_direct(step->other, step->buffer,
+						 BYTES, 0);
+		while (ret == -ENOMEM && poll_again(deadline));
+		EXPECT_EQ(0, ret);
 		EXPECT_GT((long)times, fault_get("failslab", "times"));
 		ASSERT_EQ(0, fault_module("dm_bpio", 0));
 		ASSERT_EQ(0, still_right(step)) TH_LOG("%u failures", times);

@@ -23,7 +23,7 @@ const char *fault_unavailable(void)
 		return "the kernel injects no faults (CONFIG_FAULT_INJECTION)";
 	if (access(DEBUGFS "failslab/probability", W_OK) ||
 	    access(DEBUGFS "fail_page_alloc/probability", W_OK))
-		return "no allocation can be made to fail (CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC)";
+		return "no allocation fails on demand (CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC)";
 	return NULL;
 }
 
@@ -66,7 +66,8 @@ int fault_setup(void)
 	       fault_set("fail_page_alloc", "probability", "0") ?:
 	       fault_set("fail_page_alloc", "ignore-gfp-wait", "N") ?:
 	       fault_set("fail_page_alloc", "min-order", "0") ?:
-	       fault_set("fail_page_alloc", "verbose", "0");
+	       fault_set("fail_page_alloc", "verbose", "0") ?:
+	       fault_set("fail_usercopy", "verbose", "0");
 }
 
 void fault_cleanup(void)
@@ -76,6 +77,7 @@ void fault_cleanup(void)
 	fault_set("fail_page_alloc", "ignore-gfp-wait", "Y");
 	fault_set("fail_page_alloc", "min-order", "1");
 	fault_set("fail_page_alloc", "verbose", "2");
+	fault_set("fail_usercopy", "verbose", "2");
 }
 
 /* The file names the thread that opened it, so each thread opens its own. */

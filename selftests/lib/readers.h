@@ -29,8 +29,8 @@ struct readers {
 	bool			shrinks;	/* reads may be short or empty */
 	bool			zeroes;		/* holes may appear */
 	bool			mixed;		/* see struct content_rule */
-	_Atomic int		may_fail;	/* with this errno */
-	/* moved by the test while they run */
+	/* errno that reads may fail with, and what the test moves meanwhile */
+	_Atomic int		may_fail;
 	_Atomic uint32_t	oldest;
 	_Atomic uint32_t	newest;
 	/* the same for the place of the content, see struct content_rule */

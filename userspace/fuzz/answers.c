@@ -18,9 +18,6 @@
 #define MAJOR	1
 #define MINOR	3
 
-int __wrap_ioctl(int fd, unsigned long request, void *arg);
-char *__wrap_blkid_devno_to_devname(dev_t dev);
-
 char *__wrap_blkid_devno_to_devname(dev_t dev)
 {
 	return major(dev) & 1 ? strdup("/dev/nvme0n1") : NULL;

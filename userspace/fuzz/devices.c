@@ -18,6 +18,8 @@
 #define MAPPED	253
 
 static struct dm_task *fake_task_create(int type);
+static int fake_set_major_minor(struct dm_task *task, int major, int minor,
+				int allow_default);
 static int fake_task_run(struct dm_task *task);
 static void fake_task_destroy(struct dm_task *task);
 static int fake_task_get_info(struct dm_task *task, struct dm_info *info);
@@ -31,20 +33,19 @@ static struct dirent *fake_readdir(DIR *dir);
 
 #define dm_is_dm_major(number)	((number) == MAPPED)
 #define dm_task_create		fake_task_create
-#define dm_task_set_major_minor(task, major, minor, new) \
-	((void)(major), (void)(minor), (task) ? 1 : 0)
+#define dm_task_set_major_minor	fake_set_major_minor
 #define dm_task_run		fake_task_run
 #define dm_task_destroy		fake_task_destroy
 #define dm_task_get_info	fake_task_get_info
 #define dm_task_get_name	fake_task_get_name
 #define dm_task_get_deps	fake_task_get_deps
 #define dm_get_next_target	fake_next_target
-#define dm_device_get_name(major, minor, kernel, name, size) 0
-#define blkid_devno_to_devname(dev) NULL
+#define dm_device_get_name(...) 0
+#define blkid_devno_to_devname(...) NULL
 #define readlink		fake_readlink
-#define access(path, mode)	(input_byte() & 1 ? (errno = EACCES, -1) : 0)
+#define access(...)		(input_byte() & 1 ? (errno = EACCES, -1) : 0)
 #define fopen			fake_fopen
-#define opendir(path)		((DIR *)(input_byte() & 1 ? &input : NULL))
+#define opendir(...)		((DIR *)(input_byte() & 1 ? &input : NULL))
 #define readdir			fake_readdir
 #define closedir(dir)		((void)(dir))
 
@@ -55,6 +56,12 @@ struct dm_task {
 	unsigned int count;
 	struct dm_deps *deps;
 };
+
+static int fake_set_major_minor(struct dm_task *task, int major, int minor,
+				int allow_default)
+{
+	return task ? 1 : 0;
+}
 
 static struct dm_task *fake_task_create(int type)
 {

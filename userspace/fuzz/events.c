@@ -14,8 +14,6 @@ static const char *fake_property(struct udev_device *event, const char *name);
 static char *lines[16];
 static size_t line_count;
 
-char *__wrap_blkid_devno_to_devname(dev_t dev);
-
 char *__wrap_blkid_devno_to_devname(dev_t dev)
 {
 	return major(dev) & 1 ? strdup("/dev/nvme0n1") : NULL;
