@@ -30,7 +30,7 @@ struct move_extent {
 #define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
 
 /* Blocks that no file has, of those that the files may share. */
-static atomic_int spare = 32;
+static atomic_int spare;
 
 void spare_give(unsigned int blocks)
 {
@@ -570,6 +570,16 @@ static unsigned int dedupe(struct file *file, struct dice *dice)
 		file_put(copy);
 	}
 	return freed;
+}
+
+/* In the beginning all that may be in use is. */
+void fill_all(void)
+{
+	unsigned int i;
+
+	spare += (FILES - SPARE_FILES) * BLOCKS;
+	for (i = 0; i < FILES; i++)
+		fill_gap(stress.slots[i], BLOCKS, O_DIRECT);
 }
 
 struct way {

@@ -125,7 +125,7 @@ void reads_so_far(uint64_t *direct, uint64_t *fallback,
 struct file *file_for_reader(struct dice *dice)
 {
 	struct file *best = file_get(roll(dice, FILES)), *file;
-	unsigned int tries = roll(dice, 8) ? 3 : 0;
+	unsigned int tries = roll(dice, 8) ? 4 : 1;
 
 	while (tries--) {
 		file = file_get(roll(dice, FILES));

@@ -81,13 +81,25 @@ static int lower_load(bool create)
 		};
 	}
 	return create ? dm_create("stress-lower", lines, ground.slices, false) :
-			dm_reload("stress-lower", lines, ground.slices);
+			dm_reload_unseen("stress-lower", lines,
+					 ground.slices);
+}
+
+/* One line, of @type on @below. */
+static int load_one(const char *name, const char *type, const char *below)
+{
+	char params[128];
+	struct dm_line line = {
+		.sectors = ground.sectors, .type = type, .params = params,
+	};
+
+	return dm_params(params, sizeof(params), type, dm_node(below), 0, "") ?:
+	       dm_reload_unseen(name, &line, 1);
 }
 
 static int upper_load(const char *type)
 {
-	return dm_reload_one("stress-upper", type, dm_node("stress-lower"), 0,
-			     ground.sectors, "");
+	return load_one("stress-upper", type, "stress-lower");
 }
 
 static int slow_create(enum speed speed)
@@ -145,7 +157,7 @@ int ground_create(void)
 	      volume_format(&stress.volume, xfs ? MKFS_XFS :
 			    MKFS_EXT4 " -O ^has_journal") ?:
 	      volume_mount(&stress.volume, stress.fs, "");
-	return ret ?: fill_up((FILES - 3) * FILE_BYTES + (xfs ? 3 : 1) * 512 * 1024);
+	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + (xfs ? 3 : 1) * 512 * 1024);
 }
 
 int ground_remove(void)
@@ -228,7 +240,7 @@ static int suspend_one(struct dice *dice)
 
 	stress.counters.suspends++;
 	rest(roll(dice, 100));
-	return ret ?: dm_resume(name);
+	return ret ?: dm_resume_unseen(name);
 }
 
 static int reload_one(struct dice *dice)
@@ -238,8 +250,7 @@ static int reload_one(struct dice *dice)
 	stress.counters.reloads++;
 	switch (roll(dice, 4)) {
 	case 0:
-		return dm_reload_one("stress", "bpio", dm_node("stress-upper"),
-				     0, ground.sectors, "");
+		return load_one("stress", "bpio", "stress-upper");
 	case 1:
 		return upper_load("bpio-filter");
 	case 2:

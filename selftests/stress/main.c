@@ -228,7 +228,7 @@ static int verdict(void)
 	       (unsigned long long)c->pauses, (unsigned long long)c->vetoes,
 	       (unsigned long long)c->violations);
 	fflush(stdout);
-	return why ? 1 : 0;
+	return c->violations ? 1 : why ? 3 : 0;
 }
 
 static int files_create(void)
@@ -240,6 +240,7 @@ static int files_create(void)
 		if (!stress.slots[i])
 			return -EIO;
 	}
+	fill_all();
 	return 0;
 }
 
@@ -273,7 +274,9 @@ static void usage(FILE *to)
 		"  --fs TYPE     ext4 or xfs (ext4)\n"
 		"  --seed N      what is done to what; the first line says which it was\n"
 		"  --share N     fail when fewer percent of the reads were direct (50)\n"
-		"  --go-on       do not stop at a violation\n");
+		"  --go-on       do not stop at a violation\n\n"
+		"Exit status: 1 when a read was wrong, 2 without a stack to test with, 3 when\n"
+		"nothing was proved.\n");
 }
 
 static void parse(int argc, char **argv)

@@ -13,6 +13,8 @@
 #include "volume.h"
 
 #define FILES		12u
+/* So many fewer have room at the same time. */
+#define SPARE_FILES	3u
 #define FILE_BYTES	((uint64_t)BLOCKS * BLOCK)
 
 /* A file with a handle; gone when nobody holds it any more. */
@@ -102,6 +104,7 @@ void reads_so_far(uint64_t *direct, uint64_t *fallback,
 
 /* changes.c: blocks that are free now */
 void spare_give(unsigned int blocks);
+void fill_all(void);
 
 /* Threads; each takes the name that its dice have. */
 void *read_pread(void *name);
