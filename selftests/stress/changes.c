@@ -288,10 +288,21 @@ static unsigned int empty(struct file *file, struct dice *dice)
 	return shorten(file, 0, roll(dice, 2));
 }
 
+/*
+ * A truncation waits for the reads in flight, then for page faults, and only then
+ * makes the file short. Between the two waits, which may be long on a slow device,
+ * nothing but a lease that was broken keeps reads from beginning.
+ */
 static unsigned int empty_by_open(struct file *file, struct dice *dice)
 {
+	unsigned int freed;
+
 	(void)dice;
-	return shorten(file, 0, O_TRUNC);
+	faults_hunt(file);
+	rest(10);
+	freed = shorten(file, 0, O_TRUNC);
+	faults_hunt(NULL);
+	return freed;
 }
 
 static unsigned int cut_off(struct file *file, struct dice *dice)
@@ -453,9 +464,11 @@ static unsigned int recreate(struct file *file, struct dice *dice)
 
 	(void)dice;
 	if (!new) {
-		broken("no new file");
+		broken("no memory");
 		return 0;
 	}
+	fill_gap(new, BLOCKS / 8, O_DIRECT);
+	file_enable(new);
 	if (unlink(file->path))
 		broken("unlink of %s: %s", file->path, strerror(errno));
 	file->orphaned = unmap(file, 0, BLOCKS);
@@ -475,6 +488,21 @@ static unsigned int linger(struct file *file, struct dice *dice)
 	return freed;
 }
 
+/*
+ * Into the cache, in long reads: what the kernel does page by page would take for
+ * ever on a slow device, with the file locked.
+ */
+static void prefetch(int fd, unsigned int blocks)
+{
+	size_t bytes = (size_t)blocks * BLOCK;
+	char *buffer = malloc(bytes);
+
+	posix_fadvise(fd, 0, bytes, POSIX_FADV_SEQUENTIAL);
+	if (pread(fd, buffer, bytes, 0) != (ssize_t)bytes)
+		stress.counters.no_space++;
+	free(buffer);
+}
+
 /* Defragmentation: the same bytes from other blocks, and the old ones go. */
 static unsigned int move_extents(struct file *file, struct dice *dice)
 {
@@ -491,6 +519,7 @@ static unsigned int move_extents(struct file *file, struct dice *dice)
 	snprintf(donor, sizeof(donor), "%s.donor", file->path);
 	fd = open_for_change(file, O_RDWR);
 	donor_fd = open(donor, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	prefetch(fd, blocks);
 	move.donor_fd = donor_fd;
 	move.len = blocks;
 	ret = fallocate(donor_fd, 0, 0, (off_t)blocks * BLOCK) ?:
@@ -520,6 +549,8 @@ static int share_blocks(struct file *file, struct file *copy,
 	int from = open_for_change(copy, O_RDONLY);
 	int to = open_for_change(file, O_RDONLY), ret;
 
+	prefetch(from, blocks);
+	prefetch(to, blocks);
 	dedupe.info.dest_fd = to;
 	ret = ioctl(from, FIDEDUPERANGE, &dedupe);
 	close(from);
@@ -578,8 +609,10 @@ void fill_all(void)
 	unsigned int i;
 
 	spare += (FILES - SPARE_FILES) * BLOCKS;
-	for (i = 0; i < FILES; i++)
+	for (i = 0; i < FILES; i++) {
 		fill_gap(stress.slots[i], BLOCKS, O_DIRECT);
+		file_enable(stress.slots[i]);
+	}
 }
 
 struct way {
@@ -645,7 +678,6 @@ void *change_files(void *name)
 				file_put(file);
 				continue;
 			}
-			file->changed_at = now_ms();
 			freed = way->run(file, &dice);
 			refill(file, &dice, freed);
 			file->changed_at = now_ms();

@@ -36,6 +36,7 @@ struct file *file_new(unsigned int slot)
 	file->slot = slot;
 	file->holders = 1;
 	file->changed_at = now_ms();
+	file->handle = -1;
 	model_init(&file->model, file->id);
 	pthread_mutex_init(&file->change, NULL);
 	snprintf(file->path, sizeof(file->path), "%s/%u", stress.volume.mount,
@@ -43,14 +44,17 @@ struct file *file_new(unsigned int slot)
 	fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	close(fd);
 	file->fd = open(file->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (fd < 0 || file->fd < 0)
+		broken("no new file %s: %s", file->path, strerror(errno));
+	return file;
+}
+
+void file_enable(struct file *file)
+{
 	file->handle = enable(file->fd);
-	if (fd >= 0 && file->handle >= 0)
-		return file;
-	diag("no handle of %s: %s", file->path, strerror(-file->handle));
-	close(file->fd);
-	unlink(file->path);
-	free(file);
-	return NULL;
+	if (file->handle < 0)
+		broken("no handle of %s: %s", file->path,
+		       strerror(-file->handle));
 }
 
 struct file *file_get(unsigned int slot)

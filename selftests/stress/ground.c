@@ -135,16 +135,10 @@ static int fill_up(uint64_t room)
 int ground_create(void)
 {
 	bool xfs = !strcmp(stress.fs, "xfs");
-	struct dice dice;
-	unsigned int i;
 	int ret;
 
-	dice_init(&dice, "ground");
 	ground.sectors = MIB_SECTORS(xfs ? XFS_MIB : 64);
 	ground.slices = ground.sectors / SLICE;
-	for (i = 0; i < ground.slices; i++)
-		ground.speed[i] = roll(&dice, 5) < 3 ? FAST :
-				  roll(&dice, 2) ? SLOW : SLOWER;
 	ground.nvme = open(stress.nvme, O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (ground.nvme < 0)
 		return -errno;
@@ -160,9 +154,24 @@ int ground_create(void)
 	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + (xfs ? 3 : 1) * 512 * 1024);
 }
 
+int ground_slow_down(void)
+{
+	struct dice dice;
+	unsigned int i;
+
+	dice_init(&dice, "ground");
+	for (i = 0; i < ground.slices; i++)
+		ground.speed[i] = roll(&dice, 5) < 3 ? FAST :
+				  roll(&dice, 2) ? SLOW : SLOWER;
+	return lower_load(false);
+}
+
 int ground_remove(void)
 {
-	int ret = volume_remove(&stress.volume);
+	int ret;
+
+	memset(ground.speed, 0, sizeof(ground.speed));
+	ret = lower_load(false) ?: volume_remove(&stress.volume);
 
 	close(ground.nvme);
 	return ret ?: dm_remove("stress-upper") ?: dm_remove("stress-lower") ?:

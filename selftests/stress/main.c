@@ -132,7 +132,7 @@ static void keep_pace(uint64_t direct, uint64_t fallback)
 		pace = pace * 3 / 2;
 	else if (share > SHARE_WANTED + 5)
 		pace = pace * 3 / 4;
-	stress.pace_ms = pace < 20 ? 20 : pace > 5000 ? 5000 : pace;
+	stress.pace_ms = pace < 20 ? 20 : pace > 1500 ? 1500 : pace;
 }
 
 static void say_progress(uint64_t direct, uint64_t fallback)
@@ -238,10 +238,10 @@ static int files_create(void)
 	for (i = 0; i < FILES; i++) {
 		stress.slots[i] = file_new(i);
 		if (!stress.slots[i])
-			return -EIO;
+			return -ENOMEM;
 	}
 	fill_all();
-	return 0;
+	return stress.broken ? -EIO : 0;
 }
 
 static int run(void)
@@ -332,13 +332,15 @@ int main(int argc, char **argv)
 		return 4;
 	}
 	stress.nvme = devices.nvme;
-	ret = volumes_sweep() ?: ground_create() ?: files_create();
+	ret = volumes_sweep() ?: ground_create() ?: faults_start() ?:
+	      files_create() ?: ground_slow_down();
 	if (ret) {
 		diag("the stack cannot be set up: %s", strerror(-ret));
 		volumes_sweep();
 		return 2;
 	}
 	ret = run();
+	faults_stop();
 	if (ground_remove()) {
 		diag("the stack cannot be taken down");
 		return 2;

@@ -3,15 +3,12 @@
  * Those who read handles, in every way, and judge what they get.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <liburing.h>
 #include <linux/aio_abi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "stress.h"
@@ -222,51 +219,5 @@ void *read_aio(void *name)
 	syscall(SYS_io_destroy, context);
 	for (i = 0; i < DEPTH; i++)
 		free(slots[i].buffer);
-	return NULL;
-}
-
-/*
- * A page fault holds the lock that a truncation needs for as long as the device
- * takes. What it finds is not judged: the kernel does not promise that a mapping
- * sees what is written past the cache at the same time.
- */
-static void map_once(struct slot *slot)
-{
-	size_t bytes = FILE_BYTES;
-	struct iovec local, remote;
-	char *map;
-
-	map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, slot->file->fd, 0);
-	if (map == MAP_FAILED) {
-		broken("mmap: %s", strerror(errno));
-		return;
-	}
-	madvise(map, bytes, MADV_RANDOM);
-	posix_fadvise(slot->file->fd, 0, 0, POSIX_FADV_DONTNEED);
-	local = (struct iovec) { slot->buffer, slot->window.bytes };
-	remote = (struct iovec) { map + slot->window.offset, slot->window.bytes };
-	/* beyond the end this is an error, or short, and no signal */
-	process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
-	munmap(map, bytes);
-	slot->file->in_flight--;
-	file_put(slot->file);
-	slot->file = NULL;
-}
-
-void *read_mapping(void *name)
-{
-	struct dice dice;
-	struct slot slot;
-
-	dice_init(&dice, name);
-	slot_init(&slot, name, &dice);
-	while (goes_on()) {
-		slot_begin(&slot);
-		slot.window.offset &= ~(uint64_t)(BLOCK - 1);
-		slot.window.bytes = BLOCK;
-		map_once(&slot);
-		rest(roll(&dice, 40));
-	}
-	free(slot.buffer);
 	return NULL;
 }

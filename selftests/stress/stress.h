@@ -90,7 +90,9 @@ bool goes_on(void);
 void rest(unsigned int ms);
 
 /* files.c */
+/* Empty, and without a handle: what is enabled should have blocks. */
 struct file *file_new(unsigned int slot);
+void file_enable(struct file *file);
 struct file *file_get(unsigned int slot);
 void file_put(struct file *file);
 /* Take the place of the file in its slot; the old one is put. */
@@ -116,8 +118,16 @@ void *change_files(void *name);
 void *change_stack(void *name);
 void *change_policy(void *name);
 
+/* faults.c: the process that reads through mappings */
+int faults_start(void);
+void faults_stop(void);
+/* This file above all, until it is NULL. */
+void faults_hunt(const struct file *file);
+
 /* ground.c: the stack that all this stands on */
 int ground_create(void);
+/* All is fast until then. */
+int ground_slow_down(void);
 int ground_remove(void);
 
 #endif /* STRESS_STRESS_H */
