@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Those who change files. Almost all of the file system is in use, and who frees
- * blocks lets another file have them at once.
+ * Those who change files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "stress.h"
+#include "blocks.h"
 
 /* Of ext4, which exports it in no header. */
 struct move_extent {
@@ -28,196 +27,6 @@ struct move_extent {
 };
 
 #define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
-
-/* Blocks that no file has, of those that the files may share. */
-static atomic_int spare;
-
-void spare_give(unsigned int blocks)
-{
-	spare += blocks;
-}
-
-static unsigned int spare_take(unsigned int blocks)
-{
-	int left = spare, take;
-
-	do {
-		take = left < (int)blocks ? left : (int)blocks;
-		if (take <= 0)
-			return 0;
-	} while (!atomic_compare_exchange_weak(&spare, &left, left - take));
-	return take;
-}
-
-/* Blocks of a range are the file's, or are not any more; returns how many. */
-static unsigned int unmap(struct file *file, unsigned int first,
-			  unsigned int count)
-{
-	unsigned int i, freed = 0;
-
-	for (i = first; i < first + count; i++) {
-		freed += file->model.blocks[i].mapped;
-		file->model.blocks[i].mapped = false;
-	}
-	return freed;
-}
-
-static unsigned int blocks_of(const struct file *file)
-{
-	return model_bytes(&file->model) / BLOCK;
-}
-
-/* Some of the file's blocks; false when it is empty. */
-static bool some_blocks(struct file *file, struct dice *dice,
-			unsigned int *first, unsigned int *count)
-{
-	unsigned int blocks = blocks_of(file);
-
-	if (!blocks)
-		return false;
-	*first = roll(dice, 2) ? 0 : roll(dice, blocks);
-	*count = 1 + roll(dice, blocks - *first);
-	return true;
-}
-
-/* The way back when nobody knows what the file holds. */
-static unsigned int reset(struct file *file)
-{
-	stress.counters.no_space++;
-	if (truncate(file->path, 0)) {
-		broken("truncate of %s: %s", file->path, strerror(errno));
-		return 0;
-	}
-	model_begin(&file->model);
-	model_zero(&file->model, 0, BLOCKS);
-	model_size(&file->model, 0);
-	model_go(&file->model);
-	model_done(&file->model);
-	return unmap(file, 0, BLOCKS);
-}
-
-static int open_for_change(struct file *file, int flags)
-{
-	int fd = open(file->path, flags | O_CLOEXEC);
-
-	if (fd < 0)
-		broken("open of %s: %s", file->path, strerror(errno));
-	return fd;
-}
-
-/* Through a shared mapping; the file is long enough. */
-static int write_mapped(int fd, const char *buffer, size_t bytes, off_t offset)
-{
-	char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			 offset);
-
-	if (map == MAP_FAILED)
-		return -errno;
-	memcpy(map, buffer, bytes);
-	return munmap(map, bytes);
-}
-
-/* What the model says these blocks hold. */
-static char *content_of(struct file *file, unsigned int first,
-			unsigned int count)
-{
-	char *buffer = dio_alloc((size_t)count * BLOCK);
-	unsigned int i;
-
-	for (i = 0; i < count; i++) {
-		const struct content_sector *now =
-			model_block(&file->model, first + i);
-
-		if (now->file)
-			content_fill(buffer + i * BLOCK, BLOCK, now->file,
-				     now->offset, now->generation);
-		else
-			memset(buffer + i * BLOCK, 0, BLOCK);
-	}
-	return buffer;
-}
-
-/* Returns blocks that were freed because there was no room. */
-static unsigned int store_blocks(struct file *file, unsigned int first,
-				 unsigned int count, int how)
-{
-	size_t bytes = (size_t)count * BLOCK;
-	off_t offset = (off_t)first * BLOCK;
-	char *buffer = content_of(file, first, count);
-	unsigned int i;
-	ssize_t n;
-	int fd;
-
-	for (i = first; i < first + count; i++)
-		file->model.blocks[i].mapped = true;
-	/* a mapping is for blocks that are there: else there is a signal */
-	fd = open_for_change(file, how == MAP_SHARED ? O_RDWR : O_WRONLY | how);
-	n = fd < 0 ? -1 : how == MAP_SHARED ?
-	    (write_mapped(fd, buffer, bytes, offset) ? -1 : (ssize_t)bytes) :
-	    pwrite(fd, buffer, bytes, offset);
-	close(fd);
-	free(buffer);
-	if (n != (ssize_t)bytes)
-		return reset(file);
-	model_done(&file->model);
-	return 0;
-}
-
-/*
- * Write blocks that are the file's, or will be; they are taken from what is
- * spare.
- */
-static unsigned int write_blocks(struct file *file, unsigned int first,
-				 unsigned int count, int how)
-{
-	struct model *model = &file->model;
-	uint64_t end = (uint64_t)(first + count) * BLOCK;
-
-	model_begin(model);
-	model_write(model, first, count);
-	if (end > model_bytes(model))
-		model_size(model, end);
-	model_go(model);
-	return store_blocks(file, first, count, how);
-}
-
-/*
- * Into the first gap that @file has: at most @count blocks, that are spare.
- * Returns how many.
- */
-static unsigned int fill_gap(struct file *file, unsigned int count, int how)
-{
-	unsigned int first = 0, length = 0;
-
-	while (first < BLOCKS && file->model.blocks[first].mapped)
-		first++;
-	while (first + length < BLOCKS && length < count &&
-	       !file->model.blocks[first + length].mapped)
-		length++;
-	length = spare_take(length);
-	if (length)
-		spare += write_blocks(file, first, length, how);
-	return length;
-}
-
-/* @freed blocks that were @victim's: another file gets them now. */
-static void refill(struct file *victim, struct dice *dice, unsigned int freed)
-{
-	unsigned int tries = 2 * FILES;
-
-	spare += freed;
-	while (freed && tries-- && goes_on()) {
-		struct file *file = file_get(roll(dice, FILES));
-
-		if (file != victim && !pthread_mutex_trylock(&file->change)) {
-			freed -= fill_gap(file, freed, O_DIRECT);
-			file->changed_at = now_ms();
-			stress.counters.refills++;
-			pthread_mutex_unlock(&file->change);
-		}
-		file_put(file);
-	}
-}
 
 static unsigned int overwrite(struct file *file, struct dice *dice, int how)
 {
@@ -254,33 +63,6 @@ static unsigned int grow(struct file *file, struct dice *dice)
 {
 	fill_gap(file, 1 + roll(dice, BLOCKS), roll(dice, 2) ? O_DIRECT : 0);
 	return 0;
-}
-
-/* The file ends at block @blocks from now on, by @how of the three ways. */
-static unsigned int shorten(struct file *file, unsigned int blocks, int how)
-{
-	struct model *model = &file->model;
-	off_t bytes = (off_t)blocks * BLOCK;
-	int fd, ret;
-
-	model_begin(model);
-	model_zero(model, blocks, BLOCKS - blocks);
-	model_size(model, bytes);
-	model_go(model);
-	if (how == O_TRUNC) {
-		fd = open_for_change(file, O_RDONLY | O_TRUNC);
-		ret = fd < 0 ? -1 : close(fd);
-	} else if (how) {
-		ret = truncate(file->path, bytes);
-	} else {
-		fd = open_for_change(file, O_WRONLY);
-		ret = ftruncate(fd, bytes);
-		close(fd);
-	}
-	if (ret)
-		return reset(file);
-	model_done(model);
-	return unmap(file, blocks, BLOCKS - blocks);
 }
 
 static unsigned int empty(struct file *file, struct dice *dice)
@@ -489,37 +271,35 @@ static unsigned int linger(struct file *file, struct dice *dice)
 }
 
 /*
- * Into the cache, in long reads: what the kernel does page by page would take for
- * ever on a slow device, with the file locked.
+ * What the kernel reads page by page, with the file locked and the file system
+ * kept from being frozen, takes long on a slow device: at most so many blocks.
  */
-static void prefetch(int fd, unsigned int blocks)
-{
-	size_t bytes = (size_t)blocks * BLOCK;
-	char *buffer = malloc(bytes);
+#define READ_PAGE_BY_PAGE	16u
 
-	posix_fadvise(fd, 0, bytes, POSIX_FADV_SEQUENTIAL);
-	if (pread(fd, buffer, bytes, 0) != (ssize_t)bytes)
-		stress.counters.no_space++;
-	free(buffer);
+/* Blocks at the beginning of a file without a gap, at most that many. */
+static unsigned int first_blocks(const struct file *file)
+{
+	unsigned int blocks = 0;
+
+	while (blocks < READ_PAGE_BY_PAGE && file->model.blocks[blocks].mapped)
+		blocks++;
+	return blocks;
 }
 
 /* Defragmentation: the same bytes from other blocks, and the old ones go. */
 static unsigned int move_extents(struct file *file, struct dice *dice)
 {
 	struct move_extent move = { 0 };
-	unsigned int blocks = 0;
+	unsigned int blocks = first_blocks(file);
 	char donor[160];
 	int fd, donor_fd, ret;
 
-	while (blocks < BLOCKS && file->model.blocks[blocks].mapped)
-		blocks++;
 	blocks = blocks ? spare_take(1 + roll(dice, blocks)) : 0;
 	if (!blocks)
 		return 0;
 	snprintf(donor, sizeof(donor), "%s.donor", file->path);
 	fd = open_for_change(file, O_RDWR);
 	donor_fd = open(donor, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	prefetch(fd, blocks);
 	move.donor_fd = donor_fd;
 	move.len = blocks;
 	ret = fallocate(donor_fd, 0, 0, (off_t)blocks * BLOCK) ?:
@@ -549,8 +329,6 @@ static int share_blocks(struct file *file, struct file *copy,
 	int from = open_for_change(copy, O_RDONLY);
 	int to = open_for_change(file, O_RDONLY), ret;
 
-	prefetch(from, blocks);
-	prefetch(to, blocks);
 	dedupe.info.dest_fd = to;
 	ret = ioctl(from, FIDEDUPERANGE, &dedupe);
 	close(from);
@@ -566,7 +344,7 @@ static unsigned int dedupe_with(struct file *file, struct file *copy,
 
 	/* a copy that is not there yet */
 	freed = shorten(copy, 0, 1);
-	spare += freed;
+	spare_give(freed);
 	blocks = spare_take(blocks);
 	if (!blocks)
 		return 0;
@@ -585,10 +363,8 @@ static unsigned int dedupe_with(struct file *file, struct file *copy,
 
 static unsigned int dedupe(struct file *file, struct dice *dice)
 {
-	unsigned int blocks = 0, freed = 0, tries = FILES;
+	unsigned int blocks = first_blocks(file), freed = 0, tries = FILES;
 
-	while (blocks < BLOCKS && file->model.blocks[blocks].mapped)
-		blocks++;
 	while (blocks && tries--) {
 		struct file *copy = file_get(roll(dice, FILES));
 
@@ -601,18 +377,6 @@ static unsigned int dedupe(struct file *file, struct dice *dice)
 		file_put(copy);
 	}
 	return freed;
-}
-
-/* In the beginning all that may be in use is. */
-void fill_all(void)
-{
-	unsigned int i;
-
-	spare += (FILES - SPARE_FILES) * BLOCKS;
-	for (i = 0; i < FILES; i++) {
-		fill_gap(stress.slots[i], BLOCKS, O_DIRECT);
-		file_enable(stress.slots[i]);
-	}
 }
 
 struct way {
@@ -640,7 +404,7 @@ static const struct way ways[] = {
 	{ "recreate", 4, recreate, NULL },
 	{ "linger", 3, linger, NULL },
 	{ "move_extents", 6, move_extents, "ext4" },
-	{ "dedupe", 6, dedupe, "xfs" },
+	{ "dedupe", 3, dedupe, "xfs" },
 };
 
 static const struct way *choose_way(struct dice *dice)

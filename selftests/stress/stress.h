@@ -104,8 +104,9 @@ struct file *file_for_changer(struct dice *dice);
 void reads_so_far(uint64_t *direct, uint64_t *fallback,
 		  uint64_t reasons[BPIO_REASON_SLOTS]);
 
-/* changes.c: blocks that are free now */
+/* blocks.c: blocks that are free now */
 void spare_give(unsigned int blocks);
+/* In the beginning all that may be in use is. */
 void fill_all(void);
 
 /* Threads; each takes the name that its dice have. */
