@@ -32,6 +32,9 @@ help:
 	@echo 'In a virtual machine, with nothing to prepare (as root, on Debian 12):'
 	@echo '  make demo            see a file read with and without bypass'
 	@echo '  make check           run all tests'
+	@echo '  make stress          change files and stack in every way and judge every read;'
+	@echo '                       STRESS="--seconds 600 --fs xfs" and the like, SECONDS=600'
+	@echo '  make stress-plants   see that it would find mistakes in the module'
 	@echo '  make shell           look around'
 	@echo '                       (KERNEL=$(KERNEL) names another kernel: see selftests/vm/kernels;'
 	@echo '                       make check KERNEL=all takes one after the other)'
@@ -108,6 +111,15 @@ demo:
 check:
 	@selftests/check --kernel $(KERNEL)
 
+# SECONDS= is for each file system; STRESS=--help tells more options.
+STRESS	?=
+stress:
+	@selftests/stress/run --kernel $(KERNEL) $(addprefix --seconds ,$(SECONDS)) \
+		$(STRESS)
+
+stress-plants:
+	@selftests/stress/plants --kernel $(KERNEL) $(STRESS)
+
 shell:
 	@selftests/vm/shell --kernel $(KERNEL) \
 		--in "$$(selftests/guest-files --kernel $(KERNEL) --tests)"
@@ -141,5 +153,5 @@ clean:
 
 .PHONY: all help kmod-links modules modules-if-possible guest-modules \
 	guest-test-modules user install install-modules install-user demo \
-	check shell bench bench-baseline lint debug-kernel coverage \
-	check-intree check-arm64 clean
+	check stress stress-plants shell bench bench-baseline lint \
+	debug-kernel coverage check-intree check-arm64 clean

@@ -44,7 +44,8 @@ bpio_direct_check_file(const struct bpio_handle *handle)
 	 * dirty without a writer.
 	 */
 	if (unlikely(mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
-		     mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK)))
+		     mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK)) &&
+	    !bpio_plant(BPIO_PLANT_DIRTY))
 		return BPIO_REASON_DIRTY_PAGES;
 	return BPIO_REASON_NONE;
 }
@@ -203,7 +204,8 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_handle *handle,
 			return reason;
 	}
 
-	inode_dio_begin(inode);
+	if (!bpio_plant(BPIO_PLANT_DIO_COUNT))
+		inode_dio_begin(inode);
 	/* Pairs with the barrier in bpio_file_revoke(). */
 	smp_mb__after_atomic();
 
@@ -223,7 +225,7 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_handle *handle,
 		reason = bpio_direct_lookup(direct, iocb, to);
 	rcu_read_unlock();
 
-	if (unlikely(reason))
+	if (unlikely(reason) && !bpio_plant(BPIO_PLANT_DIO_COUNT))
 		inode_dio_end(inode);
 	return reason;
 }

@@ -11,6 +11,7 @@
 #include "extent.h"
 #include "file.h"
 #include "handle.h"
+#include "plant.h"
 #include "route.h"
 
 /**
@@ -122,7 +123,8 @@ static inline unsigned int bpio_direct_vecs(struct iov_iter *to, int max)
 static inline void bpio_direct_end(struct bpio_handle *handle,
 				   struct bpio_route *route)
 {
-	inode_dio_end(handle->file->inode);
+	if (!bpio_plant(BPIO_PLANT_DIO_COUNT))
+		inode_dio_end(handle->file->inode);
 	percpu_ref_put(&route->ref);
 }
 

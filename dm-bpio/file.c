@@ -33,6 +33,7 @@
 #include "file.h"
 #include "handle.h"
 #include "lease.h"
+#include "plant.h"
 #include "trace.h"
 #include "volume.h"
 
@@ -78,6 +79,8 @@ enum bpio_reason bpio_file_refuse(const struct inode *inode)
  */
 void bpio_file_revoke(struct bpio_file *file)
 {
+	if (bpio_plant(BPIO_PLANT_REVOKE))
+		return;
 	set_bit(BPIO_FILE_REVOKED, &file->state);
 	/* Pairs with the barrier in bpio_direct_begin(), see above. */
 	smp_mb__after_atomic();
@@ -264,7 +267,7 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 
 	/* Pairs with the barrier between raising the count and break_lease(). */
 	smp_mb();
-	if (inode_is_open_for_write(inode))
+	if (inode_is_open_for_write(inode) && !bpio_plant(BPIO_PLANT_WRITERS))
 		return BPIO_REASON_WRITER;
 	if (filemap_write_and_wait(inode->i_mapping))
 		return BPIO_REASON_DIRTY_PAGES;
@@ -286,7 +289,8 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
 	reason = bpio_file_refuse(file->inode);
 	if (reason)
 		return reason;
-	if (inode_is_open_for_write(file->inode))
+	if (inode_is_open_for_write(file->inode) &&
+	    !bpio_plant(BPIO_PLANT_WRITERS))
 		return BPIO_REASON_WRITER;
 	if (bpio_file_open(file))
 		return BPIO_REASON_LEASE;

@@ -349,10 +349,22 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
 	return ret;
 }
 
+/*
+ * A route may end at a mapped device. Device-mapper has a list of its own for
+ * polled bios, whose mark is passed on to the clone of the second part when it
+ * splits one, and the next mapped device below falls over it. So these are not
+ * polled: they complete by themselves, like those of a device without poll queues.
+ */
+static inline bool bpio_io_may_poll(const struct bio *bio, struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_HIPRI && !is_sync_kiocb(iocb) &&
+	       !bio->bi_bdev->bd_disk->fops->poll_bio;
+}
+
 /* Nothing more may be known of an asynchronous read after its last submission. */
 static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 {
-	if (iocb->ki_flags & IOCB_HIPRI && !is_sync_kiocb(iocb)) {
+	if (bpio_io_may_poll(bio, iocb)) {
 		bio->bi_opf |= REQ_POLLED;
 		submit_bio(bio);
 		/* As long as the read is polled, nobody else ends it. */

@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "file.h"
 #include "lease.h"
+#include "plant.h"
 
 /* Tells the second lease from the first, which has the same open file. */
 static void *bpio_lease_layout_owner(struct bpio_file *file)
@@ -113,8 +114,10 @@ static int bpio_lease_try(struct bpio_file *file)
 	struct file_lease *lease;
 	int ret;
 
-	lease = bpio_compat_lease_alloc(file->lease_file, FL_DELEG, file,
-					&bpio_lease_ops);
+	lease = bpio_compat_lease_alloc(file->lease_file,
+					bpio_plant(BPIO_PLANT_LEASE) ?
+						FL_LEASE : FL_DELEG,
+					file, &bpio_lease_ops);
 	if (!lease)
 		return -ENOMEM;
 
@@ -149,7 +152,8 @@ bool bpio_lease_take(struct bpio_file *file, unsigned long patience)
 	 * It breaks leases of the kind that pNFS uses for that, and no others.
 	 * Taken first, see bpio_lease_drop_layout().
 	 */
-	if (bpio_file_is_xfs(file) && bpio_lease_try_layout(file))
+	if (bpio_file_is_xfs(file) && !bpio_plant(BPIO_PLANT_LAYOUT) &&
+	    bpio_lease_try_layout(file))
 		return false;
 
 	WRITE_ONCE(file->arming, true);

@@ -203,3 +203,103 @@ int content_is(const void *buffer, size_t bytes, uint64_t offset, uint32_t file,
 	diag("%s", why);
 	return -1;
 }
+
+static bool sector_is(const struct sector *found,
+		      const struct content_sector *legal)
+{
+	struct sector honest;
+
+	if (!legal->file)
+		return all_zero((const unsigned char *)found, sizeof(*found));
+	if (found->head.file != legal->file ||
+	    found->head.offset != legal->offset ||
+	    found->head.generation != legal->generation)
+		return false;
+	make_sector(&honest, legal->file, legal->offset, legal->generation);
+	return !memcmp(&honest, found, sizeof(honest));
+}
+
+/* As words_fit(). */
+static bool words_are(const struct sector *found,
+		      const struct content_sector *legal, unsigned int count)
+{
+	const uint64_t *words = (const uint64_t *)found;
+	bool fits[CONTENT_SECTOR / sizeof(uint64_t)] = { false };
+	struct sector honest;
+	unsigned int n;
+	size_t i;
+
+	for (n = 0; n < count; n++) {
+		memset(&honest, 0, sizeof(honest));
+		if (legal[n].file)
+			make_sector(&honest, legal[n].file, legal[n].offset,
+				    legal[n].generation);
+		for (i = 0; i < CONTENT_SECTOR / sizeof(uint64_t); i++)
+			fits[i] |= words[i] == ((const uint64_t *)&honest)[i];
+	}
+	for (i = 0; i < CONTENT_SECTOR / sizeof(uint64_t); i++)
+		if (!fits[i])
+			return false;
+	return true;
+}
+
+static size_t say_legal(const struct content_sector *legal, unsigned int count,
+			char *why, size_t size)
+{
+	size_t used = 0;
+	unsigned int i;
+
+	for (i = 0; i < count && used < size; i++)
+		used += legal[i].file ?
+			snprintf(why + used, size - used,
+				 "%sfile %u offset %llu generation %u",
+				 i ? " or " : "", legal[i].file,
+				 (unsigned long long)legal[i].offset,
+				 legal[i].generation) :
+			snprintf(why + used, size - used, "%szeroes",
+				 i ? " or " : "");
+	return used < size ? used : size;
+}
+
+static void say_found(const struct sector *found, char *why, size_t size)
+{
+	struct sector honest;
+
+	if (all_zero((const unsigned char *)found, sizeof(*found))) {
+		snprintf(why, size, "zeroes");
+		return;
+	}
+	if (found->head.magic != MAGIC) {
+		snprintf(why, size, "bytes of no test file (%08x %08x ...)",
+			 found->head.magic, found->head.file);
+		return;
+	}
+	make_sector(&honest, found->head.file, found->head.offset,
+		    found->head.generation);
+	snprintf(why, size, "file %u offset %llu generation %llu%s",
+		 found->head.file, (unsigned long long)found->head.offset,
+		 (unsigned long long)found->head.generation,
+		 memcmp(&honest, found, sizeof(honest)) ? ", torn" : "");
+}
+
+int content_check_sector(const void *buffer, const struct content_sector *legal,
+			 unsigned int count, bool mixed, char *why,
+			 size_t why_size)
+{
+	struct sector s;
+	char found[128];
+	unsigned int i;
+	size_t used;
+
+	memcpy(&s, buffer, sizeof(s));
+	for (i = 0; i < count; i++)
+		if (sector_is(&s, &legal[i]))
+			return 0;
+	if (mixed && words_are(&s, legal, count))
+		return 0;
+	say_found(&s, found, sizeof(found));
+	used = snprintf(why, why_size, "found %s, expected ", found);
+	if (used < why_size)
+		say_legal(legal, count, why + used, why_size - used);
+	return -1;
+}

@@ -43,4 +43,20 @@ int content_check(const void *buffer, size_t bytes, uint64_t offset,
 int content_is(const void *buffer, size_t bytes, uint64_t offset, uint32_t file,
 	       uint32_t generation);
 
+/* What one sector may hold; file 0 stands for zeroes. */
+struct content_sector {
+	uint32_t	file;
+	uint32_t	generation;
+	uint64_t	offset;
+};
+
+/*
+ * Judge one whole sector: it has to be one of @legal. With @mixed each of its
+ * words may come from another one of these. Returns 0, or -1 with what was found
+ * in @why.
+ */
+int content_check_sector(const void *buffer, const struct content_sector *legal,
+			 unsigned int count, bool mixed, char *why,
+			 size_t why_size);
+
 #endif /* SELFTESTS_CONTENT_H */

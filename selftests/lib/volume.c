@@ -101,9 +101,15 @@ static void dm_log_nothing(int level, const char *file, int line, int dm_errno,
 	(void)fmt;
 }
 
+/* udev leaves its hands off a device that a command with these flags changes. */
+#define UNSEEN	(DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |		\
+		 DM_UDEV_DISABLE_DISK_RULES_FLAG |		\
+		 DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+
 /* Run one device-mapper command; with udev when the node may change. */
-static int dm_command(int type, const char *name, const struct dm_line *lines,
-		      unsigned int count, bool udev)
+static int dm_command_flags(int type, const char *name,
+			    const struct dm_line *lines, unsigned int count,
+			    bool udev, uint16_t flags)
 {
 	char full[DM_NAME_LEN];
 	struct dm_task *task;
@@ -122,7 +128,7 @@ static int dm_command(int type, const char *name, const struct dm_line *lines,
 	/* udev looks into a device for a moment after each close for writing */
 	if (!ret && type == DM_DEVICE_REMOVE)
 		dm_task_retry_remove(task);
-	if (!ret && udev && !dm_task_set_cookie(task, &cookie, 0))
+	if (!ret && udev && !dm_task_set_cookie(task, &cookie, flags))
 		ret = -EIO;
 	if (!ret && !dm_task_run(task))
 		ret = -(dm_task_get_errno(task) ?: EIO);
@@ -131,6 +137,12 @@ static int dm_command(int type, const char *name, const struct dm_line *lines,
 	if (task)
 		dm_task_destroy(task);
 	return ret;
+}
+
+static int dm_command(int type, const char *name, const struct dm_line *lines,
+		      unsigned int count, bool udev)
+{
+	return dm_command_flags(type, name, lines, count, udev, 0);
 }
 
 int dm_create(const char *name, const struct dm_line *lines, unsigned int count,
@@ -167,6 +179,19 @@ int dm_suspend(const char *name)
 int dm_resume(const char *name)
 {
 	return dm_command(DM_DEVICE_RESUME, name, NULL, 0, true);
+}
+
+int dm_resume_unseen(const char *name)
+{
+	return dm_command_flags(DM_DEVICE_RESUME, name, NULL, 0, true, UNSEEN);
+}
+
+int dm_reload_unseen(const char *name, const struct dm_line *lines,
+		     unsigned int count)
+{
+	int ret = dm_command(DM_DEVICE_RELOAD, name, lines, count, false);
+
+	return ret ?: dm_resume_unseen(name);
 }
 
 uint64_t device_sectors(const char *path)

@@ -49,6 +49,10 @@ int dm_reload(const char *name, const struct dm_line *lines,
 int dm_remove(const char *name);
 int dm_suspend(const char *name);
 int dm_resume(const char *name);
+/* The same, but udev does not read from the device, which may be slow. */
+int dm_reload_unseen(const char *name, const struct dm_line *lines,
+		     unsigned int count);
+int dm_resume_unseen(const char *name);
 
 /* Size of a block device in sectors of 512 bytes; 0 when it has none. */
 uint64_t device_sectors(const char *path);

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Those who change files.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blocks.h"
+
+/* Of ext4, which exports it in no header. */
+struct move_extent {
+	uint32_t	reserved;
+	uint32_t	donor_fd;
+	uint64_t	orig_start;
+	uint64_t	donor_start;
+	uint64_t	len;
+	uint64_t	moved_len;
+};
+
+#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
+
+static unsigned int overwrite(struct file *file, struct dice *dice, int how)
+{
+	unsigned int first, count, i = 0;
+
+	if (!some_blocks(file, dice, &first, &count))
+		return 0;
+	while (i < count && file->model.blocks[first + i].mapped)
+		i++;
+	return i ? write_blocks(file, first, i, how) : 0;
+}
+
+static unsigned int overwrite_buffered(struct file *file, struct dice *dice)
+{
+	return overwrite(file, dice, 0);
+}
+
+static unsigned int overwrite_direct(struct file *file, struct dice *dice)
+{
+	return overwrite(file, dice, O_DIRECT);
+}
+
+static unsigned int overwrite_mapped(struct file *file, struct dice *dice)
+{
+	return overwrite(file, dice, MAP_SHARED);
+}
+
+static unsigned int overwrite_synced(struct file *file, struct dice *dice)
+{
+	return overwrite(file, dice, O_DSYNC);
+}
+
+static unsigned int grow(struct file *file, struct dice *dice)
+{
+	fill_gap(file, 1 + roll(dice, BLOCKS), roll(dice, 2) ? O_DIRECT : 0);
+	return 0;
+}
+
+static unsigned int empty(struct file *file, struct dice *dice)
+{
+	return shorten(file, 0, roll(dice, 2));
+}
+
+/*
+ * A truncation waits for the reads in flight, then for page faults, and only then
+ * makes the file short. Between the two waits, which may be long on a slow device,
+ * nothing but a lease that was broken keeps reads from beginning.
+ */
+static unsigned int empty_by_open(struct file *file, struct dice *dice)
+{
+	unsigned int freed;
+
+	(void)dice;
+	faults_hunt(file);
+	rest(10);
+	freed = shorten(file, 0, O_TRUNC);
+	faults_hunt(NULL);
+	return freed;
+}
+
+static unsigned int cut_off(struct file *file, struct dice *dice)
+{
+	return shorten(file, roll(dice, blocks_of(file) + 1), roll(dice, 2));
+}
+
+/* Longer, by a hole. */
+static unsigned int stretch(struct file *file, struct dice *dice)
+{
+	unsigned int blocks = blocks_of(file);
+
+	if (blocks == BLOCKS)
+		return 0;
+	model_begin(&file->model);
+	blocks += 1 + roll(dice, BLOCKS - blocks);
+	model_size(&file->model, (uint64_t)blocks * BLOCK);
+	model_go(&file->model);
+	if (truncate(file->path, (off_t)blocks * BLOCK))
+		return reset(file);
+	model_done(&file->model);
+	return 0;
+}
+
+static int do_fallocate(struct file *file, int mode, unsigned int first,
+			unsigned int count)
+{
+	int fd = open_for_change(file, O_RDWR), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = fallocate(fd, mode, (off_t)first * BLOCK, (off_t)count * BLOCK);
+	close(fd);
+	return ret;
+}
+
+static unsigned int punch_by(struct file *file, struct dice *dice, int fd)
+{
+	unsigned int first, count;
+
+	if (!some_blocks(file, dice, &first, &count))
+		return 0;
+	model_begin(&file->model);
+	model_zero(&file->model, first, count);
+	model_go(&file->model);
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)first * BLOCK, (off_t)count * BLOCK))
+		return reset(file);
+	model_done(&file->model);
+	return unmap(file, first, count);
+}
+
+static unsigned int punch(struct file *file, struct dice *dice)
+{
+	int fd = open_for_change(file, O_RDWR);
+	unsigned int freed = punch_by(file, dice, fd);
+
+	close(fd);
+	return freed;
+}
+
+/* XFS may do it by other blocks than were there. */
+static unsigned int zero(struct file *file, struct dice *dice)
+{
+	unsigned int first, count, i = 0;
+
+	if (!some_blocks(file, dice, &first, &count))
+		return 0;
+	while (i < count && file->model.blocks[first + i].mapped)
+		i++;
+	if (!i)
+		return 0;
+	model_begin(&file->model);
+	model_zero(&file->model, first, i);
+	model_go(&file->model);
+	if (do_fallocate(file, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, first,
+			 i))
+		return reset(file);
+	model_done(&file->model);
+	return 0;
+}
+
+static unsigned int collapse(struct file *file, struct dice *dice)
+{
+	unsigned int first, count, blocks = blocks_of(file), freed, i;
+	struct model *model = &file->model;
+
+	if (!some_blocks(file, dice, &first, &count) || first + count >= blocks)
+		return 0;
+	model_begin(model);
+	model_move(model, first, first + count, blocks - first - count);
+	model_zero(model, blocks - count, count);
+	model_size(model, (uint64_t)(blocks - count) * BLOCK);
+	model_go(model);
+	if (do_fallocate(file, FALLOC_FL_COLLAPSE_RANGE, first, count))
+		return reset(file);
+	model_done(model);
+	freed = unmap(file, first, count);
+	for (i = first; i + count < blocks; i++)
+		model->blocks[i].mapped = model->blocks[i + count].mapped;
+	for (; i < blocks; i++)
+		model->blocks[i].mapped = false;
+	return freed;
+}
+
+static unsigned int insert(struct file *file, struct dice *dice)
+{
+	unsigned int first, count, blocks = blocks_of(file), i;
+	struct model *model = &file->model;
+
+	if (!blocks || blocks == BLOCKS)
+		return 0;
+	first = roll(dice, blocks);
+	count = 1 + roll(dice, BLOCKS - blocks);
+	model_begin(model);
+	model_move(model, first + count, first, blocks - first);
+	model_zero(model, first, count);
+	model_size(model, (uint64_t)(blocks + count) * BLOCK);
+	model_go(model);
+	for (i = blocks; i-- > first; )
+		model->blocks[i + count].mapped = model->blocks[i].mapped;
+	for (i = first; i < first + count; i++)
+		model->blocks[i].mapped = false;
+	if (do_fallocate(file, FALLOC_FL_INSERT_RANGE, first, count))
+		return reset(file);
+	model_done(model);
+	return 0;
+}
+
+/* Names and attributes; the content stays. */
+static unsigned int rename_it(struct file *file, struct dice *dice)
+{
+	char other[160];
+	int ret;
+
+	snprintf(other, sizeof(other), "%s.other", file->path);
+	switch (roll(dice, 3)) {
+	case 0:
+		ret = rename(file->path, other) ?: rename(other, file->path);
+		break;
+	case 1:
+		ret = link(file->path, other) ?: unlink(other);
+		break;
+	default:
+		ret = chmod(file->path, 0640) ?: chmod(file->path, 0600);
+	}
+	if (ret)
+		broken("rename of %s: %s", file->path, strerror(errno));
+	return 0;
+}
+
+/*
+ * The last name goes; readers of the handle go on with what is there until they
+ * have given it up.
+ */
+static unsigned int recreate(struct file *file, struct dice *dice)
+{
+	struct file *new = file_new(file->slot);
+
+	(void)dice;
+	if (!new) {
+		broken("no memory");
+		return 0;
+	}
+	fill_gap(new, BLOCKS / 8, O_DIRECT);
+	file_enable(new);
+	if (unlink(file->path))
+		broken("unlink of %s: %s", file->path, strerror(errno));
+	file->orphaned = unmap(file, 0, BLOCKS);
+	file_replace(file, new);
+	return 0;
+}
+
+/* A writer that stays for a while before it changes something. */
+static unsigned int linger(struct file *file, struct dice *dice)
+{
+	int fd = open_for_change(file, O_RDWR);
+	unsigned int freed;
+
+	rest(200 + roll(dice, 400));
+	freed = punch_by(file, dice, fd);
+	close(fd);
+	return freed;
+}
+
+/*
+ * What the kernel reads page by page, with the file locked and the file system
+ * kept from being frozen, takes long on a slow device: at most so many blocks.
+ */
+#define READ_PAGE_BY_PAGE	16u
+
+/* Blocks at the beginning of a file without a gap, at most that many. */
+static unsigned int first_blocks(const struct file *file)
+{
+	unsigned int blocks = 0;
+
+	while (blocks < READ_PAGE_BY_PAGE && file->model.blocks[blocks].mapped)
+		blocks++;
+	return blocks;
+}
+
+/* Defragmentation: the same bytes from other blocks, and the old ones go. */
+static unsigned int move_extents(struct file *file, struct dice *dice)
+{
+	struct move_extent move = { 0 };
+	unsigned int blocks = first_blocks(file);
+	char donor[160];
+	int fd, donor_fd, ret;
+
+	blocks = blocks ? spare_take(1 + roll(dice, blocks)) : 0;
+	if (!blocks)
+		return 0;
+	snprintf(donor, sizeof(donor), "%s.donor", file->path);
+	fd = open_for_change(file, O_RDWR);
+	donor_fd = open(donor, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	move.donor_fd = donor_fd;
+	move.len = blocks;
+	ret = fallocate(donor_fd, 0, 0, (off_t)blocks * BLOCK) ?:
+	      ioctl(fd, EXT4_IOC_MOVE_EXT, &move);
+	if (ret)
+		stress.counters.no_space++;
+	close(fd);
+	close(donor_fd);
+	unlink(donor);
+	return blocks;
+}
+
+/*
+ * The file's blocks are given back in favour of those of a copy, on behalf of
+ * somebody who has it open for reading only.
+ */
+static int share_blocks(struct file *file, struct file *copy,
+			unsigned int blocks)
+{
+	struct {
+		struct file_dedupe_range	range;
+		struct file_dedupe_range_info	info;
+	} dedupe = {
+		.range.src_length = (uint64_t)blocks * BLOCK,
+		.range.dest_count = 1,
+	};
+	int from = open_for_change(copy, O_RDONLY);
+	int to = open_for_change(file, O_RDONLY), ret;
+
+	dedupe.info.dest_fd = to;
+	ret = ioctl(from, FIDEDUPERANGE, &dedupe);
+	close(from);
+	close(to);
+	return ret ?: dedupe.info.status;
+}
+
+static unsigned int dedupe_with(struct file *file, struct file *copy,
+				unsigned int blocks)
+{
+	struct model *model = &copy->model;
+	unsigned int freed;
+
+	/* a copy that is not there yet */
+	freed = shorten(copy, 0, 1);
+	spare_give(freed);
+	blocks = spare_take(blocks);
+	if (!blocks)
+		return 0;
+	model_begin(model);
+	model_copy(model, &file->model, blocks);
+	model_size(model, (uint64_t)blocks * BLOCK);
+	model_go(model);
+	freed = store_blocks(copy, 0, blocks, O_DIRECT);
+	if (freed)
+		return freed;
+	if (share_blocks(file, copy, blocks))
+		stress.counters.no_space++;
+	/* what the copy had is the file's alone now */
+	return shorten(copy, 0, 1);
+}
+
+static unsigned int dedupe(struct file *file, struct dice *dice)
+{
+	unsigned int blocks = first_blocks(file), freed = 0, tries = FILES;
+
+	while (blocks && tries--) {
+		struct file *copy = file_get(roll(dice, FILES));
+
+		if (copy != file && !pthread_mutex_trylock(&copy->change)) {
+			freed = dedupe_with(file, copy, blocks);
+			copy->changed_at = now_ms();
+			pthread_mutex_unlock(&copy->change);
+			blocks = 0;
+		}
+		file_put(copy);
+	}
+	return freed;
+}
+
+struct way {
+	const char	*name;
+	unsigned int	weight;
+	unsigned int	(*run)(struct file *file, struct dice *dice);
+	const char	*fs;
+};
+
+static const struct way ways[] = {
+	{ "overwrite_buffered", 4, overwrite_buffered, NULL },
+	{ "overwrite_direct", 4, overwrite_direct, NULL },
+	{ "overwrite_mapped", 3, overwrite_mapped, NULL },
+	{ "overwrite_synced", 2, overwrite_synced, NULL },
+	{ "grow", 8, grow, NULL },
+	{ "empty", 6, empty, NULL },
+	{ "empty_by_open", 8, empty_by_open, NULL },
+	{ "cut_off", 4, cut_off, NULL },
+	{ "stretch", 1, stretch, NULL },
+	{ "punch", 6, punch, NULL },
+	{ "zero", 2, zero, NULL },
+	{ "collapse", 4, collapse, NULL },
+	{ "insert", 1, insert, NULL },
+	{ "rename", 2, rename_it, NULL },
+	{ "recreate", 4, recreate, NULL },
+	{ "linger", 3, linger, NULL },
+	{ "move_extents", 6, move_extents, "ext4" },
+	{ "dedupe", 3, dedupe, "xfs" },
+};
+
+static const struct way *choose_way(struct dice *dice)
+{
+	unsigned int total = 0, i, n;
+
+	for (i = 0; i < sizeof(ways) / sizeof(*ways); i++)
+		if (!ways[i].fs || !strcmp(ways[i].fs, stress.fs))
+			total += ways[i].weight;
+	n = roll(dice, total);
+	for (i = 0; ; i++) {
+		if (ways[i].fs && strcmp(ways[i].fs, stress.fs))
+			continue;
+		if (n < ways[i].weight)
+			return &ways[i];
+		n -= ways[i].weight;
+	}
+}
+
+void *change_files(void *name)
+{
+	struct dice dice;
+
+	dice_init(&dice, name);
+	while (goes_on()) {
+		struct file *file = file_for_changer(&dice);
+
+		if (!pthread_mutex_trylock(&file->change)) {
+			const struct way *way = choose_way(&dice);
+			unsigned int freed;
+
+			/* it was replaced before it was locked */
+			if (access(file->path, F_OK)) {
+				pthread_mutex_unlock(&file->change);
+				file_put(file);
+				continue;
+			}
+			freed = way->run(file, &dice);
+			refill(file, &dice, freed);
+			file->changed_at = now_ms();
+			stress.counters.changes++;
+			pthread_mutex_unlock(&file->change);
+		}
+		file_put(file);
+		rest(stress.pace_ms / 2 + roll(&dice, stress.pace_ms));
+	}
+	return NULL;
+}

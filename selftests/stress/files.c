@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "stress.h"
+
+static atomic_uint next_id = 1;
+
+/* A suspended volume answers later. */
+static int enable(int fd)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int handle;
+
+	pthread_mutex_lock(&stress.policy);
+	do
+		handle = fs_enable(stress.volume.fd, fd);
+	while (handle == -EAGAIN && poll_again(deadline));
+	pthread_mutex_unlock(&stress.policy);
+	return handle;
+}
+
+struct file *file_new(unsigned int slot)
+{
+	struct file *file = calloc(1, sizeof(*file));
+	int fd;
+
+	if (!file)
+		return NULL;
+	file->id = next_id++;
+	file->slot = slot;
+	file->holders = 1;
+	file->changed_at = now_ms();
+	file->handle = -1;
+	model_init(&file->model, file->id);
+	pthread_mutex_init(&file->change, NULL);
+	snprintf(file->path, sizeof(file->path), "%s/%u", stress.volume.mount,
+		 file->id);
+	fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	close(fd);
+	file->fd = open(file->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (fd < 0 || file->fd < 0)
+		broken("no new file %s: %s", file->path, strerror(errno));
+	return file;
+}
+
+void file_enable(struct file *file)
+{
+	file->handle = enable(file->fd);
+	if (file->handle < 0)
+		broken("no handle of %s: %s", file->path,
+		       strerror(-file->handle));
+}
+
+struct file *file_get(unsigned int slot)
+{
+	struct file *file;
+
+	pthread_mutex_lock(&stress.slots_lock);
+	file = stress.slots[slot];
+	file->holders++;
+	pthread_mutex_unlock(&stress.slots_lock);
+	return file;
+}
+
+static void add_reads(const struct file *file, uint64_t *direct,
+		      uint64_t *fallback, uint64_t reasons[BPIO_REASON_SLOTS])
+{
+	struct bpio_handle_info info;
+	unsigned int i;
+
+	if (handle_info(file->handle, &info))
+		return;
+	*direct += info.direct_reads;
+	*fallback += info.fallback_reads;
+	for (i = 0; i < BPIO_REASON_SLOTS; i++)
+		reasons[i] += info.fallback_reason[i];
+}
+
+void file_put(struct file *file)
+{
+	uint64_t direct = 0, fallback = 0, reasons[BPIO_REASON_SLOTS] = { 0 };
+	unsigned int i;
+
+	if (--file->holders)
+		return;
+	add_reads(file, &direct, &fallback, reasons);
+	stress.counters.direct += direct;
+	stress.counters.fallback += fallback;
+	for (i = 0; i < BPIO_REASON_SLOTS; i++)
+		stress.counters.reasons[i] += reasons[i];
+	close(file->handle);
+	close(file->fd);
+	spare_give(file->orphaned);
+	free(file);
+}
+
+void file_replace(struct file *old, struct file *new)
+{
+	pthread_mutex_lock(&stress.slots_lock);
+	stress.slots[old->slot] = new;
+	pthread_mutex_unlock(&stress.slots_lock);
+	file_put(old);
+}
+
+void reads_so_far(uint64_t *direct, uint64_t *fallback,
+		  uint64_t reasons[BPIO_REASON_SLOTS])
+{
+	unsigned int i;
+
+	*direct = stress.counters.direct;
+	*fallback = stress.counters.fallback;
+	for (i = 0; i < BPIO_REASON_SLOTS; i++)
+		reasons[i] = stress.counters.reasons[i];
+	for (i = 0; i < FILES; i++) {
+		struct file *file = file_get(i);
+
+		add_reads(file, direct, fallback, reasons);
+		file_put(file);
+	}
+}
+
+/* Of a few, that which was left alone for longest, for most of the time. */
+struct file *file_for_reader(struct dice *dice)
+{
+	struct file *best = file_get(roll(dice, FILES)), *file;
+	unsigned int tries = roll(dice, 8) ? 4 : 1;
+
+	while (tries--) {
+		file = file_get(roll(dice, FILES));
+		if (model_bytes(&file->model) &&
+		    (file->changed_at < best->changed_at ||
+		     !model_bytes(&best->model))) {
+			file_put(best);
+			best = file;
+		} else {
+			file_put(file);
+		}
+	}
+	return best;
+}
+
+/* Of a few, that which is read most just now: there a mistake would be seen. */
+struct file *file_for_changer(struct dice *dice)
+{
+	struct file *best = file_get(roll(dice, FILES)), *file;
+	unsigned int tries = roll(dice, 4) ? 4 : 0;
+
+	while (tries--) {
+		file = file_get(roll(dice, FILES));
+		if (file->in_flight > best->in_flight) {
+			file_put(best);
+			best = file;
+		} else {
+			file_put(file);
+		}
+	}
+	return best;
+}

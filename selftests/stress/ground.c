@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The stack, and those who change it:
+ *
+ *	file system, almost full
+ *	stress		bpio
+ *	stress-upper	bpio-filter, or linear for a while
+ *	stress-lower	bpio-filter, one line for each slice of it
+ *	NVMe, at one of two places, or "delay" on it: stress-slow, stress-slower
+ *
+ * The delays give reads the time to be in flight while something happens. A
+ * slice is moved to its other place while the layer is suspended, and what stood
+ * there is overwritten.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "mapper.h"
+#include "stress.h"
+
+#define SLICE		MIB_SECTORS(2)
+#define MOST_SLICES	160
+#define PLACE_A		2048
+#define FILLER		"filler"
+/* What stands where a slice has been: no file's number. */
+#define POISON		0xdeadu
+
+enum speed { FAST, SLOW, SLOWER, SPEEDS };
+
+static const char *const delays[SPEEDS] = {
+	"", "60 %s %llu 0", "250 %s %llu 0",
+};
+
+static struct {
+	uint64_t	sectors;
+	unsigned int	slices;
+	bool		elsewhere[MOST_SLICES];
+	enum speed	speed[MOST_SLICES];
+	int		nvme;
+} ground = { .nvme = -1 };
+
+static uint64_t place(unsigned int slice, bool elsewhere)
+{
+	return PLACE_A + (elsewhere ? ground.sectors : 0) + slice * SLICE;
+}
+
+static const char *speed_name(enum speed speed)
+{
+	return speed == SLOW ? "stress-slow" : "stress-slower";
+}
+
+/* Where a slice lies, on the NVMe device or on one that is slow. */
+static void slice_params(unsigned int slice, char *params, size_t size)
+{
+	enum speed speed = ground.speed[slice];
+	uint64_t start = place(slice, ground.elsewhere[slice]);
+
+	dm_params(params, size, "bpio-filter",
+		  speed == FAST ? stress.nvme : dm_node(speed_name(speed)),
+		  start, "");
+}
+
+static int lower_load(bool create)
+{
+	static char params[MOST_SLICES][96];
+	static struct dm_line lines[MOST_SLICES];
+	unsigned int i;
+
+	for (i = 0; i < ground.slices; i++) {
+		slice_params(i, params[i], sizeof(params[i]));
+		lines[i] = (struct dm_line) {
+			.start = i * SLICE, .sectors = SLICE,
+			.type = "bpio-filter", .params = params[i],
+		};
+	}
+	return create ? dm_create("stress-lower", lines, ground.slices, false) :
+			dm_reload_unseen("stress-lower", lines,
+					 ground.slices);
+}
+
+/* One line, of @type on @below. */
+static int load_one(const char *name, const char *type, const char *below)
+{
+	char params[128];
+	struct dm_line line = {
+		.sectors = ground.sectors, .type = type, .params = params,
+	};
+
+	return dm_params(params, sizeof(params), type, dm_node(below), 0, "") ?:
+	       dm_reload_unseen(name, &line, 1);
+}
+
+static int upper_load(const char *type)
+{
+	return load_one("stress-upper", type, "stress-lower");
+}
+
+static int slow_create(enum speed speed)
+{
+	char options[128];
+
+	snprintf(options, sizeof(options), delays[speed], stress.nvme, 0ull);
+	return dm_create_one(speed_name(speed), "delay", stress.nvme, 0,
+			     PLACE_A + 2 * ground.sectors, options);
+}
+
+/* Leave room for what the files may have together, and very little else. */
+static int fill_up(uint64_t room)
+{
+	const char *path = volume_path(&stress.volume, FILLER);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int room_fd = open(volume_path(&stress.volume, "room"),
+			   O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	off_t size = 0, step = 8 << 20;
+
+	if (fd < 0 || room_fd < 0 || fallocate(room_fd, 0, 0, room))
+		return -errno;
+	while (step >= 64 * 1024)
+		if (fallocate(fd, 0, size, step))
+			step /= 2;
+		else
+			size += step;
+	close(fd);
+	close(room_fd);
+	return unlink(volume_path(&stress.volume, "room")) ? -errno : 0;
+}
+
+int ground_create(void)
+{
+	bool xfs = !strcmp(stress.fs, "xfs");
+	int ret;
+
+	ground.sectors = MIB_SECTORS(xfs ? XFS_MIB : 64);
+	ground.slices = ground.sectors / SLICE;
+	ground.nvme = open(stress.nvme, O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (ground.nvme < 0)
+		return -errno;
+	ret = module_load("dm-bpio-filter") ?: slow_create(SLOW) ?:
+	      slow_create(SLOWER) ?: lower_load(true) ?:
+	      dm_create_one("stress-upper", "bpio-filter",
+			    dm_node("stress-lower"), 0, ground.sectors, "") ?:
+	      volume_create(&stress.volume, "stress", dm_node("stress-upper"),
+			    0, ground.sectors, "") ?:
+	      volume_format(&stress.volume, xfs ? MKFS_XFS :
+			    MKFS_EXT4 " -O ^has_journal") ?:
+	      volume_mount(&stress.volume, stress.fs, "");
+	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + (xfs ? 3 : 1) * 512 * 1024);
+}
+
+int ground_slow_down(void)
+{
+	struct dice dice;
+	unsigned int i;
+
+	dice_init(&dice, "ground");
+	for (i = 0; i < ground.slices; i++)
+		ground.speed[i] = roll(&dice, 5) < 3 ? FAST :
+				  roll(&dice, 2) ? SLOW : SLOWER;
+	return lower_load(false);
+}
+
+int ground_remove(void)
+{
+	int ret;
+
+	memset(ground.speed, 0, sizeof(ground.speed));
+	ret = lower_load(false) ?: volume_remove(&stress.volume);
+
+	close(ground.nvme);
+	return ret ?: dm_remove("stress-upper") ?: dm_remove("stress-lower") ?:
+	       dm_remove("stress-slow") ?: dm_remove("stress-slower");
+}
+
+/* The slice where a file that is read just now has data; or any. */
+static unsigned int slice_of_file(struct dice *dice)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extent[8];
+	} query = {
+		.map.fm_length = FIEMAP_MAX_OFFSET,
+		.map.fm_extent_count = 8,
+	};
+	struct file *file = file_for_changer(dice);
+	unsigned int slice = roll(dice, ground.slices), count;
+
+	if (!ioctl(file->fd, FS_IOC_FIEMAP, &query)) {
+		count = query.map.fm_mapped_extents;
+		if (count)
+			slice = query.extent[roll(dice, count)].fe_physical /
+				512 / SLICE;
+	}
+	file_put(file);
+	return slice < ground.slices ? slice : 0;
+}
+
+/* The order matters: what a late read would find is wrong as early as possible. */
+static int move_data(unsigned int slice, bool elsewhere)
+{
+	size_t bytes = SLICE * 512;
+	off_t from = place(slice, !elsewhere) * 512;
+	off_t to = place(slice, elsewhere) * 512;
+	char *data = dio_alloc(bytes), *poison = dio_alloc(bytes);
+	bool ok;
+
+	content_fill(poison, bytes, POISON, 0, 1);
+	ok = pread(ground.nvme, data, bytes, from) == (ssize_t)bytes &&
+	     pwrite(ground.nvme, poison, bytes, from) == (ssize_t)bytes &&
+	     pwrite(ground.nvme, data, bytes, to) == (ssize_t)bytes;
+	free(data);
+	free(poison);
+	return ok ? 0 : -EIO;
+}
+
+static int move_slice(struct dice *dice)
+{
+	unsigned int slice = slice_of_file(dice);
+	int ret = dm_suspend("stress-lower");
+
+	if (ret)
+		return ret;
+	ground.elsewhere[slice] = !ground.elsewhere[slice];
+	ground.speed[slice] = roll(dice, 5) < 2 ? FAST :
+			      roll(dice, 2) ? SLOW : SLOWER;
+	ret = move_data(slice, ground.elsewhere[slice]) ?: lower_load(false);
+	stress.counters.moves++;
+	stress.counters.suspends++;
+	stress.counters.reloads++;
+	return ret;
+}
+
+static int suspend_one(struct dice *dice)
+{
+	static const char *const names[] = {
+		"stress", "stress-upper", "stress-lower", "stress-slow",
+		"stress-slower",
+	};
+	const char *name = names[roll(dice, 5)];
+	int ret = roll(dice, 2) ? dm_suspend(name) :
+		  shell("dmsetup suspend --noflush --nolockfs " DM_PREFIX "%s",
+			name);
+
+	stress.counters.suspends++;
+	rest(roll(dice, 100));
+	return ret ?: dm_resume_unseen(name);
+}
+
+static int reload_one(struct dice *dice)
+{
+	unsigned int slice = roll(dice, ground.slices);
+
+	stress.counters.reloads++;
+	switch (roll(dice, 4)) {
+	case 0:
+		return load_one("stress", "bpio", "stress-upper");
+	case 1:
+		return upper_load("bpio-filter");
+	case 2:
+		stress.counters.reloads++;
+		return upper_load("linear") ?: (rest(200), 0) ?:
+		       upper_load("bpio-filter");
+	default:
+		ground.speed[slice] = roll(dice, SPEEDS);
+		return lower_load(false);
+	}
+}
+
+void *change_stack(void *name)
+{
+	struct dice dice;
+	unsigned int n;
+	int ret;
+
+	dice_init(&dice, name);
+	while (goes_on()) {
+		n = roll(&dice, 8);
+		ret = n < 4 ? move_slice(&dice) :
+		      n < 6 ? suspend_one(&dice) : reload_one(&dice);
+		if (ret)
+			broken("the stack cannot be changed: %s",
+			       strerror(ret < 0 ? -ret : EIO));
+		rest(500 + roll(&dice, 1000));
+	}
+	return NULL;
+}

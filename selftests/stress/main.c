@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "stress.h"
+
+/* Progress is said so often, and no progress for so long is a failure. */
+#define SAY_MS		5000
+#define STANDSTILL_MS	60000
+/* The share of direct reads that changers leave, by waiting more or less. */
+#define SHARE_WANTED	75
+#define VIOLATIONS_SAID	5
+
+struct stress stress = {
+	.seconds = 60, .share = 50, .fs = "ext4", .pace_ms = 300,
+	.policy = PTHREAD_MUTEX_INITIALIZER,
+	.slots_lock = PTHREAD_MUTEX_INITIALIZER,
+};
+
+static const struct {
+	void		*(*run)(void *name);
+	const char	*name;
+} threads[] = {
+	{ read_pread, "pread" },
+	{ read_pread, "pread too" },
+	{ read_uring, "io_uring" },
+	{ read_polled, "io_uring polled" },
+	{ read_aio, "libaio" },
+	{ read_mapping, "mapping" },
+	{ change_files, "changer" },
+	{ change_files, "second changer" },
+	{ change_files, "third changer" },
+	{ change_stack, "stack" },
+	{ change_policy, "policy" },
+};
+
+#define THREADS (sizeof(threads) / sizeof(*threads))
+
+void dice_init(struct dice *dice, const char *name)
+{
+	dice->state = stress.seed * 0x9e3779b97f4a7c15ull + 1;
+	while (*name)
+		dice->state = (dice->state ^ (unsigned char)*name++) *
+			      0x100000001b3ull;
+}
+
+unsigned int roll(struct dice *dice, unsigned int sides)
+{
+	dice->state = dice->state * 6364136223846793005ull +
+		      1442695040888963407ull;
+	return sides ? (dice->state >> 33) % sides : 0;
+}
+
+static uint64_t elapsed_ms(void)
+{
+	return now_ms() - stress.started;
+}
+
+bool goes_on(void)
+{
+	return !stress.stop;
+}
+
+void rest(unsigned int ms)
+{
+	uint64_t until = now_ms() + ms;
+
+	do
+		usleep(2000);
+	while (goes_on() && now_ms() < until);
+}
+
+static void say_line(const char *what, const char *fmt, va_list args)
+{
+	char text[1400];
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	diag("%s after %llu.%03llu s: %s", what,
+	     (unsigned long long)elapsed_ms() / 1000,
+	     (unsigned long long)elapsed_ms() % 1000, text);
+}
+
+void violation(const char *fmt, ...)
+{
+	uint64_t none = 0;
+	va_list args;
+
+	atomic_compare_exchange_strong(&stress.first_violation, &none,
+				       elapsed_ms());
+	if (stress.counters.violations++ >= VIOLATIONS_SAID)
+		return;
+	va_start(args, fmt);
+	say_line("VIOLATION", fmt, args);
+	va_end(args);
+	if (!stress.go_on)
+		stress.stop = true;
+}
+
+void broken(const char *fmt, ...)
+{
+	va_list args;
+
+	if (stress.broken)
+		return;
+	stress.broken = true;
+	va_start(args, fmt);
+	say_line("cannot go on", fmt, args);
+	va_end(args);
+	stress.stop = true;
+}
+
+static unsigned int percent(uint64_t part, uint64_t rest_of_it)
+{
+	return part + rest_of_it ? part * 100 / (part + rest_of_it) : 0;
+}
+
+/* More changes while there are many direct reads, fewer while there are few. */
+static void keep_pace(uint64_t direct, uint64_t fallback)
+{
+	unsigned int share = percent(direct, fallback), pace = stress.pace_ms;
+
+	if (direct + fallback < 50)
+		return;
+	if (share < SHARE_WANTED - 5)
+		pace = pace * 3 / 2;
+	else if (share > SHARE_WANTED + 5)
+		pace = pace * 3 / 4;
+	stress.pace_ms = pace < 20 ? 20 : pace > 1500 ? 1500 : pace;
+}
+
+static void say_progress(uint64_t direct, uint64_t fallback)
+{
+	struct counters *c = &stress.counters;
+
+	diag("%llu s: %llu reads, %u %% direct, %llu changes, %llu suspends, %llu reloads, %llu violations (pace %u ms)",
+	     (unsigned long long)elapsed_ms() / 1000,
+	     (unsigned long long)(direct + fallback), percent(direct, fallback),
+	     (unsigned long long)c->changes, (unsigned long long)c->suspends,
+	     (unsigned long long)c->reloads, (unsigned long long)c->violations,
+	     stress.pace_ms);
+}
+
+static void watch(void)
+{
+	uint64_t direct, fallback, reasons[BPIO_REASON_SLOTS];
+	uint64_t end = stress.started + stress.seconds * 1000ull;
+	uint64_t say = stress.started + SAY_MS, moved = stress.started;
+	uint64_t seen = 0, last_direct = 0, last_fallback = 0;
+
+	while (goes_on() && now_ms() < end) {
+		rest(1000);
+		reads_so_far(&direct, &fallback, reasons);
+		keep_pace(direct - last_direct, fallback - last_fallback);
+		last_direct = direct;
+		last_fallback = fallback;
+		if (stress.counters.judged != seen)
+			moved = now_ms();
+		seen = stress.counters.judged;
+		if (now_ms() > moved + STANDSTILL_MS)
+			broken("no read has ended for %u s",
+			       STANDSTILL_MS / 1000);
+		if (now_ms() >= say) {
+			say += SAY_MS;
+			say_progress(direct, fallback);
+		}
+	}
+	stress.stop = true;
+}
+
+/* "why" of a failure, or NULL. */
+static const char *judge(uint64_t direct, uint64_t fallback)
+{
+	struct counters *c = &stress.counters;
+
+	if (c->violations)
+		return "reads were wrong";
+	if (stress.broken)
+		return "it could not go on";
+	if (percent(direct, fallback) < stress.share)
+		return "too few reads were direct to prove anything";
+	if (!c->changes || !c->refills || !c->moves)
+		return "nothing moved";
+	if (c->unknown * 10 > c->judged)
+		return "too few reads could be judged";
+	return NULL;
+}
+
+static void say_reasons(const uint64_t reasons[BPIO_REASON_SLOTS], char *text,
+			size_t size)
+{
+	size_t used = 0;
+	unsigned int i;
+
+	text[0] = 0;
+	for (i = 0; i < BPIO_REASON_COUNT && used < size; i++)
+		if (reasons[i])
+			used += snprintf(text + used, size - used, "%s%s %llu",
+					 used ? ", " : "", reason_token(i),
+					 (unsigned long long)reasons[i]);
+}
+
+static int verdict(void)
+{
+	uint64_t direct, fallback, reasons[BPIO_REASON_SLOTS];
+	struct counters *c = &stress.counters;
+	const char *why;
+	char text[800];
+
+	reads_so_far(&direct, &fallback, reasons);
+	say_reasons(reasons, text, sizeof(text));
+	why = judge(direct, fallback);
+	printf("# VERDICT %s: %s%s%s: %llu s, %llu reads, %llu direct (%u %%), fall-backs: %s; %llu judged, %llu not; %llu changes, %llu refills, %llu without room; %llu suspends, %llu reloads, %llu moves, %llu pauses, %llu vetoes; %llu violations\n",
+	       stress.fs, why ? "FAILED" : "passed", why ? ", " : "", why ?: "",
+	       (unsigned long long)elapsed_ms() / 1000,
+	       (unsigned long long)(direct + fallback),
+	       (unsigned long long)direct, percent(direct, fallback), text,
+	       (unsigned long long)c->judged, (unsigned long long)c->unknown,
+	       (unsigned long long)c->changes, (unsigned long long)c->refills,
+	       (unsigned long long)c->no_space, (unsigned long long)c->suspends,
+	       (unsigned long long)c->reloads, (unsigned long long)c->moves,
+	       (unsigned long long)c->pauses, (unsigned long long)c->vetoes,
+	       (unsigned long long)c->violations);
+	fflush(stdout);
+	return c->violations ? 1 : why ? 3 : 0;
+}
+
+static int files_create(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < FILES; i++) {
+		stress.slots[i] = file_new(i);
+		if (!stress.slots[i])
+			return -ENOMEM;
+	}
+	fill_all();
+	return stress.broken ? -EIO : 0;
+}
+
+static int run(void)
+{
+	pthread_t ids[THREADS];
+	unsigned int i;
+	int ret;
+
+	stress.started = now_ms();
+	for (i = 0; i < THREADS; i++)
+		if (pthread_create(&ids[i], NULL, threads[i].run,
+				   (void *)threads[i].name))
+			abort();
+	watch();
+	for (i = 0; i < THREADS; i++)
+		pthread_join(ids[i], NULL);
+	ret = verdict();
+	for (i = 0; i < FILES; i++)
+		file_put(stress.slots[i]);
+	return ret;
+}
+
+static void usage(FILE *to)
+{
+	fprintf(to,
+		"usage: oracle [option]...\n\n"
+		"Changes files, and the stack they stand on, in every way at once, reads them\n"
+		"with bypass and judges every byte. Ends with a line that begins \"# VERDICT\".\n\n"
+		"  --seconds N   how long (60)\n"
+		"  --fs TYPE     ext4 or xfs (ext4)\n"
+		"  --seed N      what is done to what; the first line says which it was\n"
+		"  --share N     fail when fewer percent of the reads were direct (50)\n"
+		"  --go-on       do not stop at a violation\n\n"
+		"Exit status: 1 when a read was wrong, 2 without a stack to test with, 3 when\n"
+		"nothing was proved.\n");
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "seconds", required_argument, NULL, 't' },
+		{ "fs", required_argument, NULL, 'f' },
+		{ "seed", required_argument, NULL, 's' },
+		{ "share", required_argument, NULL, 'd' },
+		{ "go-on", no_argument, NULL, 'g' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 }
+	};
+	int option;
+
+	stress.seed = time(NULL) ^ getpid();
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (option) {
+		case 't':
+			stress.seconds = strtoul(optarg, NULL, 10);
+			break;
+		case 'f':
+			stress.fs = optarg;
+			break;
+		case 's':
+			stress.seed = strtoul(optarg, NULL, 10);
+			break;
+		case 'd':
+			stress.share = strtoul(optarg, NULL, 10);
+			break;
+		case 'g':
+			stress.go_on = true;
+			break;
+		default:
+			usage(option == 'h' ? stdout : stderr);
+			exit(option == 'h' ? 0 : 2);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct devices devices;
+	const char *why;
+	int ret;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	parse(argc, argv);
+	diag("seed %u, %s, %u s", stress.seed, stress.fs, stress.seconds);
+	why = devices_find(&devices);
+	if (why) {
+		diag("%s", why);
+		return 4;
+	}
+	stress.nvme = devices.nvme;
+	ret = volumes_sweep() ?: ground_create() ?: faults_start() ?:
+	      files_create() ?: ground_slow_down();
+	if (ret) {
+		diag("the stack cannot be set up: %s", strerror(-ret));
+		volumes_sweep();
+		return 2;
+	}
+	ret = run();
+	faults_stop();
+	if (ground_remove()) {
+		diag("the stack cannot be taken down");
+		return 2;
+	}
+	return ret;
+}

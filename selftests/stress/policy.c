@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Those who do not want reads to go direct for a moment.
+ */
+#include <string.h>
+
+#include "control.h"
+#include "mapper.h"
+#include "stress.h"
+
+static void pause_volume(struct dice *dice)
+{
+	struct fs_bpio_output out;
+
+	fs_op(stress.volume.fd, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out);
+	rest(roll(dice, 60));
+	/* a suspended volume answers later */
+	while (fs_op(stress.volume.fd, FS_BPIO_OP_VOLUME_STACK_RESUME, -1, &out))
+		rest(10);
+	stress.counters.pauses++;
+}
+
+static void pause_file(struct dice *dice)
+{
+	struct file *file = file_for_reader(dice);
+	struct fs_bpio_output out;
+
+	fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_PAUSE, file->handle, &out);
+	rest(roll(dice, 200));
+	while (fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_RESUME, file->handle,
+		     &out))
+		rest(10);
+	file_put(file);
+	stress.counters.pauses++;
+}
+
+/* While it lasts nobody may need a new handle: it would be refused. */
+static void veto(struct dice *dice)
+{
+	bool of_file = roll(dice, 2), lower = roll(dice, 2);
+	const char *name = lower ? "stress-lower" : "stress-upper";
+
+	pthread_mutex_lock(&stress.policy);
+	if (!dm_message(name, NULL, 0, of_file ?
+			"file_veto * 16 the oracle objects" :
+			"veto 16 the oracle objects"))
+		stress.counters.vetoes++;
+	rest(roll(dice, 60));
+	dm_message(name, NULL, 0, of_file ? "file_allow *" : "allow");
+	pthread_mutex_unlock(&stress.policy);
+}
+
+void *change_policy(void *name)
+{
+	struct dice dice;
+
+	dice_init(&dice, name);
+	while (goes_on()) {
+		switch (roll(&dice, 3)) {
+		case 0:
+			pause_volume(&dice);
+			break;
+		case 1:
+			pause_file(&dice);
+			break;
+		default:
+			veto(&dice);
+		}
+		rest(400 + roll(&dice, 1200));
+	}
+	return NULL;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The oracle: everything that may change a file or the stack happens at once,
+ * and every byte that is read on a handle is judged.
+ */
+#ifndef STRESS_STRESS_H
+#define STRESS_STRESS_H
+
+#include <linux/dm-bpio.h>
+
+#include "model.h"
+#include "util.h"
+#include "volume.h"
+
+#define FILES		12u
+/* So many fewer have room at the same time. */
+#define SPARE_FILES	3u
+#define FILE_BYTES	((uint64_t)BLOCKS * BLOCK)
+
+/* A file with a handle; gone when nobody holds it any more. */
+struct file {
+	struct model		model;
+	pthread_mutex_t		change;		/* one changer at a time */
+	atomic_uint		holders;
+	atomic_uint		in_flight;	/* reads */
+	_Atomic uint64_t	changed_at;	/* of now_ms() */
+	unsigned int		slot;
+	unsigned int		orphaned;	/* blocks without a name */
+	uint32_t		id;
+	int			fd;
+	int			handle;
+	char			path[128];
+};
+
+struct counters {
+	_Atomic uint64_t	judged;
+	_Atomic uint64_t	unknown;	/* too much happened meanwhile */
+	_Atomic uint64_t	violations;
+	_Atomic uint64_t	changes;
+	_Atomic uint64_t	refills;	/* of blocks that were just freed */
+	_Atomic uint64_t	no_space;
+	_Atomic uint64_t	suspends;
+	_Atomic uint64_t	reloads;
+	_Atomic uint64_t	moves;		/* reloads to where the data went */
+	_Atomic uint64_t	pauses;
+	_Atomic uint64_t	vetoes;
+	/* of files that are gone */
+	_Atomic uint64_t	direct;
+	_Atomic uint64_t	fallback;
+	_Atomic uint64_t	reasons[BPIO_REASON_SLOTS];
+};
+
+struct stress {
+	/* options */
+	unsigned int		seconds;
+	unsigned int		seed;
+	unsigned int		share;		/* percent direct, at least */
+	const char		*fs;
+	bool			go_on;		/* after a violation */
+	/* state */
+	const char		*nvme;
+	struct volume		volume;
+	struct counters		counters;
+	_Atomic bool		stop;
+	_Atomic bool		broken;		/* the test itself cannot go on */
+	_Atomic unsigned int	pace_ms;	/* between changes, of each changer */
+	uint64_t		started;
+	_Atomic uint64_t	first_violation;	/* ms after the start */
+	/* no veto and no pause while somebody needs a new handle */
+	pthread_mutex_t		policy;
+	pthread_mutex_t		slots_lock;
+	struct file		*slots[FILES];
+};
+
+extern struct stress stress;
+
+/* A generator of random numbers for each thread, from the seed and its name. */
+struct dice {
+	uint64_t	state;
+};
+
+void dice_init(struct dice *dice, const char *name);
+unsigned int roll(struct dice *dice, unsigned int sides);
+
+/* Say what is wrong, and end. */
+void violation(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void broken(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+bool goes_on(void);
+/* Sleep, but not beyond the end. */
+void rest(unsigned int ms);
+
+/* files.c */
+/* Empty, and without a handle: what is enabled should have blocks. */
+struct file *file_new(unsigned int slot);
+void file_enable(struct file *file);
+struct file *file_get(unsigned int slot);
+void file_put(struct file *file);
+/* Take the place of the file in its slot; the old one is put. */
+void file_replace(struct file *old, struct file *new);
+/* One that is worth reading, or changing. Never NULL. */
+struct file *file_for_reader(struct dice *dice);
+struct file *file_for_changer(struct dice *dice);
+/* Reads of all handles until now, direct and not. */
+void reads_so_far(uint64_t *direct, uint64_t *fallback,
+		  uint64_t reasons[BPIO_REASON_SLOTS]);
+
+/* blocks.c: blocks that are free now */
+void spare_give(unsigned int blocks);
+/* In the beginning all that may be in use is. */
+void fill_all(void);
+
+/* Threads; each takes the name that its dice have. */
+void *read_pread(void *name);
+void *read_uring(void *name);
+void *read_polled(void *name);
+void *read_aio(void *name);
+void *read_mapping(void *name);
+void *change_files(void *name);
+void *change_stack(void *name);
+void *change_policy(void *name);
+
+/* faults.c: the process that reads through mappings */
+int faults_start(void);
+void faults_stop(void);
+/* This file above all, until it is NULL. */
+void faults_hunt(const struct file *file);
+
+/* ground.c: the stack that all this stands on */
+int ground_create(void);
+/* All is fast until then. */
+int ground_slow_down(void);
+int ground_remove(void);
+
+#endif /* STRESS_STRESS_H */
