@@ -30,6 +30,27 @@
 static struct vfsmount *bpio_descriptor_mnt;
 static int bpio_descriptor_mnt_count;
 
+/*
+ * A page may go again once the first bios are on their way: a fork() by another
+ * thread takes away the right to write to all of them for a moment. O_DIRECT on
+ * the file would not end there, so the file system brings the rest. A read that
+ * was repeated and came out short has used up more of @to than it returned.
+ */
+static ssize_t bpio_descriptor_read_rest(struct bpio_handle *handle,
+					 struct kiocb *iocb, struct iov_iter *to,
+					 size_t count, ssize_t done)
+{
+	ssize_t ret;
+
+	if (!is_sync_kiocb(iocb) || !iov_iter_count(to) ||
+	    iov_iter_count(to) != count - done ||
+	    iocb->ki_pos >= i_size_read(handle->file->inode))
+		return done;
+
+	ret = bpio_fallback_read(handle, iocb, to, BPIO_REASON_NO_MEMORY);
+	return ret > 0 ? done + ret : done;
+}
+
 /* The memory was not there: have it brought, with nothing held. */
 static noinline ssize_t bpio_descriptor_read_again(struct bpio_handle *handle,
 						   struct kiocb *iocb,
@@ -40,6 +61,8 @@ static noinline ssize_t bpio_descriptor_read_again(struct bpio_handle *handle,
 
 	if (fault_in_iov_iter_writeable(to, count) < count)
 		ret = bpio_direct_read(handle, iocb, to, true);
+	if (ret > 0)
+		ret = bpio_descriptor_read_rest(handle, iocb, to, count, ret);
 	/* It went again, or only part of it can be had. */
 	if (ret == -EFAULT)
 		ret = bpio_fallback_read(handle, iocb, to,

@@ -453,9 +453,6 @@ FIXTURE_VARIANT_ADD(change, clone_another_over_it) {
 	.ends = BPIO_REASON_NO_ADDRESSES,
 };
 
-FIXTURE_VARIANT_ADD(change, dedupe_it_by_a_read_only_descriptor) {
-	.make = change_dedupe, .only = "xfs", .ends = BPIO_REASON_NO_ADDRESSES,
-};
 
 FIXTURE_VARIANT_ADD(change, swap_its_extents) {
 	.make = change_swap_extents, WRITER, .only = "xfs",
@@ -489,7 +486,6 @@ FIXTURE_VARIANT_ADD(change, dirty_pages_pinned_by_direct_io) {
 FIXTURE_VARIANT_ADD(change, dirty_pages_pinned_by_a_registered_buffer) {
 	.make = change_pinned_by_ring, .reason = BPIO_REASON_DIRTY_PAGES,
 };
-
 
 FIXTURE_SETUP(change)
 {

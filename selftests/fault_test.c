@@ -274,7 +274,6 @@ FIXTURE_VARIANT_ADD(step, read_by_the_bypassed_volume) {
 	.may_succeed = true,
 };
 
-
 /* Only the submission can be made to fail; workers are another test. */
 static int read_by_ring(struct step *step)
 {
@@ -302,7 +301,6 @@ FIXTURE_VARIANT_ADD(step, read_by_io_uring_that_falls_back) {
 	.prepare = pause_stream, .call = read_by_ring, .undo = resume_stream,
 	.may_succeed = true,
 };
-
 
 static int read_by_context(struct step *step, aio_context_t context)
 {

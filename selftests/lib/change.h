@@ -63,7 +63,6 @@ int change_compare(struct change *c);
  */
 int change_clone_from(struct change *c);
 int change_clone_over(struct change *c);
-int change_dedupe(struct change *c);
 int change_swap_extents(struct change *c);
 int change_exchange(struct change *c);
 int change_repair(struct change *c);

@@ -112,28 +112,6 @@ int change_clone_over(struct change *c)
 	return ret;
 }
 
-/* Nobody opens the file for writing here. */
-int change_dedupe(struct change *c)
-{
-	struct {
-		struct file_dedupe_range range;
-		struct file_dedupe_range_info info;
-	} same = {
-		.range = { .src_length = CHANGE_BYTES, .dest_count = 1 },
-	};
-	int ret = make_other(c, c->readers.newest), source, target;
-
-	source = open(c->other, O_RDONLY | O_CLOEXEC);
-	target = open(c->path, O_RDONLY | O_CLOEXEC);
-	same.info.dest_fd = target;
-	ret = ret ?: ioctl(source, FIDEDUPERANGE, &same) ? -errno : 0;
-	if (!ret && same.info.status != FILE_DEDUPE_RANGE_SAME)
-		ret = same.info.status < 0 ? same.info.status : -EILSEQ;
-	close(source);
-	close(target);
-	return ret;
-}
-
 /* It insists on times that have not changed since it was asked for. */
 static int swap_with(int fd, int donor)
 {

@@ -139,7 +139,8 @@ static void say_progress(uint64_t direct, uint64_t fallback)
 {
 	struct counters *c = &stress.counters;
 
-	diag("%llu s: %llu reads, %u %% direct, %llu changes, %llu suspends, %llu reloads, %llu violations (pace %u ms)",
+	diag("%llu s: %llu reads, %u %% direct, %llu changes, %llu suspends, "
+	     "%llu reloads, %llu violations (pace %u ms)",
 	     (unsigned long long)elapsed_ms() / 1000,
 	     (unsigned long long)(direct + fallback), percent(direct, fallback),
 	     (unsigned long long)c->changes, (unsigned long long)c->suspends,
@@ -216,7 +217,10 @@ static int verdict(void)
 	reads_so_far(&direct, &fallback, reasons);
 	say_reasons(reasons, text, sizeof(text));
 	why = judge(direct, fallback);
-	printf("# VERDICT %s: %s%s%s: %llu s, %llu reads, %llu direct (%u %%), fall-backs: %s; %llu judged, %llu not; %llu changes, %llu refills, %llu without room; %llu suspends, %llu reloads, %llu moves, %llu pauses, %llu vetoes; %llu violations\n",
+	printf("# VERDICT %s: %s%s%s: %llu s, %llu reads, %llu direct (%u %%), "
+	       "fall-backs: %s; %llu judged, %llu not; %llu changes, "
+	       "%llu refills, %llu without room; %llu suspends, %llu reloads, "
+	       "%llu moves, %llu pauses, %llu vetoes; %llu violations\n",
 	       stress.fs, why ? "FAILED" : "passed", why ? ", " : "", why ?: "",
 	       (unsigned long long)elapsed_ms() / 1000,
 	       (unsigned long long)(direct + fallback),

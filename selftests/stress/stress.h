@@ -23,7 +23,8 @@ struct file {
 	pthread_mutex_t		change;		/* one changer at a time */
 	atomic_uint		holders;
 	atomic_uint		in_flight;	/* reads */
-	_Atomic uint64_t	changed_at;	/* of now_ms() */
+	/* of now_ms() */
+	_Atomic uint64_t	changed_at;
 	unsigned int		slot;
 	unsigned int		orphaned;	/* blocks without a name */
 	uint32_t		id;
