@@ -453,7 +453,6 @@ FIXTURE_VARIANT_ADD(change, clone_another_over_it) {
 	.ends = BPIO_REASON_NO_ADDRESSES,
 };
 
-
 FIXTURE_VARIANT_ADD(change, swap_its_extents) {
 	.make = change_swap_extents, WRITER, .only = "xfs",
 };
