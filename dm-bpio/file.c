@@ -38,7 +38,6 @@
 #include "volume.h"
 
 #define BPIO_FILE_BACKOFF_MIN	(HZ / 50)
-#define BPIO_FILE_BACKOFF_MAX	HZ
 
 /* Arming looks for a revoke each time it has walked this many bytes. */
 #define BPIO_FILE_CHUNK		(16ULL << 20)

@@ -14,6 +14,9 @@
 struct bpio_extent_map;
 struct bpio_volume;
 
+/* The longest time between a revoke and the next attempt to arm, in jiffies. */
+#define BPIO_FILE_BACKOFF_MAX	HZ
+
 /**
  * enum bpio_file_state - bits of bpio_file.state; direct reads need all clear
  * @BPIO_FILE_UNARMED: no map may be used; bpio_file.why tells the reason.
@@ -56,7 +59,7 @@ enum bpio_file_state {
  *	lease.c; protected by the VFS's spinlock for the leases of the inode
  * @arm_work: arms, or disarms when there is no enabled handle
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
- *	kicks without
+ *	kicks without, and raised without when the layout lease is broken
  * @revokes: how often the lease was broken
  * @handles: struct bpio_handle.node, open handles; protected by volume->lock
  * @enabled: handles of @handles that are enabled; written under volume->lock

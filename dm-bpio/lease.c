@@ -61,8 +61,16 @@ static bool bpio_lease_break(struct file_lease *lease)
 
 static bool bpio_lease_break_layout(struct file_lease *lease)
 {
-	bpio_file_revoke(container_of(bpio_compat_lease_owner(lease),
-				      struct bpio_file, layout_lease));
+	struct bpio_file *file = container_of(bpio_compat_lease_owner(lease),
+					      struct bpio_file, layout_lease);
+
+	/*
+	 * Some kernels let the breaker look once a tick, as long as there is any
+	 * other lease, whether one like this is left, and do not break one that
+	 * was taken meanwhile. The worker must not be as fast as that.
+	 */
+	WRITE_ONCE(file->backoff, BPIO_FILE_BACKOFF_MAX);
+	bpio_file_revoke(file);
 	bpio_lease_forget_layout(lease);
 	return true;
 }
