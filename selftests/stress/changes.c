@@ -231,7 +231,9 @@ static unsigned int rename_it(struct file *file, struct dice *dice)
 	default:
 		ret = chmod(file->path, 0640) ?: chmod(file->path, 0600);
 	}
-	if (ret)
+	if (ret && errno == ENOSPC)
+		stress.counters.no_space++;
+	else if (ret)
 		broken("rename of %s: %s", file->path, strerror(errno));
 	return 0;
 }
@@ -246,7 +248,7 @@ static unsigned int recreate(struct file *file, struct dice *dice)
 
 	(void)dice;
 	if (!new) {
-		broken("no memory");
+		stress.counters.no_space++;
 		return 0;
 	}
 	fill_gap(new, BLOCKS / 8, O_DIRECT);
@@ -393,7 +395,7 @@ static const struct way ways[] = {
 	{ "overwrite_synced", 2, overwrite_synced, NULL },
 	{ "grow", 8, grow, NULL },
 	{ "empty", 6, empty, NULL },
-	{ "empty_by_open", 8, empty_by_open, NULL },
+	{ "empty_by_open", 14, empty_by_open, NULL },
 	{ "cut_off", 4, cut_off, NULL },
 	{ "stretch", 1, stretch, NULL },
 	{ "punch", 6, punch, NULL },

@@ -42,9 +42,15 @@ struct file *file_new(unsigned int slot)
 	snprintf(file->path, sizeof(file->path), "%s/%u", stress.volume.mount,
 		 file->id);
 	fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		if (errno != ENOSPC)
+			broken("no new file %s: %s", file->path, strerror(errno));
+		free(file);
+		return NULL;
+	}
 	close(fd);
 	file->fd = open(file->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (fd < 0 || file->fd < 0)
+	if (file->fd < 0)
 		broken("no new file %s: %s", file->path, strerror(errno));
 	return file;
 }

@@ -91,7 +91,10 @@ bool goes_on(void);
 void rest(unsigned int ms);
 
 /* files.c */
-/* Empty, and without a handle: what is enabled should have blocks. */
+/*
+ * Empty, and without a handle: what is enabled should have blocks. NULL when there
+ * is no room.
+ */
 struct file *file_new(unsigned int slot);
 void file_enable(struct file *file);
 struct file *file_get(unsigned int slot);
