@@ -324,7 +324,7 @@ bool bpio_file_wants_arming(const struct bpio_file *file)
 static void bpio_file_back_off(struct bpio_file *file)
 {
 	bool armed = !test_bit(BPIO_FILE_UNARMED, &file->state);
-	unsigned long backoff = file->backoff * 2;
+	unsigned long backoff = READ_ONCE(file->backoff) * 2;
 
 	lockdep_assert_held(&file->arm_lock);
 

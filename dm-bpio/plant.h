@@ -2,6 +2,8 @@
 #ifndef BPIO_PLANT_H
 #define BPIO_PLANT_H
 
+#include <linux/bits.h>
+#include <linux/compiler.h>
 #include <linux/types.h>
 
 /*

@@ -53,13 +53,10 @@ FIXTURE(file) {
 	char	*buffer;
 };
 
-/* Nobody opens the file and enables it, and nobody reads it all the time. */
-static void read_as_nobody(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(file) *self, int dir, const char *name)
+/* From now on threads read the file by a handle. */
+static void enable_and_read(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(file) *self)
 {
-	ASSERT_EQ(0, thread_is_nobody(true));
-	self->fd = openat(dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	ASSERT_LE(0, self->fd) TH_LOG("%s", strerror(errno));
 	self->handle = fs_enable(volume.fd, self->fd);
 	ASSERT_LE(0, self->handle);
 	ASSERT_EQ(0, handle_armed(self->handle));
@@ -68,6 +65,16 @@ static void read_as_nobody(struct __test_metadata *_metadata,
 		.largest = 64 * 1024, .oldest = 1, .newest = 1,
 	};
 	ASSERT_EQ(0, readers_start(&readers));
+}
+
+/* Nobody opens the file and enables it, and nobody reads it all the time. */
+static void read_as_nobody(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(file) *self, int dir, const char *name)
+{
+	ASSERT_EQ(0, thread_is_nobody(true));
+	self->fd = openat(dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, self->fd) TH_LOG("%s", strerror(errno));
+	enable_and_read(_metadata, self);
 	ASSERT_EQ(0, readers_progress(&readers, READERS));
 	ASSERT_EQ(0, thread_is_nobody(false));
 }
@@ -360,14 +367,7 @@ TEST(a_process_in_a_user_namespace_is_given_what_its_ids_give_it)
 	EXPECT_EQ(-1, chmod(path, 0666));
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
-	readers = (struct readers) {
-		.handle = self->handle, .file = 1, .bytes = BYTES,
-		.largest = 64 * 1024, .oldest = 1, .newest = 1,
-	};
-	ASSERT_EQ(0, readers_start(&readers));
+	enable_and_read(_metadata, self);
 	ASSERT_EQ(1, write(tell, "x", 1));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);

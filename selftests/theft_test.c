@@ -30,18 +30,6 @@
 /* How long a read takes on the slow one. */
 #define DELAY_MS 1500
 
-/* Of ext4, which exports it in no header. */
-struct move_extent {
-	uint32_t	reserved;
-	uint32_t	donor_fd;
-	uint64_t	orig_start;
-	uint64_t	donor_start;
-	uint64_t	len;
-	uint64_t	moved_len;
-};
-
-#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
-
 /* A file system with the three files of the story. */
 struct scene {
 	struct volume	volume;

@@ -77,23 +77,12 @@ FIXTURE_TEARDOWN(file)
 	EXPECT_STREQ("no-addresses", reason_token(arm.reason));		\
 } while (0)
 
-static int clone_file(const char *from, const char *to)
-{
-	int source = open(from, O_RDONLY | O_CLOEXEC);
-	int target = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	int ret = ioctl(target, FICLONE, source) ? -errno : 0;
-
-	close(source);
-	close(target);
-	return ret;
-}
-
 TEST_F(file, a_file_that_is_cloned_is_read_by_the_file_system_from_then_on)
 {
 	uint64_t direct = handle_direct(self->handle);
 	int fd;
 
-	ASSERT_EQ(0, clone_file(path, other));
+	ASSERT_EQ(0, file_clone(path, other));
 	EXPECT_FILE(1);
 	EXPECT_SHARED();
 	EXPECT_FILE(1);
@@ -109,7 +98,7 @@ TEST_F(file, a_file_that_is_cloned_is_read_by_the_file_system_from_then_on)
 TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
 {
 	ASSERT_EQ(0, file_create(other, BYTES, 2));
-	ASSERT_EQ(0, clone_file(other, path));
+	ASSERT_EQ(0, file_clone(other, path));
 	EXPECT_FILE(2);
 	EXPECT_SHARED();
 	EXPECT_FILE(2);

@@ -75,17 +75,6 @@ struct xfs_scrub {
 #define XFS_IOC_EXCHANGE_RANGE	_IOW('X', 129, struct xfs_exchange)
 #define XFS_IOC_SCRUB_METADATA	_IOWR('X', 60, struct xfs_scrub)
 
-static int clone_file(const char *from, const char *to)
-{
-	int source = open(from, O_RDONLY | O_CLOEXEC);
-	int target = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	int ret = ioctl(target, FICLONE, source) ? -errno : 0;
-
-	close(source);
-	close(target);
-	return ret;
-}
-
 /* Another file with the content of @generation. */
 static int make_other(struct change *c, uint32_t generation)
 {
@@ -99,7 +88,7 @@ static int make_other(struct change *c, uint32_t generation)
 
 int change_clone_from(struct change *c)
 {
-	return clone_file(c->path, c->other);
+	return file_clone(c->path, c->other);
 }
 
 int change_clone_over(struct change *c)
@@ -107,7 +96,7 @@ int change_clone_over(struct change *c)
 	int ret = make_other(c, c->readers.newest + 1);
 
 	c->readers.newest++;
-	ret = ret ?: clone_file(c->other, c->path);
+	ret = ret ?: file_clone(c->other, c->path);
 	c->readers.oldest++;
 	return ret;
 }

@@ -151,3 +151,16 @@ int file_extents(const char *path)
 	close(fd);
 	return ret;
 }
+
+int file_clone(const char *from, const char *to)
+{
+	int source = open(from, O_RDONLY | O_CLOEXEC);
+	int target = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int ret = ioctl(target, FICLONE, source) ? -errno : 0;
+
+	if (ret)
+		diag("cannot clone %s to %s: %s", from, to, strerror(-ret));
+	close(source);
+	close(target);
+	return ret;
+}

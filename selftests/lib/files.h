@@ -9,6 +9,19 @@
 #define SELFTESTS_FILES_H
 
 #include <stdint.h>
+#include <sys/ioctl.h>
+
+/* Of ext4, which exports it in no header. */
+struct move_extent {
+	uint32_t	reserved;
+	uint32_t	donor_fd;
+	uint64_t	orig_start;
+	uint64_t	donor_start;
+	uint64_t	len;
+	uint64_t	moved_len;
+};
+
+#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
 
 /* Open for BypassIO: O_RDONLY | O_DIRECT. */
 int file_open_direct(const char *path);
@@ -38,6 +51,9 @@ int file_create_fragmented(const char *path, unsigned int blocks,
  */
 int file_create_interleaved(const char *path, unsigned int blocks,
 			    unsigned int block_size, uint32_t file);
+
+/* Let @to, made if need be, share all blocks of @from (FICLONE). */
+int file_clone(const char *from, const char *to);
 
 /* Extents by FIEMAP that hold written data; a negative errno on failure. */
 int file_extents(const char *path);

@@ -15,18 +15,7 @@
 #include <unistd.h>
 
 #include "blocks.h"
-
-/* Of ext4, which exports it in no header. */
-struct move_extent {
-	uint32_t	reserved;
-	uint32_t	donor_fd;
-	uint64_t	orig_start;
-	uint64_t	donor_start;
-	uint64_t	len;
-	uint64_t	moved_len;
-};
-
-#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
+#include "files.h"
 
 static unsigned int overwrite(struct file *file, struct dice *dice, int how)
 {
