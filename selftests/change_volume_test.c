@@ -278,7 +278,8 @@ FIXTURE(end) {
 
 FIXTURE_SETUP(end)
 {
-	ASSERT_EQ(0, make_volume(&self->volume, on_xfs() ? MKFS_XFS : MKFS_EXT4,
+	ASSERT_EQ(0, make_volume(&self->volume,
+				 on_xfs() ? MKFS_XFS : MKFS_EXT4_FOR_RECOVERY,
 				 ""));
 	ASSERT_EQ(0, change_create(&self->change));
 	ASSERT_EQ(0, change_begin(&self->change, &self->volume));
