@@ -69,10 +69,14 @@ static unsigned int empty_by_open(struct file *file, struct dice *dice)
 	unsigned int freed;
 
 	(void)dice;
+	if (!file_chase(file))
+		return shorten(file, 0, O_TRUNC);
 	faults_hunt(file);
 	rest(10);
+	file_chase_from(15);
 	freed = shorten(file, 0, O_TRUNC);
 	faults_hunt(NULL);
+	file_chase_end();
 	return freed;
 }
 

@@ -9,6 +9,10 @@
 #include "control.h"
 #include "stress.h"
 
+/* How long reads in flight may take to end, and reads are begun. */
+#define CHASE_WAIT_MS	600
+#define CHASE_MS	100
+
 static atomic_uint next_id = 1;
 
 /* A suspended volume answers later. */
@@ -131,14 +135,54 @@ void reads_so_far(uint64_t *direct, uint64_t *fallback,
 	}
 }
 
+bool file_chase(struct file *file)
+{
+	struct chase *chase = &stress.chase;
+	unsigned int tries = CHASE_WAIT_MS / 2;
+
+	if (pthread_mutex_trylock(&chase->lock))
+		return false;
+	chase->from = UINT64_MAX;
+	chase->slot = file->slot;
+	while (file->in_flight && tries-- && goes_on())
+		usleep(2000);
+	return true;
+}
+
+void file_chase_from(unsigned int ms)
+{
+	/* not for ever: who waits for all reads to end waits for these too */
+	stress.chase.until = now_ms() + ms + CHASE_MS;
+	stress.chase.from = now_ms() + ms;
+}
+
+void file_chase_end(void)
+{
+	stress.chase.slot = FILES;
+	pthread_mutex_unlock(&stress.chase.lock);
+}
+
+/* A slot for a reader: never one that is to be left alone for now. */
+static unsigned int slot_for_reader(struct dice *dice)
+{
+	const struct chase *chase = &stress.chase;
+	unsigned int slot = roll(dice, FILES), chased = chase->slot;
+
+	if (chased == FILES)
+		return slot;
+	if (now_ms() >= chase->from && now_ms() < chase->until)
+		return chased;
+	return slot == chased ? (slot + 1) % FILES : slot;
+}
+
 /* Of a few, that which was left alone for longest, for most of the time. */
 struct file *file_for_reader(struct dice *dice)
 {
-	struct file *best = file_get(roll(dice, FILES)), *file;
+	struct file *best = file_get(slot_for_reader(dice)), *file;
 	unsigned int tries = roll(dice, 8) ? 4 : 1;
 
-	while (tries--) {
-		file = file_get(roll(dice, FILES));
+	while (tries-- && best->slot != stress.chase.slot) {
+		file = file_get(slot_for_reader(dice));
 		if (model_bytes(&file->model) &&
 		    (file->changed_at < best->changed_at ||
 		     !model_bytes(&best->model))) {

@@ -28,6 +28,12 @@
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
 #define PLACE_A		2048
+/* Of <xfs/xfs_fs.h>; the number covers two words of 64 bits. */
+#define XFS_IOC_SET_RESBLKS	_IOWR('X', 114, uint64_t[2])
+/* Blocks, for the maps of files when extents are split. */
+#define RESERVE		32
+/* As few allocation groups as may be, nothing set aside in them for more inodes. */
+#define MKFS_XFS_STRESS	MKFS_XFS " -d agcount=2 -m finobt=0,rmapbt=0"
 #define FILLER		"filler"
 /* What stands where a slice has been: no file's number. */
 #define POISON		0xdeadu
@@ -111,6 +117,26 @@ static int slow_create(enum speed speed)
 			     PLACE_A + 2 * ground.sectors, options);
 }
 
+/*
+ * XFS keeps blocks free that nobody may have. They would be what is given to a
+ * file instead of those that another one has just lost.
+ */
+static int reserve_little(void)
+{
+	struct {
+		uint64_t	blocks;
+		uint64_t	available;
+	} reserve = { .blocks = RESERVE };
+	int fd, ret;
+
+	if (strcmp(stress.fs, "xfs"))
+		return 0;
+	fd = open(stress.volume.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
 /* Leave room for what the files may have together, and very little else. */
 static int fill_up(uint64_t room)
 {
@@ -148,9 +174,10 @@ int ground_create(void)
 			    dm_node("stress-lower"), 0, ground.sectors, "") ?:
 	      volume_create(&stress.volume, "stress", dm_node("stress-upper"),
 			    0, ground.sectors, "") ?:
-	      volume_format(&stress.volume, xfs ? MKFS_XFS :
+	      volume_format(&stress.volume, xfs ? MKFS_XFS_STRESS :
 			    MKFS_EXT4 " -O ^has_journal") ?:
-	      volume_mount(&stress.volume, stress.fs, "");
+	      volume_mount(&stress.volume, stress.fs, "") ?:
+	      reserve_little();
 	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + (xfs ? 3 : 1) * 512 * 1024);
 }
 

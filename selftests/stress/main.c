@@ -11,7 +11,7 @@
 #include "control.h"
 #include "stress.h"
 
-/* Progress is said so often, and no progress for so long is a failure. */
+/* Progress is said so often; none for so long is a failure, and no end too. */
 #define SAY_MS		5000
 #define STANDSTILL_MS	60000
 /* The share of direct reads that changers leave, by waiting more or less. */
@@ -22,6 +22,7 @@ struct stress stress = {
 	.seconds = 60, .share = 50, .fs = "ext4", .pace_ms = 300,
 	.policy = PTHREAD_MUTEX_INITIALIZER,
 	.slots_lock = PTHREAD_MUTEX_INITIALIZER,
+	.chase = { .lock = PTHREAD_MUTEX_INITIALIZER, .slot = FILES },
 };
 
 static const struct {
@@ -148,6 +149,12 @@ static void say_progress(uint64_t direct, uint64_t fallback)
 	     stress.pace_ms);
 }
 
+/* What a file has read is missing from the time it is replaced until it is gone. */
+static uint64_t progress(uint64_t now, uint64_t last)
+{
+	return now > last ? now - last : 0;
+}
+
 static void watch(void)
 {
 	uint64_t direct, fallback, reasons[BPIO_REASON_SLOTS];
@@ -158,7 +165,8 @@ static void watch(void)
 	while (goes_on() && now_ms() < end) {
 		rest(1000);
 		reads_so_far(&direct, &fallback, reasons);
-		keep_pace(direct - last_direct, fallback - last_fallback);
+		keep_pace(progress(direct, last_direct),
+			  progress(fallback, last_fallback));
 		last_direct = direct;
 		last_fallback = fallback;
 		if (stress.counters.judged != seen)
@@ -248,6 +256,15 @@ static int files_create(void)
 	return stress.broken ? -EIO : 0;
 }
 
+static bool ends(pthread_t thread)
+{
+	struct timespec deadline;
+
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += STANDSTILL_MS / 1000;
+	return !pthread_timedjoin_np(thread, NULL, &deadline);
+}
+
 static int run(void)
 {
 	pthread_t ids[THREADS];
@@ -261,7 +278,11 @@ static int run(void)
 			abort();
 	watch();
 	for (i = 0; i < THREADS; i++)
-		pthread_join(ids[i], NULL);
+		if (!ends(ids[i])) {
+			broken("the thread \"%s\" does not end",
+			       threads[i].name);
+			exit(verdict());
+		}
 	ret = verdict();
 	for (i = 0; i < FILES; i++)
 		file_put(stress.slots[i]);

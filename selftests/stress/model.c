@@ -120,9 +120,36 @@ const struct content_sector *model_block(const struct model *model,
 	return &block_last(&model->blocks[block])->first;
 }
 
-static bool holds_data(const struct model *model, unsigned int block)
+/* Now or before the change that goes on: then a mistake would be seen. */
+static bool held_data(const struct model *model, unsigned int number)
 {
-	return model_block(model, block)->file;
+	const struct block *block = &model->blocks[number];
+	unsigned int i = block->count, kept = 0;
+
+	while (i-- && kept++ < HISTORY) {
+		const struct version *version = &block->versions[i % HISTORY];
+
+		if (version->first.file)
+			return true;
+		if (version->change <= model->done)
+			break;
+	}
+	return false;
+}
+
+static uint64_t held_bytes(const struct model *model)
+{
+	unsigned int i = model->size_count, kept = 0;
+	uint64_t most = 0;
+
+	while (i-- && kept++ < HISTORY) {
+		const struct size_version *size = &model->sizes[i % HISTORY];
+
+		most = size->bytes > most ? size->bytes : most;
+		if (size->change <= model->done)
+			break;
+	}
+	return most;
 }
 
 void model_choose(struct model *model, unsigned int random, size_t bytes,
@@ -133,14 +160,14 @@ void model_choose(struct model *model, unsigned int random, size_t bytes,
 
 	pthread_mutex_lock(&model->lock);
 	window->done = model->done;
-	size = model_bytes(model);
+	size = held_bytes(model);
 	blocks = size / BLOCK ?: 1;
 	first = (random >> 4) % blocks;
-	while (tries-- && !holds_data(model, first))
+	while (tries-- && !held_data(model, first))
 		first = (first + 7) % blocks;
 	want = bytes / BLOCK ?: 1;
 	for (count = 1; count < want && first + count < BLOCKS; count++)
-		if (first + count >= blocks || !holds_data(model, first + count))
+		if (first + count >= blocks || !held_data(model, first + count))
 			break;
 	pthread_mutex_unlock(&model->lock);
 

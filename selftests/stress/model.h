@@ -83,7 +83,10 @@ uint64_t model_bytes(const struct model *model);
 const struct content_sector *model_block(const struct model *model,
 					 unsigned int block);
 
-/* Choose @bytes at most that hold data, if there are any, for a read. */
+/*
+ * Choose @bytes at most for a read, which hold data or did so before the change
+ * that goes on, if there are any.
+ */
 void model_choose(struct model *model, unsigned int random, size_t bytes,
 		  struct window *window);
 

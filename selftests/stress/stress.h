@@ -51,6 +51,17 @@ struct counters {
 	_Atomic uint64_t	reasons[BPIO_REASON_SLOTS];
 };
 
+/*
+ * A file of which reads are to begin in a certain moment of a change, and not
+ * before. Times are of now_ms(); the slot is of FILES when there is none.
+ */
+struct chase {
+	pthread_mutex_t		lock;	/* one at a time */
+	_Atomic unsigned int	slot;
+	_Atomic uint64_t	from;
+	_Atomic uint64_t	until;
+};
+
 struct stress {
 	/* options */
 	unsigned int		seconds;
@@ -67,6 +78,7 @@ struct stress {
 	_Atomic unsigned int	pace_ms;	/* between changes, of each changer */
 	uint64_t		started;
 	_Atomic uint64_t	first_violation;	/* ms after the start */
+	struct chase		chase;
 	/* no veto and no pause while somebody needs a new handle */
 	pthread_mutex_t		policy;
 	pthread_mutex_t		slots_lock;
@@ -101,6 +113,13 @@ struct file *file_get(unsigned int slot);
 void file_put(struct file *file);
 /* Take the place of the file in its slot; the old one is put. */
 void file_replace(struct file *old, struct file *new);
+/*
+ * Have readers leave the file alone, at once, and begin reads of it for a while
+ * that begins in @ms. Returns false when another file is the one already.
+ */
+bool file_chase(struct file *file);
+void file_chase_from(unsigned int ms);
+void file_chase_end(void);
 /* One that is worth reading, or changing. Never NULL. */
 struct file *file_for_reader(struct dice *dice);
 struct file *file_for_changer(struct dice *dice);
