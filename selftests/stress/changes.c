@@ -272,20 +272,32 @@ static unsigned int linger(struct file *file, struct dice *dice)
 #define READ_PAGE_BY_PAGE	16u
 
 /* Blocks at the beginning of a file without a gap, at most that many. */
-static unsigned int first_blocks(const struct file *file)
+static unsigned int first_blocks(const struct file *file, unsigned int most)
 {
 	unsigned int blocks = 0;
 
-	while (blocks < READ_PAGE_BY_PAGE && file->model.blocks[blocks].mapped)
+	while (blocks < most && file->model.blocks[blocks].mapped)
 		blocks++;
 	return blocks;
+}
+
+/* Into the page cache; what is there is not read page by page. */
+static void read_ahead(int fd, unsigned int blocks)
+{
+	size_t bytes = (size_t)blocks * BLOCK;
+	char *buffer = malloc(bytes);
+
+	readahead(fd, 0, bytes);
+	if (pread(fd, buffer, bytes, 0) < 0)
+		stress.counters.no_space++;
+	free(buffer);
 }
 
 /* Defragmentation: the same bytes from other blocks, and the old ones go. */
 static unsigned int move_extents(struct file *file, struct dice *dice)
 {
 	struct move_extent move = { 0 };
-	unsigned int blocks = first_blocks(file);
+	unsigned int blocks = first_blocks(file, READ_PAGE_BY_PAGE);
 	char donor[160];
 	int fd, donor_fd, ret;
 
@@ -325,6 +337,8 @@ static int share_blocks(struct file *file, struct file *copy,
 	int to = open_for_change(file, O_RDONLY), ret;
 
 	dedupe.info.dest_fd = to;
+	read_ahead(from, blocks);
+	read_ahead(to, blocks);
 	ret = ioctl(from, FIDEDUPERANGE, &dedupe);
 	close(from);
 	close(to);
@@ -358,7 +372,8 @@ static unsigned int dedupe_with(struct file *file, struct file *copy,
 
 static unsigned int dedupe(struct file *file, struct dice *dice)
 {
-	unsigned int blocks = first_blocks(file), freed = 0, tries = FILES;
+	unsigned int blocks = first_blocks(file, BLOCKS / 2), freed = 0;
+	unsigned int tries = FILES;
 
 	while (blocks && tries--) {
 		struct file *copy = file_get(roll(dice, FILES));
@@ -379,6 +394,8 @@ struct way {
 	unsigned int	weight;
 	unsigned int	(*run)(struct file *file, struct dice *dice);
 	const char	*fs;
+	/* the bytes stay as they are, so the file is as good to read as before */
+	bool		moves_only;
 };
 
 static const struct way ways[] = {
@@ -388,7 +405,7 @@ static const struct way ways[] = {
 	{ "overwrite_synced", 2, overwrite_synced, NULL },
 	{ "grow", 8, grow, NULL },
 	{ "empty", 6, empty, NULL },
-	{ "empty_by_open", 14, empty_by_open, NULL },
+	{ "empty_by_open", 4, empty_by_open, NULL },
 	{ "cut_off", 4, cut_off, NULL },
 	{ "stretch", 1, stretch, NULL },
 	{ "punch", 6, punch, NULL },
@@ -398,8 +415,8 @@ static const struct way ways[] = {
 	{ "rename", 2, rename_it, NULL },
 	{ "recreate", 4, recreate, NULL },
 	{ "linger", 3, linger, NULL },
-	{ "move_extents", 6, move_extents, "ext4" },
-	{ "dedupe", 3, dedupe, "xfs" },
+	{ "move_extents", 6, move_extents, "ext4", true },
+	{ "dedupe", 6, dedupe, "xfs", true },
 };
 
 static const struct way *choose_way(struct dice *dice)
@@ -419,6 +436,35 @@ static const struct way *choose_way(struct dice *dice)
 	}
 }
 
+static const struct way *way_named(const char *name)
+{
+	unsigned int i = 0;
+
+	while (strcmp(ways[i].name, name))
+		i++;
+	return &ways[i];
+}
+
+/* In one way, or in any that is chosen when @way is NULL. */
+static void change_one(struct file *file, const struct way *way,
+		       struct dice *dice)
+{
+	unsigned int freed;
+
+	if (pthread_mutex_trylock(&file->change))
+		return;
+	/* unless it was replaced before it was locked */
+	if (!access(file->path, F_OK)) {
+		way = way ?: choose_way(dice);
+		freed = way->run(file, dice);
+		refill(file, dice, freed);
+		if (!way->moves_only)
+			file->changed_at = now_ms();
+		stress.counters.changes++;
+	}
+	pthread_mutex_unlock(&file->change);
+}
+
 void *change_files(void *name)
 {
 	struct dice dice;
@@ -427,24 +473,39 @@ void *change_files(void *name)
 	while (goes_on()) {
 		struct file *file = file_for_changer(&dice);
 
-		if (!pthread_mutex_trylock(&file->change)) {
-			const struct way *way = choose_way(&dice);
-			unsigned int freed;
-
-			/* it was replaced before it was locked */
-			if (access(file->path, F_OK)) {
-				pthread_mutex_unlock(&file->change);
-				file_put(file);
-				continue;
-			}
-			freed = way->run(file, &dice);
-			refill(file, &dice, freed);
-			file->changed_at = now_ms();
-			stress.counters.changes++;
-			pthread_mutex_unlock(&file->change);
-		}
+		change_one(file, NULL, &dice);
 		file_put(file);
-		rest(stress.pace_ms / 2 + roll(&dice, stress.pace_ms));
+		rest(stress.pace_ms / 4 + roll(&dice, stress.pace_ms / 4));
+	}
+	return NULL;
+}
+
+/* One that is worth a chase, if there is one. */
+static struct file *file_to_empty(struct dice *dice)
+{
+	unsigned int tries = 2 * FILES;
+	struct file *file = file_get(roll(dice, FILES));
+
+	while (tries-- && (!ground_is_slow(file) ||
+			   blocks_of(file) < BLOCKS / 2)) {
+		file_put(file);
+		file = file_get(roll(dice, FILES));
+	}
+	return file;
+}
+
+void *change_by_open(void *name)
+{
+	const struct way *way = way_named("empty_by_open");
+	struct dice dice;
+
+	dice_init(&dice, name);
+	while (goes_on()) {
+		struct file *file = file_to_empty(&dice);
+
+		change_one(file, way, &dice);
+		file_put(file);
+		rest(300 + roll(&dice, stress.pace_ms));
 	}
 	return NULL;
 }

@@ -30,8 +30,9 @@
 #define PLACE_A		2048
 /* Of <xfs/xfs_fs.h>; the number covers two words of 64 bits. */
 #define XFS_IOC_SET_RESBLKS	_IOWR('X', 114, uint64_t[2])
-/* Blocks, for the maps of files when extents are split. */
+/* For the maps of files when extents are split, in blocks and bytes. */
 #define RESERVE		32
+#define SPARE_BYTES	(512 * 1024)
 /* As few allocation groups as may be, nothing set aside in them for more inodes. */
 #define MKFS_XFS_STRESS	MKFS_XFS " -d agcount=2 -m finobt=0,rmapbt=0"
 #define FILLER		"filler"
@@ -41,16 +42,23 @@
 enum speed { FAST, SLOW, SLOWER, SPEEDS };
 
 static const char *const delays[SPEEDS] = {
-	"", "60 %s %llu 0", "250 %s %llu 0",
+	"", "60 %s %llu 0", "300 %s %llu 0",
 };
 
 static struct {
-	uint64_t	sectors;
-	unsigned int	slices;
-	bool		elsewhere[MOST_SLICES];
-	enum speed	speed[MOST_SLICES];
-	int		nvme;
+	uint64_t		sectors;
+	unsigned int		slices;
+	bool			elsewhere[MOST_SLICES];
+	_Atomic enum speed	speed[MOST_SLICES];
+	int			nvme;
 } ground = { .nvme = -1 };
+
+static enum speed choose_speed(struct dice *dice)
+{
+	static const enum speed speeds[] = { FAST, FAST, SLOW, SLOWER, SLOWER };
+
+	return speeds[roll(dice, sizeof(speeds) / sizeof(*speeds))];
+}
 
 static uint64_t place(unsigned int slice, bool elsewhere)
 {
@@ -161,8 +169,11 @@ static int fill_up(uint64_t room)
 int ground_create(void)
 {
 	bool xfs = !strcmp(stress.fs, "xfs");
+	char mkfs[256];
 	int ret;
 
+	snprintf(mkfs, sizeof(mkfs), "%s %s", xfs ? MKFS_XFS_STRESS :
+		 MKFS_EXT4 " -O ^has_journal", stress.mkfs);
 	ground.sectors = MIB_SECTORS(xfs ? XFS_MIB : 64);
 	ground.slices = ground.sectors / SLICE;
 	ground.nvme = open(stress.nvme, O_RDWR | O_DIRECT | O_CLOEXEC);
@@ -174,11 +185,10 @@ int ground_create(void)
 			    dm_node("stress-lower"), 0, ground.sectors, "") ?:
 	      volume_create(&stress.volume, "stress", dm_node("stress-upper"),
 			    0, ground.sectors, "") ?:
-	      volume_format(&stress.volume, xfs ? MKFS_XFS_STRESS :
-			    MKFS_EXT4 " -O ^has_journal") ?:
+	      volume_format(&stress.volume, mkfs) ?:
 	      volume_mount(&stress.volume, stress.fs, "") ?:
 	      reserve_little();
-	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + (xfs ? 3 : 1) * 512 * 1024);
+	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + SPARE_BYTES);
 }
 
 int ground_slow_down(void)
@@ -188,16 +198,17 @@ int ground_slow_down(void)
 
 	dice_init(&dice, "ground");
 	for (i = 0; i < ground.slices; i++)
-		ground.speed[i] = roll(&dice, 5) < 3 ? FAST :
-				  roll(&dice, 2) ? SLOW : SLOWER;
+		ground.speed[i] = choose_speed(&dice);
 	return lower_load(false);
 }
 
 int ground_remove(void)
 {
+	unsigned int i;
 	int ret;
 
-	memset(ground.speed, 0, sizeof(ground.speed));
+	for (i = 0; i < ground.slices; i++)
+		ground.speed[i] = FAST;
 	ret = lower_load(false) ?: volume_remove(&stress.volume);
 
 	close(ground.nvme);
@@ -205,8 +216,8 @@ int ground_remove(void)
 	       dm_remove("stress-slow") ?: dm_remove("stress-slower");
 }
 
-/* The slice where a file that is read just now has data; or any. */
-static unsigned int slice_of_file(struct dice *dice)
+/* The slice where a file has data, or any. */
+static unsigned int slice_of_file(const struct file *file, unsigned int random)
 {
 	struct {
 		struct fiemap map;
@@ -215,17 +226,18 @@ static unsigned int slice_of_file(struct dice *dice)
 		.map.fm_length = FIEMAP_MAX_OFFSET,
 		.map.fm_extent_count = 8,
 	};
-	struct file *file = file_for_changer(dice);
-	unsigned int slice = roll(dice, ground.slices), count;
+	unsigned int slice = random % ground.slices, count = 0;
 
-	if (!ioctl(file->fd, FS_IOC_FIEMAP, &query)) {
+	if (!ioctl(file->fd, FS_IOC_FIEMAP, &query))
 		count = query.map.fm_mapped_extents;
-		if (count)
-			slice = query.extent[roll(dice, count)].fe_physical /
-				512 / SLICE;
-	}
-	file_put(file);
+	if (count)
+		slice = query.extent[random % count].fe_physical / 512 / SLICE;
 	return slice < ground.slices ? slice : 0;
+}
+
+bool ground_is_slow(const struct file *file)
+{
+	return ground.speed[slice_of_file(file, 0)] == SLOWER;
 }
 
 /* The order matters: what a late read would find is wrong as early as possible. */
@@ -248,14 +260,15 @@ static int move_data(unsigned int slice, bool elsewhere)
 
 static int move_slice(struct dice *dice)
 {
-	unsigned int slice = slice_of_file(dice);
+	struct file *file = file_for_changer(dice);
+	unsigned int slice = slice_of_file(file, roll(dice, 1u << 30));
 	int ret = dm_suspend("stress-lower");
 
+	file_put(file);
 	if (ret)
 		return ret;
 	ground.elsewhere[slice] = !ground.elsewhere[slice];
-	ground.speed[slice] = roll(dice, 5) < 2 ? FAST :
-			      roll(dice, 2) ? SLOW : SLOWER;
+	ground.speed[slice] = choose_speed(dice);
 	ret = move_data(slice, ground.elsewhere[slice]) ?: lower_load(false);
 	stress.counters.moves++;
 	stress.counters.suspends++;
@@ -294,7 +307,7 @@ static int reload_one(struct dice *dice)
 		return upper_load("linear") ?: (rest(200), 0) ?:
 		       upper_load("bpio-filter");
 	default:
-		ground.speed[slice] = roll(dice, SPEEDS);
+		ground.speed[slice] = choose_speed(dice);
 		return lower_load(false);
 	}
 }
@@ -313,7 +326,7 @@ void *change_stack(void *name)
 		if (ret)
 			broken("the stack cannot be changed: %s",
 			       strerror(ret < 0 ? -ret : EIO));
-		rest(500 + roll(&dice, 1000));
+		rest(300 + stress.pace_ms + roll(&dice, 2 * stress.pace_ms));
 	}
 	return NULL;
 }

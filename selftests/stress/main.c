@@ -16,10 +16,12 @@
 #define STANDSTILL_MS	60000
 /* The share of direct reads that changers leave, by waiting more or less. */
 #define SHARE_WANTED	75
+#define MOST_PACE_MS	1500
 #define VIOLATIONS_SAID	5
 
 struct stress stress = {
-	.seconds = 60, .share = 50, .fs = "ext4", .pace_ms = 300,
+	.seconds = 60, .share = 50, .fs = "ext4", .mkfs = "",
+	.pace_ms = 300,
 	.policy = PTHREAD_MUTEX_INITIALIZER,
 	.slots_lock = PTHREAD_MUTEX_INITIALIZER,
 	.chase = { .lock = PTHREAD_MUTEX_INITIALIZER, .slot = FILES },
@@ -37,7 +39,7 @@ static const struct {
 	{ read_mapping, "mapping" },
 	{ change_files, "changer" },
 	{ change_files, "second changer" },
-	{ change_files, "third changer" },
+	{ change_by_open, "truncation" },
 	{ change_stack, "stack" },
 	{ change_policy, "policy" },
 };
@@ -133,7 +135,7 @@ static void keep_pace(uint64_t direct, uint64_t fallback)
 		pace = pace * 3 / 2;
 	else if (share > SHARE_WANTED + 5)
 		pace = pace * 3 / 4;
-	stress.pace_ms = pace < 20 ? 20 : pace > 1500 ? 1500 : pace;
+	stress.pace_ms = pace < 20 ? 20 : pace > MOST_PACE_MS ? MOST_PACE_MS : pace;
 }
 
 static void say_progress(uint64_t direct, uint64_t fallback)
@@ -297,6 +299,7 @@ static void usage(FILE *to)
 		"with bypass and judges every byte. Ends with a line that begins \"# VERDICT\".\n\n"
 		"  --seconds N   how long (60)\n"
 		"  --fs TYPE     ext4 or xfs (ext4)\n"
+		"  --mkfs WORDS  further options of mkfs, as \"-m reflink=0\"\n"
 		"  --seed N      what is done to what; the first line says which it was\n"
 		"  --share N     fail when fewer percent of the reads were direct (50)\n"
 		"  --go-on       do not stop at a violation\n\n"
@@ -309,6 +312,7 @@ static void parse(int argc, char **argv)
 	static const struct option options[] = {
 		{ "seconds", required_argument, NULL, 't' },
 		{ "fs", required_argument, NULL, 'f' },
+		{ "mkfs", required_argument, NULL, 'm' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "share", required_argument, NULL, 'd' },
 		{ "go-on", no_argument, NULL, 'g' },
@@ -325,6 +329,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'f':
 			stress.fs = optarg;
+			break;
+		case 'm':
+			stress.mkfs = optarg;
 			break;
 		case 's':
 			stress.seed = strtoul(optarg, NULL, 10);

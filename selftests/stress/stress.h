@@ -68,6 +68,7 @@ struct stress {
 	unsigned int		seed;
 	unsigned int		share;		/* percent direct, at least */
 	const char		*fs;
+	const char		*mkfs;		/* further options of it */
 	bool			go_on;		/* after a violation */
 	/* state */
 	const char		*nvme;
@@ -139,6 +140,7 @@ void *read_polled(void *name);
 void *read_aio(void *name);
 void *read_mapping(void *name);
 void *change_files(void *name);
+void *change_by_open(void *name);
 void *change_stack(void *name);
 void *change_policy(void *name);
 
@@ -152,6 +154,8 @@ void faults_hunt(const struct file *file);
 int ground_create(void);
 /* All is fast until then. */
 int ground_slow_down(void);
+/* Whether reads of the file take longest: to begin with, its first blocks. */
+bool ground_is_slow(const struct file *file);
 int ground_remove(void);
 
 #endif /* STRESS_STRESS_H */
