@@ -42,13 +42,18 @@ static ssize_t bpio_descriptor_read_rest(struct bpio_handle *handle,
 {
 	ssize_t ret;
 
-	if (!is_sync_kiocb(iocb) || !iov_iter_count(to) ||
-	    iov_iter_count(to) != count - done ||
+	if (!iov_iter_count(to) || iov_iter_count(to) != count - done ||
 	    iocb->ki_pos >= i_size_read(handle->file->inode))
 		return done;
 
-	ret = bpio_fallback_read(handle, iocb, to, BPIO_REASON_NO_MEMORY);
-	return ret > 0 ? done + ret : done;
+	bpio_fallback_count(handle, iocb->ki_pos, iov_iter_count(to),
+			    BPIO_REASON_NO_MEMORY);
+	/* As long as some bytes are there already, nobody else completes it. */
+	ret = bpio_fallback_read_sync(handle, iocb->ki_pos, to);
+	if (ret <= 0)
+		return done;
+	iocb->ki_pos += ret;
+	return done + ret;
 }
 
 /* The memory was not there: have it brought, with nothing held. */

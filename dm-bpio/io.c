@@ -36,8 +36,8 @@ enum {
  * @pos: offset in the file of the first byte
  * @size: bytes submitted
  * @ref: bios not yet completed, and one for the submitter
- * @flags: BPIO_IO_*; AGAIN may be set by any completion, the others before the
- *	first submission
+ * @flags: BPIO_IO_*; AGAIN may be set by any completion, SYNC by the submitter
+ *	while it holds @ref, the others before the first submission
  * @failed: bios that failed, for the file system to repeat
  * @work: repeats them
  * @submitter: who submitted the read
@@ -295,9 +295,12 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 
 /*
  * Submit the second and later bios. The caller's count of io->ref stands for the
- * last of them. A fault in the caller's memory ends the read where it happened.
+ * last of them. A fault in the caller's memory ends the read where it happened:
+ * then the caller has to wait for it, so as to bring the rest.
+ *
+ * Return: whether all was submitted.
  */
-static void bpio_io_submit_rest(struct bpio_direct *direct,
+static bool bpio_io_submit_rest(struct bpio_direct *direct,
 				struct bpio_io *io, struct kiocb *iocb,
 				    struct iov_iter *to)
 {
@@ -320,11 +323,15 @@ static void bpio_io_submit_rest(struct bpio_direct *direct,
 			continue;
 		}
 		submit_bio(&ibio->bio);
-		return;
+		return true;
 	}
 
+	/* Completions look at that only when the count is given back. */
+	io->waiter = current;
+	set_bit(ilog2(BPIO_IO_SYNC), &io->flags);
 	if (atomic_dec_and_test(&io->ref))
 		bpio_io_done(io);
+	return false;
 }
 
 static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
@@ -374,21 +381,24 @@ static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 	}
 }
 
-static void bpio_io_submit(struct bpio_direct *direct, struct bpio_io *io,
+/* Return: whether all of @to was submitted. */
+static bool bpio_io_submit(struct bpio_direct *direct, struct bpio_io *io,
 			   struct bio *first, struct kiocb *iocb,
 			       struct iov_iter *to)
 {
 	struct blk_plug plug;
+	bool all = true;
 
 	if (unlikely(iov_iter_count(to))) {
 		blk_start_plug(&plug);
 		atomic_inc(&io->ref);
 		submit_bio(first);
-		bpio_io_submit_rest(direct, io, iocb, to);
+		all = bpio_io_submit_rest(direct, io, iocb, to);
 		blk_finish_plug(&plug);
 	} else {
 		bpio_io_submit_last(first, iocb);
 	}
+	return all;
 }
 
 /* A read of a single bio is kept like one of several once it has failed. */
@@ -525,8 +535,9 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 		goto fail;
 	}
 
-	bpio_io_submit(direct, io, &first->bio, iocb, to);
-	return sync ? bpio_io_wait(io, iocb) : -EIOCBQUEUED;
+	if (likely(bpio_io_submit(direct, io, &first->bio, iocb, to)) && !sync)
+		return -EIOCBQUEUED;
+	return bpio_io_wait(io, iocb);
 
 fail:
 	bpio_direct_end(direct->handle, direct->route);

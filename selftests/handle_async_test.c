@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -228,6 +229,34 @@ TEST_F(ring, reads_across_extents_return_what_was_written)
 }
 
 /* Direct and other reads mixed, the latter also where only polled ones go. */
+static void *fork_again_and_again(void *stop)
+{
+	while (!*(_Atomic bool *)stop) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+	return NULL;
+}
+
+/* Each fork() takes away the right to write to all memory for a moment. */
+TEST_F(ring, reads_across_extents_are_whole_while_the_process_forks)
+{
+	struct content_rule rule = { .file = 2, .oldest = 1, .newest = 1 };
+	_Atomic bool stop = false;
+	pthread_t thread;
+
+	ASSERT_EQ(0, open_handle(self, variant, "pieces"));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fork_again_and_again, &stop));
+	churn(_metadata, self, variant, 600, FRAGMENTS * 4096, &rule);
+	stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_LT(0u, handle_direct(self->handle));
+}
+
 TEST_F(ring, reads_of_holes_are_served_by_the_file_system)
 {
 	struct content_rule rule = {

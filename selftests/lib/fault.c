@@ -143,18 +143,34 @@ static int text_of(const char *module, uint64_t *first, uint64_t *last)
 	return -ENOENT;
 }
 
-int fault_module(const char *module, unsigned int times)
+/* Only what is asked for below a function of the module may fail in that way. */
+static int set_below(const char *capability, const char *module)
 {
 	uint64_t first, last;
+
+	if (!module)
+		return fault_set(capability, "stacktrace-depth", "0");
+	/* a function's length is not told: this is more than the last one's */
+	return text_of(module, &first, &last) ?:
+	       fault_set(capability, "require-start", "0x%lx", first) ?:
+	       fault_set(capability, "require-end", "0x%lx", last + 1024) ?:
+	       fault_set(capability, "stacktrace-depth", "32");
+}
+
+int fault_below(const char *module)
+{
+	return set_below("failslab", module) ?:
+	       set_below("fail_page_alloc", module) ?:
+	       set_below("fail_usercopy", module);
+}
+
+int fault_module(const char *module, unsigned int times)
+{
 	int ret = fault_set("failslab", "probability", "0");
 
 	if (ret || !times)
-		return ret ?: fault_set("failslab", "stacktrace-depth", "0");
-	/* a function's length is not told: this is more than the last one's */
-	return text_of(module, &first, &last) ?:
-	       fault_set("failslab", "require-start", "0x%lx", first) ?:
-	       fault_set("failslab", "require-end", "0x%lx", last + 1024) ?:
-	       fault_set("failslab", "stacktrace-depth", "32") ?:
+		return ret ?: set_below("failslab", NULL);
+	return set_below("failslab", module) ?:
 	       fault_set("failslab", "task-filter", "N") ?:
 	       fault_set("failslab", "interval", "1") ?:
 	       fault_set("failslab", "space", "0") ?:

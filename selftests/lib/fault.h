@@ -23,6 +23,11 @@ void fault_cleanup(void);
  * fail (memory, a copy from or to user space) fails. Silent but for misuse.
  */
 int fault_arm(unsigned int nth);
+/*
+ * That is only what is asked for below a function of the module, which has that
+ * name in /proc/kallsyms; all again when it is NULL.
+ */
+int fault_below(const char *module);
 /* Nothing fails from now on. Says whether something did. */
 bool fault_disarm(void);
 

@@ -394,7 +394,6 @@ struct way {
 	unsigned int	weight;
 	unsigned int	(*run)(struct file *file, struct dice *dice);
 	const char	*fs;
-	/* the bytes stay as they are, so the file is as good to read as before */
 	bool		moves_only;
 };
 
@@ -436,6 +435,17 @@ static const struct way *choose_way(struct dice *dice)
 	}
 }
 
+/*
+ * Blocks are elsewhere while the bytes are as they were: the file is as good to
+ * read as before, for a while. Then it is opened for writing, which is when one
+ * that shared its blocks meanwhile is looked at again.
+ */
+static void look_again(struct file *file)
+{
+	rest(300);
+	close(open_for_change(file, O_WRONLY));
+}
+
 static const struct way *way_named(const char *name)
 {
 	unsigned int i = 0;
@@ -458,7 +468,9 @@ static void change_one(struct file *file, const struct way *way,
 		way = way ?: choose_way(dice);
 		freed = way->run(file, dice);
 		refill(file, dice, freed);
-		if (!way->moves_only)
+		if (way->moves_only)
+			look_again(file);
+		else
 			file->changed_at = now_ms();
 		stress.counters.changes++;
 	}

@@ -49,7 +49,7 @@ static struct {
 	uint64_t		sectors;
 	unsigned int		slices;
 	bool			elsewhere[MOST_SLICES];
-	_Atomic enum speed	speed[MOST_SLICES];
+	atomic_int		speed[MOST_SLICES];	/* enum speed */
 	int			nvme;
 } ground = { .nvme = -1 };
 

@@ -16,12 +16,12 @@
 #define STANDSTILL_MS	60000
 /* The share of direct reads that changers leave, by waiting more or less. */
 #define SHARE_WANTED	75
-#define MOST_PACE_MS	1500
+#define MOST_PACE_MS	3000
 #define VIOLATIONS_SAID	5
 
 struct stress stress = {
 	.seconds = 60, .share = 50, .fs = "ext4", .mkfs = "",
-	.pace_ms = 300,
+	.pace_ms = 800,
 	.policy = PTHREAD_MUTEX_INITIALIZER,
 	.slots_lock = PTHREAD_MUTEX_INITIALIZER,
 	.chase = { .lock = PTHREAD_MUTEX_INITIALIZER, .slot = FILES },
