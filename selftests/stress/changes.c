@@ -266,38 +266,26 @@ static unsigned int linger(struct file *file, struct dice *dice)
 }
 
 /*
- * What the kernel reads page by page, with the file locked and the file system
- * kept from being frozen, takes long on a slow device: at most so many blocks.
+ * Blocks at the beginning of a file without a gap, at most that many. What the
+ * kernel reads page by page, with the file locked and the file system kept from
+ * being frozen, takes long on a slow device: no more than a second's worth.
  */
-#define READ_PAGE_BY_PAGE	16u
-
-/* Blocks at the beginning of a file without a gap, at most that many. */
 static unsigned int first_blocks(const struct file *file, unsigned int most)
 {
-	unsigned int blocks = 0;
+	unsigned int delay = ground_delay_ms(file), blocks = 0;
 
+	if (delay && most > 1000 / delay)
+		most = 1000 / delay;
 	while (blocks < most && file->model.blocks[blocks].mapped)
 		blocks++;
 	return blocks;
-}
-
-/* Into the page cache; what is there is not read page by page. */
-static void read_ahead(int fd, unsigned int blocks)
-{
-	size_t bytes = (size_t)blocks * BLOCK;
-	char *buffer = malloc(bytes);
-
-	readahead(fd, 0, bytes);
-	if (pread(fd, buffer, bytes, 0) < 0)
-		stress.counters.no_space++;
-	free(buffer);
 }
 
 /* Defragmentation: the same bytes from other blocks, and the old ones go. */
 static unsigned int move_extents(struct file *file, struct dice *dice)
 {
 	struct move_extent move = { 0 };
-	unsigned int blocks = first_blocks(file, READ_PAGE_BY_PAGE);
+	unsigned int blocks = first_blocks(file, BLOCKS / 16);
 	char donor[160];
 	int fd, donor_fd, ret;
 
@@ -337,8 +325,6 @@ static int share_blocks(struct file *file, struct file *copy,
 	int to = open_for_change(file, O_RDONLY), ret;
 
 	dedupe.info.dest_fd = to;
-	read_ahead(from, blocks);
-	read_ahead(to, blocks);
 	ret = ioctl(from, FIDEDUPERANGE, &dedupe);
 	close(from);
 	close(to);
@@ -364,10 +350,13 @@ static unsigned int dedupe_with(struct file *file, struct file *copy,
 	freed = store_blocks(copy, 0, blocks, O_DIRECT);
 	if (freed)
 		return freed;
-	if (share_blocks(file, copy, blocks))
+	if (ground_delay_ms(copy) || share_blocks(file, copy, blocks))
 		stress.counters.no_space++;
 	/* what the copy had is the file's alone now */
-	return shorten(copy, 0, 1);
+	freed = shorten(copy, 0, 1);
+	/* XFS gives away blocks that were just freed when its log is written */
+	syncfs(file->fd);
+	return freed;
 }
 
 static unsigned int dedupe(struct file *file, struct dice *dice)
@@ -415,7 +404,7 @@ static const struct way ways[] = {
 	{ "recreate", 4, recreate, NULL },
 	{ "linger", 3, linger, NULL },
 	{ "move_extents", 6, move_extents, "ext4", true },
-	{ "dedupe", 6, dedupe, "xfs", true },
+	{ "dedupe", 12, dedupe, "xfs", true },
 };
 
 static const struct way *choose_way(struct dice *dice)
@@ -435,17 +424,6 @@ static const struct way *choose_way(struct dice *dice)
 	}
 }
 
-/*
- * Blocks are elsewhere while the bytes are as they were: the file is as good to
- * read as before, for a while. Then it is opened for writing, which is when one
- * that shared its blocks meanwhile is looked at again.
- */
-static void look_again(struct file *file)
-{
-	rest(300);
-	close(open_for_change(file, O_WRONLY));
-}
-
 static const struct way *way_named(const char *name)
 {
 	unsigned int i = 0;
@@ -453,6 +431,17 @@ static const struct way *way_named(const char *name)
 	while (strcmp(ways[i].name, name))
 		i++;
 	return &ways[i];
+}
+
+/*
+ * Blocks are elsewhere while the bytes are as they were, so the file is as good to
+ * read as before. Not for ever: XFS tells nothing of a file that has shared blocks
+ * until it was empty once.
+ */
+static void empty_later(struct file *file, struct dice *dice)
+{
+	rest(500);
+	refill(file, dice, shorten(file, 0, 1));
 }
 
 /* In one way, or in any that is chosen when @way is NULL. */
@@ -469,9 +458,8 @@ static void change_one(struct file *file, const struct way *way,
 		freed = way->run(file, dice);
 		refill(file, dice, freed);
 		if (way->moves_only)
-			look_again(file);
-		else
-			file->changed_at = now_ms();
+			empty_later(file, dice);
+		file->changed_at = now_ms();
 		stress.counters.changes++;
 	}
 	pthread_mutex_unlock(&file->change);
@@ -492,13 +480,16 @@ void *change_files(void *name)
 	return NULL;
 }
 
+/* A delay in which another file can be given the blocks. */
+#define LONG_MS	200
+
 /* One that is worth a chase, if there is one. */
 static struct file *file_to_empty(struct dice *dice)
 {
 	unsigned int tries = 2 * FILES;
 	struct file *file = file_get(roll(dice, FILES));
 
-	while (tries-- && (!ground_is_slow(file) ||
+	while (tries-- && (ground_delay_ms(file) < LONG_MS ||
 			   blocks_of(file) < BLOCKS / 2)) {
 		file_put(file);
 		file = file_get(roll(dice, FILES));

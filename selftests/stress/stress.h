@@ -154,8 +154,8 @@ void faults_hunt(const struct file *file);
 int ground_create(void);
 /* All is fast until then. */
 int ground_slow_down(void);
-/* Whether reads of the file take longest: to begin with, its first blocks. */
-bool ground_is_slow(const struct file *file);
+/* How much longer reads of the file take, of its first blocks to be exact. */
+unsigned int ground_delay_ms(const struct file *file);
 int ground_remove(void);
 
 #endif /* STRESS_STRESS_H */
