@@ -7,6 +7,7 @@
 #include <linux/aio_abi.h>
 #include <liburing.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -231,7 +232,7 @@ TEST_F(ring, reads_across_extents_return_what_was_written)
 /* Direct and other reads mixed, the latter also where only polled ones go. */
 static void *fork_again_and_again(void *stop)
 {
-	while (!*(_Atomic bool *)stop) {
+	while (!*(atomic_bool *)stop) {
 		pid_t pid = fork();
 
 		if (!pid)
@@ -246,7 +247,7 @@ static void *fork_again_and_again(void *stop)
 TEST_F(ring, reads_across_extents_are_whole_while_the_process_forks)
 {
 	struct content_rule rule = { .file = 2, .oldest = 1, .newest = 1 };
-	_Atomic bool stop = false;
+	atomic_bool stop = false;
 	pthread_t thread;
 
 	ASSERT_EQ(0, open_handle(self, variant, "pieces"));
