@@ -47,7 +47,7 @@ bool poll_again(uint64_t deadline)
 /* Start @command; its output can be read from @output. */
 static pid_t start_shell(char *command, int *output)
 {
-	char *argv[] = { "timeout", "60", "sh", "-c", command, NULL };
+	char *argv[] = { "timeout", "240", "sh", "-c", command, NULL };
 	int pipefd[2];
 	pid_t pid;
 
