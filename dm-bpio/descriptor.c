@@ -48,7 +48,7 @@ static ssize_t bpio_descriptor_read_rest(struct bpio_handle *handle,
 
 	bpio_fallback_count(handle, iocb->ki_pos, iov_iter_count(to),
 			    BPIO_REASON_NO_MEMORY);
-	/* As long as some bytes are there already, nobody else completes it. */
+	/* Its completion would not know of the part that is there. */
 	ret = bpio_fallback_read_sync(handle, iocb->ki_pos, to);
 	if (ret <= 0)
 		return done;
