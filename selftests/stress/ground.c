@@ -262,9 +262,11 @@ static int move_slice(struct dice *dice)
 {
 	struct file *file = file_for_changer(dice);
 	unsigned int slice = slice_of_file(file, roll(dice, 1u << 30));
-	int ret = dm_suspend("stress-lower");
+	int ret;
 
+	/* before: closing its handle may wait for reads that wait for the resume */
 	file_put(file);
+	ret = dm_suspend("stress-lower");
 	if (ret)
 		return ret;
 	ground.elsewhere[slice] = !ground.elsewhere[slice];
