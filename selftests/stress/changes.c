@@ -404,7 +404,7 @@ static const struct way ways[] = {
 	{ "recreate", 4, recreate, NULL },
 	{ "linger", 3, linger, NULL },
 	{ "move_extents", 6, move_extents, "ext4", true },
-	{ "dedupe", 12, dedupe, "xfs", true },
+	{ "dedupe", 20, dedupe, "xfs", true },
 };
 
 static const struct way *choose_way(struct dice *dice)
