@@ -96,14 +96,8 @@ FIXTURE(command) {
 
 static int create(const char *type)
 {
-	char params[256];
-	struct dm_line line = {
-		.sectors = SECTORS, .type = type, .params = params,
-	};
-
-	return dm_params(params, sizeof(params), type, devices.nvme, ELSEWHERE,
-			 "") ?:
-	       dm_create("fault-new", &line, 1, true);
+	return dm_create_one("fault-new", type, devices.nvme, ELSEWHERE, SECTORS,
+			     "");
 }
 
 static int create_volume(void)

@@ -229,7 +229,6 @@ TEST_F(ring, reads_across_extents_return_what_was_written)
 	EXPECT_LT(0u, handle_direct(self->handle));
 }
 
-/* Direct and other reads mixed, the latter also where only polled ones go. */
 static void *fork_again_and_again(void *stop)
 {
 	while (!*(atomic_bool *)stop) {
@@ -258,6 +257,7 @@ TEST_F(ring, reads_across_extents_are_whole_while_the_process_forks)
 	EXPECT_LT(0u, handle_direct(self->handle));
 }
 
+/* Direct and other reads mixed, the latter also where only polled ones go. */
 TEST_F(ring, reads_of_holes_are_served_by_the_file_system)
 {
 	struct content_rule rule = {

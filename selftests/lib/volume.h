@@ -96,15 +96,15 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 
 /* mkfs commands for volume_format(). */
 #define MKFS_XFS	"mkfs.xfs -q -f -K"
-#define MKFS_EXT	"mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1"
+#define MKFS_EXT_OPTIONS " -q -F -m 0 -E nodiscard,lazy_itable_init=1"
+#define MKFS_EXT	"mkfs.ext4" MKFS_EXT_OPTIONS ",lazy_journal_init=1"
 #define MKFS_EXT4	MKFS_EXT " -b 4096"
 /*
  * Its journal can be replayed: where one is not written over, blocks of an older
  * file system's journal pass for its own when it ends in the middle of a commit.
  */
-#define MKFS_EXT4_FOR_RECOVERY \
-	"mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=1 -b 4096"
-#define MKFS_EXT2	"mkfs.ext2 -q -F -m 0 -E nodiscard,lazy_itable_init=1 -b 4096"
+#define MKFS_EXT4_FOR_RECOVERY "mkfs.ext4" MKFS_EXT_OPTIONS " -b 4096"
+#define MKFS_EXT2	"mkfs.ext2" MKFS_EXT_OPTIONS " -b 4096"
 
 /* Path of a file on the volume, in one of a few static buffers. */
 const char *volume_path(const struct volume *volume, const char *file);

@@ -383,7 +383,7 @@ struct way {
 	unsigned int	weight;
 	unsigned int	(*run)(struct file *file, struct dice *dice);
 	const char	*fs;
-	bool		moves_only;
+	bool		moves_only;	/* empty_later() follows */
 };
 
 static const struct way ways[] = {
@@ -422,15 +422,6 @@ static const struct way *choose_way(struct dice *dice)
 			return &ways[i];
 		n -= ways[i].weight;
 	}
-}
-
-static const struct way *way_named(const char *name)
-{
-	unsigned int i = 0;
-
-	while (strcmp(ways[i].name, name))
-		i++;
-	return &ways[i];
 }
 
 /*
@@ -489,8 +480,8 @@ static struct file *file_to_empty(struct dice *dice)
 	unsigned int tries = 2 * FILES;
 	struct file *file = file_get(roll(dice, FILES));
 
-	while (tries-- && (ground_delay_ms(file) < LONG_MS ||
-			   blocks_of(file) < BLOCKS / 2)) {
+	while (tries-- && (blocks_of(file) < BLOCKS / 2 ||
+			   ground_delay_ms(file) < LONG_MS)) {
 		file_put(file);
 		file = file_get(roll(dice, FILES));
 	}
@@ -499,14 +490,14 @@ static struct file *file_to_empty(struct dice *dice)
 
 void *change_by_open(void *name)
 {
-	const struct way *way = way_named("empty_by_open");
+	static const struct way way = { .run = empty_by_open };
 	struct dice dice;
 
 	dice_init(&dice, name);
 	while (goes_on()) {
 		struct file *file = file_to_empty(&dice);
 
-		change_one(file, way, &dice);
+		change_one(file, &way, &dice);
 		file_put(file);
 		rest(300 + roll(&dice, stress.pace_ms));
 	}

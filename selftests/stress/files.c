@@ -151,8 +151,6 @@ bool file_chase(struct file *file)
 
 void file_chase_from(unsigned int ms)
 {
-	/* not for ever: who waits for all reads to end waits for these too */
-	stress.chase.until = now_ms() + ms + CHASE_MS;
 	stress.chase.from = now_ms() + ms;
 }
 
@@ -167,10 +165,12 @@ static unsigned int slot_for_reader(struct dice *dice)
 {
 	const struct chase *chase = &stress.chase;
 	unsigned int slot = roll(dice, FILES), chased = chase->slot;
+	uint64_t from = chase->from, now = now_ms();
 
 	if (chased == FILES)
 		return slot;
-	if (now_ms() >= chase->from && now_ms() < chase->until)
+	/* not for ever: who waits for all reads to end waits for these too */
+	if (now >= from && now - from < CHASE_MS)
 		return chased;
 	return slot == chased ? (slot + 1) % FILES : slot;
 }

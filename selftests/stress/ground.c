@@ -52,10 +52,15 @@ static struct {
 	int			nvme;
 } ground = { .nvme = -1 };
 
+static bool on_xfs(void)
+{
+	return !strcmp(stress.fs, "xfs");
+}
+
 static enum speed choose_speed(struct dice *dice)
 {
 	/* XFS compares files page by page, which only fast ones are worth */
-	unsigned int fast = strcmp(stress.fs, "xfs") ? 40 : 65;
+	unsigned int fast = on_xfs() ? 65 : 40;
 	unsigned int n = roll(dice, 100);
 
 	return n < fast ? FAST : n < fast + 15 ? SLOW : SLOWER;
@@ -139,7 +144,7 @@ static int reserve_little(void)
 	} reserve = { .blocks = RESERVE };
 	int fd, ret;
 
-	if (strcmp(stress.fs, "xfs"))
+	if (!on_xfs())
 		return 0;
 	fd = open(stress.volume.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
@@ -170,7 +175,7 @@ static int fill_up(uint64_t room)
 
 int ground_create(void)
 {
-	bool xfs = !strcmp(stress.fs, "xfs");
+	bool xfs = on_xfs();
 	char mkfs[256];
 	int ret;
 

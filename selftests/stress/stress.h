@@ -53,13 +53,12 @@ struct counters {
 
 /*
  * A file of which reads are to begin in a certain moment of a change, and not
- * before. Times are of now_ms(); the slot is of FILES when there is none.
+ * before. The time is of now_ms(); the slot is of FILES when there is none.
  */
 struct chase {
 	pthread_mutex_t		lock;	/* one at a time */
 	_Atomic unsigned int	slot;
 	_Atomic uint64_t	from;
-	_Atomic uint64_t	until;
 };
 
 struct stress {
