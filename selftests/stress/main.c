@@ -15,7 +15,7 @@
 #define SAY_MS		5000
 #define STANDSTILL_MS	60000
 /* The share of direct reads that changers leave, by waiting more or less. */
-#define SHARE_WANTED	65
+#define SHARE_WANTED	75
 #define MOST_PACE_MS	1500
 #define VIOLATIONS_SAID	5
 
