@@ -326,6 +326,8 @@ FIXTURE_VARIANT(change) {
 	void		(*prepare)(struct change *change);
 	/* that a read has to be counted for; the change is made until it is */
 	enum bpio_reason reason;
+	/* it cannot be made again; it revokes, whether a read meets that or not */
+	bool		once;
 	/* why no read goes direct ever after */
 	enum bpio_reason ends;
 	bool		stays;		/* all reads go direct */
@@ -416,7 +418,7 @@ FIXTURE_VARIANT_ADD(change, link_it) {
 };
 
 FIXTURE_VARIANT_ADD(change, unlink_it) {
-	.make = unlink_it,
+	.make = unlink_it, .once = true,
 };
 
 FIXTURE_VARIANT_ADD(change, make_immutable_and_mutable) {
@@ -440,7 +442,7 @@ FIXTURE_VARIANT_ADD(change, remount_read_only_and_back) {
 };
 
 FIXTURE_VARIANT_ADD(change, grow_the_file_system) {
-	.make = grow_the_file_system,
+	.make = grow_the_file_system, .reason = BPIO_REASON_VOLUME_SUSPENDED,
 };
 
 FIXTURE_VARIANT_ADD(change, clone_it) {
@@ -466,7 +468,7 @@ FIXTURE_VARIANT_ADD(change, repair_its_map) {
 };
 
 FIXTURE_VARIANT_ADD(change, defragment_it) {
-	.make = change_defragment, .prepare = change_in_pieces,
+	.make = change_defragment, WRITER, .prepare = change_in_pieces,
 };
 
 FIXTURE_VARIANT_ADD(change, switch_verity_on) {
@@ -504,6 +506,14 @@ FIXTURE_TEARDOWN(change)
 {
 	change_end(&self->change);
 	EXPECT_EQ(0, active_count(volume.fd));
+}
+
+static void expect_revoked(struct __test_metadata *_metadata, struct change *c)
+{
+	struct bpio_handle_info now;
+
+	ASSERT_EQ(0, handle_info(c->handle, &now));
+	EXPECT_LT(c->before.revokes, now.revokes);
 }
 
 /* A way that no read may leave. */
@@ -548,6 +558,8 @@ TEST_F(change, reads_in_flight_are_right_and_bypass_is_there_afterwards)
 		TH_LOG("no read was counted as %s",
 		       reason_token(variant->reason));
 	EXPECT_EQ(0, readers_progress(&c->readers, 20));
+	if (variant->once)
+		expect_revoked(_metadata, c);
 	if (variant->stays)
 		expect_untouched(_metadata, c);
 	if (variant->ends)

@@ -131,6 +131,12 @@ dax_refused()
 	refused "DAX devices are not supported" "0 $((8 * MIB)) bpio /dev/pmem0 0"
 }
 
+# Some kernels have limits that cannot be read.
+limit()
+{
+	cat "$1" 2>/dev/null || echo none
+}
+
 limits()
 {
 	local name bpio linear file differ=0
@@ -142,8 +148,8 @@ limits()
 	for file in "$linear"/*; do
 		name=${file##*/}
 		{ [ -f "$file" ] && [ -r "$file" ]; } || continue
-		if [ "$(cat "$file" 2>&1)" != "$(cat "$bpio/$name" 2>&1)" ]; then
-			echo "$name: linear $(cat "$file"), bpio $(cat "$bpio/$name")"
+		if [ "$(limit "$file")" != "$(limit "$bpio/$name")" ]; then
+			echo "$name: linear $(limit "$file"), bpio $(limit "$bpio/$name")"
 			differ=1
 		fi
 	done

@@ -25,7 +25,7 @@ uint64_t now_ms(void);
 bool poll_again(uint64_t deadline);
 
 /*
- * Run a shell command, at most a minute; its output is shown when it fails.
+ * Run a shell command, at most four minutes; its output is shown when it fails.
  * Returns its exit status, or a negative errno when it could not be run.
  */
 int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -47,5 +47,17 @@ int read_line(const char *path, char *line, size_t size);
 
 /* Memory for direct I/O of @bytes, aligned to a page. Never NULL. */
 void *dio_alloc(size_t bytes);
+
+/*
+ * Whether reads past the page cache may be in flight when the process forks.
+ * Before 6.5 the kernel takes references to the memory and does not pin it: when
+ * the file system or dm-bpio asks for a page a second time after a fork(), for
+ * the second bio of a read, it gets a copy and what the first one brings is lost.
+ * open(2) warns of that.
+ */
+bool fork_spares_reads(void);
+
+/* Have a child that does nothing; each fork() makes all memory read-only once. */
+void fork_once(void);
 
 #endif /* SELFTESTS_UTIL_H */

@@ -104,3 +104,15 @@ void *read_mapping(void *name)
 	}
 	return NULL;
 }
+
+void *fork_beside_reads(void *name)
+{
+	struct dice dice;
+
+	dice_init(&dice, name);
+	while (goes_on() && fork_spares_reads()) {
+		fork_once();
+		rest(roll(&dice, 500));
+	}
+	return NULL;
+}

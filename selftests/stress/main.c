@@ -42,6 +42,7 @@ static const struct {
 	{ change_by_open, "truncation" },
 	{ change_stack, "stack" },
 	{ change_policy, "policy" },
+	{ fork_beside_reads, "fork" },
 };
 
 #define THREADS (sizeof(threads) / sizeof(*threads))

@@ -142,8 +142,10 @@ void *change_files(void *name);
 void *change_by_open(void *name);
 void *change_stack(void *name);
 void *change_policy(void *name);
+/* Only where that is harmless. */
+void *fork_beside_reads(void *name);
 
-/* faults.c: the process that reads through mappings */
+/* faults.c: processes of their own; this one reads through mappings */
 int faults_start(void);
 void faults_stop(void);
 /* This file above all, until it is NULL. */
