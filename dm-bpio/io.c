@@ -205,7 +205,7 @@ static void bpio_io_end_io(struct bio *bio)
 	} else {
 		/* Kept for whoever repeats it. */
 		bpio_io_unpoll(bio);
-		if (bio->bi_status == BLK_STS_AGAIN)
+		if (bpio_direct_would_wait(bio))
 			set_bit(ilog2(BPIO_IO_AGAIN), &io->flags);
 		llist_add(&ibio->node, &io->failed);
 	}
@@ -413,7 +413,7 @@ static void bpio_io_single_failed(struct bpio_io_bio *ibio)
 	ibio->bytes = io->size;
 	init_llist_head(&io->failed);
 	llist_add(&ibio->node, &io->failed);
-	if (ibio->bio.bi_status == BLK_STS_AGAIN)
+	if (bpio_direct_would_wait(&ibio->bio))
 		io->flags |= BPIO_IO_AGAIN;
 	bpio_io_done(io);
 }

@@ -144,10 +144,10 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 /* The device has failed to read. */
 static ssize_t bpio_simple_repeat(struct bpio_handle *handle,
 				  struct kiocb *iocb, struct iov_iter *to,
-				  size_t bytes, blk_status_t status)
+				  size_t bytes, const struct bio *bio)
 {
 	iov_iter_revert(to, bytes);
-	if (status == BLK_STS_AGAIN && iocb->ki_flags & IOCB_NOWAIT)
+	if (bpio_direct_would_wait(bio) && iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
 	return bpio_fallback_read(handle, iocb, to, BPIO_REASON_DEVICE_ERROR);
 }
@@ -187,8 +187,7 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 							   BPIO_REASON_NO_MEMORY) :
 					ret;
 	if (unlikely(simple.bio.bi_status))
-		return bpio_simple_repeat(handle, iocb, to, ret,
-					  simple.bio.bi_status);
+		return bpio_simple_repeat(handle, iocb, to, ret, &simple.bio);
 
 	bpio_direct_count(handle, ret);
 	iocb->ki_pos += ret;

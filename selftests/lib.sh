@@ -29,7 +29,13 @@ SKIP_STATUS=4
 # Every command that could wait for a device is bounded.
 bounded()
 {
-	timeout --kill-after=5 60 "$@"
+	local status=0
+
+	timeout --kill-after=5 240 "$@" || status=$?
+	case $status in
+	124 | 137) echo "stopped after 240 s: $*" >&2 ;;
+	esac
+	return "$status"
 }
 
 dm()

@@ -78,6 +78,16 @@ FIXTURE_VARIANT_ADD(unaware, delay) {
 	.type = "delay", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
+/* What stands above it was made when nothing below could make anybody wait. */
+FIXTURE_VARIANT_ADD(unaware, linear_on_what_became_a_delay) {
+	.make = DM("v", "0 $N linear $P0 0")
+		DM("u", "0 $N linear " DM_NODE("v") " 0")
+		"dmsetup reload " DM_PREFIX "v --table \"0 $N delay $P0 0 1\"; "
+		"dmsetup resume " DM_PREFIX "v; D=" DM_NODE("u"),
+	.unmake = UNDM("u") UNDM("v"),
+	.type = "linear", .reason = BPIO_REASON_LAYER_UNAWARE,
+};
+
 FIXTURE_VARIANT_ADD(unaware, snapshot) {
 	.make = "dd if=/dev/zero of=$P1 bs=4096 count=1 oflag=direct status=none; "
 		DM("u", "0 $N snapshot $P0 $P1 P 16") "D=" DM_NODE("u"),
