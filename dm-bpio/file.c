@@ -389,6 +389,7 @@ static void bpio_file_arm_work(struct work_struct *work)
  */
 int bpio_file_arm(struct bpio_file *file)
 {
+	bpio_lease_await_breaker(file);
 	if (mutex_lock_interruptible(&file->arm_lock))
 		return -EINTR;
 	bpio_file_arm_locked(file, BPIO_LEASE_BY_REQUEST);
@@ -492,6 +493,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 	file->inode = inode;
 	file->volume = volume;
 	file->armed_at = jiffies;
+	file->layout_broken = jiffies - 2 * BPIO_FILE_BACKOFF_MAX;
 	mutex_init(&file->arm_lock);
 	init_waitqueue_head(&file->arming_wait);
 	INIT_DELAYED_WORK(&file->arm_work, bpio_file_arm_work);

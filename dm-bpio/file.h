@@ -57,6 +57,8 @@ enum bpio_file_state {
  *	by @arm_lock
  * @layout_lease: the lease that also stands for the layout of the file, see
  *	lease.c; protected by the VFS's spinlock for the leases of the inode
+ * @layout_broken: jiffies when that was broken last; written under the same
+ *	spinlock, read without
  * @arm_work: arms, or disarms when there is no enabled handle
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
  *	kicks without, and raised without when the layout lease is broken
@@ -77,6 +79,7 @@ struct bpio_file {
 	wait_queue_head_t	arming_wait;
 	struct file		*lease_file;
 	struct file_lease	*layout_lease;
+	unsigned long		layout_broken;
 	struct delayed_work	arm_work;
 	unsigned long		backoff;
 	atomic64_t		revokes;

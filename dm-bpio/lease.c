@@ -67,8 +67,10 @@ static bool bpio_lease_break_layout(struct file_lease *lease)
 	/*
 	 * Some kernels let the breaker look once a tick, as long as there is any
 	 * other lease, whether one like this is left, and do not break one that
-	 * was taken meanwhile. The worker must not be as fast as that.
+	 * was taken meanwhile: it would wait for as long as that is there. So none
+	 * is taken for some time, and the worker need not try.
 	 */
+	WRITE_ONCE(file->layout_broken, jiffies);
 	WRITE_ONCE(file->backoff, BPIO_FILE_BACKOFF_MAX);
 	bpio_file_revoke(file);
 	bpio_lease_forget_layout(lease);
@@ -95,10 +97,39 @@ static const struct lease_manager_operations bpio_lease_layout_ops = {
 	BPIO_COMPAT_LEASE_OPEN_CONFLICT
 };
 
+/* Jiffies until a layout lease may be taken, see bpio_lease_break_layout(). */
+static unsigned long bpio_lease_layout_delay(const struct bpio_file *file)
+{
+	unsigned long broken = READ_ONCE(file->layout_broken);
+	unsigned long over = broken + BPIO_FILE_BACKOFF_MAX;
+	unsigned long now = jiffies;
+
+	return time_in_range_open(now, broken, over) ? over - now : 0;
+}
+
+/**
+ * bpio_lease_await_breaker() - let go on whoever has broken the layout lease
+ * @file: the file
+ *
+ * Until then bpio_lease_take() fails.
+ *
+ * Context: sleeps for BPIO_FILE_BACKOFF_MAX at most, interruptibly.
+ */
+void bpio_lease_await_breaker(const struct bpio_file *file)
+{
+	unsigned long delay = bpio_lease_layout_delay(file);
+
+	if (delay)
+		schedule_timeout_interruptible(delay);
+}
+
 static int bpio_lease_try_layout(struct bpio_file *file)
 {
 	struct file_lease *lease;
 	int ret;
+
+	if (bpio_lease_layout_delay(file))
+		return -EAGAIN;
 
 	lease = bpio_compat_lease_alloc(file->lease_file, FL_LAYOUT,
 					bpio_lease_layout_owner(file),

@@ -15,6 +15,7 @@ struct bpio_file;
 #define BPIO_LEASE_BY_REQUEST	(HZ / 4)
 
 bool bpio_lease_take(struct bpio_file *file, unsigned long patience);
+void bpio_lease_await_breaker(const struct bpio_file *file);
 void bpio_lease_drop(struct bpio_file *file);
 void bpio_lease_hold_off(struct bpio_file *file);
 

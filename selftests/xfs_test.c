@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 
 #include "program.h"
@@ -104,25 +105,33 @@ TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
 	EXPECT_FILE(2);
 }
 
-/* Nobody opens the handle's file for writing here: no lease of the VFS breaks. */
-TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
+/* All of a file of the same content; @target may be open read-only. */
+static int dedupe(int source, int target)
 {
 	struct {
 		struct file_dedupe_range range;
 		struct file_dedupe_range_info info;
 	} same = {
 		.range = { .src_length = BYTES, .dest_count = 1 },
+		.info = { .dest_fd = target },
 	};
+
+	if (ioctl(source, FIDEDUPERANGE, &same))
+		return -errno;
+	return same.info.status == FILE_DEDUPE_RANGE_SAME &&
+	       same.info.bytes_deduped == BYTES ? 0 : -EIO;
+}
+
+/* Nobody opens the handle's file for writing here: no lease of the VFS breaks. */
+TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
+{
 	int source, target = open(path, O_RDONLY | O_CLOEXEC);
 	struct bpio_handle_info info;
 
 	/* the same content in another file */
 	ASSERT_EQ(0, file_create(other, BYTES, 1));
 	source = open(other, O_RDONLY | O_CLOEXEC);
-	same.info.dest_fd = target;
-	ASSERT_EQ(0, ioctl(source, FIDEDUPERANGE, &same));
-	ASSERT_EQ(FILE_DEDUPE_RANGE_SAME, same.info.status);
-	EXPECT_EQ((uint64_t)BYTES, same.info.bytes_deduped);
+	ASSERT_EQ(0, dedupe(source, target));
 	close(source);
 	close(target);
 	ASSERT_EQ(0, handle_info(self->handle, &info));
@@ -130,6 +139,52 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 	/* its old blocks are free now, and go to somebody else */
 	EXPECT_FILE(1);
 	EXPECT_SHARED();
+	EXPECT_FILE(1);
+}
+
+struct eager {
+	int			handle;
+	_Atomic uint64_t	since;	/* when the dedupe that goes on began */
+	_Atomic bool		stop;
+	bool			stuck;
+};
+
+/* Ends a dedupe that does not by itself: a writer breaks all leases for good. */
+static void *arm_all_the_time(void *arg)
+{
+	struct eager *eager = arg;
+	struct bpio_handle_arm arm;
+
+	while (!eager->stop && !eager->stuck) {
+		handle_arm(eager->handle, &arm);
+		eager->stuck = now_ms() > eager->since + 10000;
+	}
+	if (eager->stuck)
+		close(open(path, O_WRONLY | O_CLOEXEC));
+	return NULL;
+}
+
+TEST_F(file, deduplication_does_not_wait_for_who_arms_the_file_all_the_time)
+{
+	struct eager eager = { .handle = self->handle };
+	int source, target = open(path, O_RDONLY | O_CLOEXEC), i, ret = 0;
+	pthread_t thread;
+
+	ASSERT_EQ(0, file_create(other, BYTES, 1));
+	source = open(other, O_RDONLY | O_CLOEXEC);
+	eager.since = now_ms();
+	ASSERT_EQ(0, pthread_create(&thread, NULL, arm_all_the_time, &eager));
+	for (i = 0; i < 10 && !ret; i++) {
+		usleep(100000);
+		eager.since = now_ms();
+		ret = dedupe(source, target);
+	}
+	eager.stop = true;
+	pthread_join(thread, NULL);
+	close(source);
+	close(target);
+	EXPECT_EQ(0, ret);
+	EXPECT_FALSE(eager.stuck);
 	EXPECT_FILE(1);
 }
 
