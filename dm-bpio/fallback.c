@@ -22,6 +22,7 @@
  *	after they have queued it, and one for the completion
  * @iocb: what the handle was given
  * @handle: the handle; kept alive by @iocb
+ * @reason: what the read was counted for
  * @started: jiffies when the read began, if it is to be noted, else 0
  */
 struct bpio_fallback {
@@ -29,6 +30,7 @@ struct bpio_fallback {
 	refcount_t		ref;
 	struct kiocb		*iocb;
 	struct bpio_handle	*handle;
+	enum bpio_reason	reason;
 	unsigned long		started;
 };
 
@@ -52,16 +54,21 @@ void bpio_fallback_count(struct bpio_handle *handle, loff_t pos, size_t count,
 /*
  * A read that could not be served without waiting comes again, and is counted
  * then. Taken back only now, because a read that waits for its device is to be
- * seen in the counters meanwhile.
+ * seen in the counters meanwhile. A device may also refuse to be asked, see
+ * bpio_direct_would_wait().
  */
-static void bpio_fallback_uncount(struct bpio_handle *handle,
-				  const struct kiocb *iocb, ssize_t ret,
-				  enum bpio_reason reason)
+static ssize_t bpio_fallback_result(struct bpio_handle *handle,
+				    const struct kiocb *iocb, ssize_t ret,
+				    enum bpio_reason reason)
 {
-	if (ret != -EAGAIN || !(iocb->ki_flags & IOCB_NOWAIT))
-		return;
+	/* Of a read that is queued, @iocb may be gone. */
+	if (ret != -EAGAIN && ret != -EOPNOTSUPP)
+		return ret;
+	if (!(iocb->ki_flags & IOCB_NOWAIT))
+		return ret;
 	this_cpu_dec(handle->stats->counters.fallback_reads);
 	this_cpu_dec(handle->stats->reasons[reason]);
+	return -EAGAIN;
 }
 
 /**
@@ -113,6 +120,8 @@ static void bpio_fallback_complete(struct kiocb *kiocb, long ret)
 	struct kiocb *iocb = fallback->iocb;
 
 	bpio_fallback_note(fallback->handle, fallback->started, ret);
+	ret = bpio_fallback_result(fallback->handle, iocb, ret,
+				   fallback->reason);
 	iocb->ki_pos = kiocb->ki_pos;
 	bpio_fallback_put(fallback);
 
@@ -130,6 +139,7 @@ static ssize_t bpio_fallback_submit(struct bpio_handle *handle,
 
 static ssize_t bpio_fallback_read_async(struct bpio_handle *handle,
 					struct kiocb *iocb, struct iov_iter *to,
+					enum bpio_reason reason,
 					unsigned long started)
 {
 	struct bpio_fallback *fallback = kmalloc(sizeof(*fallback), GFP_KERNEL);
@@ -141,6 +151,7 @@ static ssize_t bpio_fallback_read_async(struct bpio_handle *handle,
 	refcount_set(&fallback->ref, 2);
 	fallback->iocb = iocb;
 	fallback->handle = handle;
+	fallback->reason = reason;
 	fallback->started = started;
 	bpio_fallback_prepare(handle, &fallback->kiocb, iocb);
 	fallback->kiocb.ki_complete = bpio_fallback_complete;
@@ -206,10 +217,10 @@ ssize_t bpio_fallback_read(struct bpio_handle *handle, struct kiocb *iocb,
 		bpio_fallback_note(handle, started, ret);
 		iocb->ki_pos = kiocb.ki_pos;
 	} else {
-		ret = bpio_fallback_read_async(handle, iocb, to, started);
+		ret = bpio_fallback_read_async(handle, iocb, to, reason,
+					       started);
 	}
-	bpio_fallback_uncount(handle, iocb, ret, reason);
-	return ret;
+	return bpio_fallback_result(handle, iocb, ret, reason);
 }
 
 /**

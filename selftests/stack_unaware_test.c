@@ -272,7 +272,7 @@ TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
 	struct load load = {
 		.fd = self->handle, .file = 1, .bytes = BYTES,
 		.length = 128 * KIB, .unit = 512,
-	};
+	}, again = load;
 
 	ASSERT_EQ(0, load_start(&load));
 	EXPECT_EQ(0, load_progress(&load, 40));
@@ -282,6 +282,15 @@ TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
 	EXPECT_EQ(0u, info.fallback_reason[BPIO_REASON_DEVICE_ERROR]);
 	EXPECT_EQ(load.begun, info.direct_reads);
 	EXPECT_EQ(seen, filter_reads("above"));
+
+	/* the detour is open, too */
+	ASSERT_EQ(0, fs_disable(self->volume.fd, self->fd));
+	ASSERT_EQ(0, load_start(&again));
+	EXPECT_EQ(0, load_progress(&again, 10));
+	EXPECT_EQ(0, load_stop(&again));
+	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_EQ(again.begun, info.fallback_reads);
+	EXPECT_EQ(load.begun, info.direct_reads);
 }
 
 TEST_F(unaware, device_is_written_through_the_layers)
