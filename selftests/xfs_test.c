@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 
 #include "program.h"
@@ -143,10 +144,10 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 }
 
 struct eager {
-	int			handle;
-	_Atomic uint64_t	since;	/* when the dedupe that goes on began */
-	_Atomic bool		stop;
-	bool			stuck;
+	int		handle;
+	atomic_ullong	since;		/* when the dedupe that goes on began */
+	atomic_bool	stop;
+	bool		stuck;
 };
 
 /* Ends a dedupe that does not by itself: a writer breaks all leases for good. */

@@ -210,7 +210,8 @@ bool fork_spares_reads(void)
 	struct utsname name;
 
 	uname(&name);
-	sscanf(name.release, "%u.%u", &version, &patchlevel);
+	if (sscanf(name.release, "%u.%u", &version, &patchlevel) != 2)
+		return false;
 	return version > 6 || (version == 6 && patchlevel >= 5);
 }
 
