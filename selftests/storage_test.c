@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "program.h"
+#include "stack.h"
 #include "verdict.h"
 
 #define BYTES	(256 * 1024)
@@ -255,8 +256,7 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 		SKIP(return, "scsi_debug of this kernel cannot inject errors");
 	ASSERT_EQ(0, volume_create(&vol, "storage-scsi", node, 2048, 0,
 				   "1 any_storage"));
-	ASSERT_EQ(0, volume_format(&vol, MKFS_EXT4));
-	ASSERT_EQ(0, volume_mount(&vol, "ext4", ""));
+	ASSERT_EQ(0, volume_quiet_ext4(&vol));
 	ASSERT_EQ(0, file_create(volume_path(&vol, "file"), BYTES, 3));
 	fd = file_open_direct(volume_path(&vol, "file"));
 	handle = fs_enable(vol.fd, fd);
@@ -264,7 +264,7 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 	ASSERT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
 	EXPECT_EQ(1u, handle_direct(handle));
 
-	/* the next READ(10) ends with a medium error, once */
+	/* the next READ(10) ends with a medium error, once, whoever sends it */
 	ASSERT_EQ(0, shell("echo '2 -1 0x28 0 0 0x2 0x3 0x11 0x0' >%s", inject));
 	memset(buffer, 0xa5, BYTES);
 	EXPECT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
