@@ -93,9 +93,9 @@ void bpio_file_revoke(struct bpio_file *file)
 static int bpio_file_open(struct bpio_file *file)
 {
 	struct bpio_volume *volume = file->volume;
+	const struct cred *cred, *old;
 	struct bpio_handle *handle;
 	struct file *lease_file;
-	const struct cred *cred;
 	struct path path;
 
 	lockdep_assert_held(&file->arm_lock);
@@ -115,8 +115,14 @@ static int bpio_file_open(struct bpio_file *file)
 	if (!handle)
 		return -ENOENT;
 
-	/* Of its own: closing the user's file would drop the lease. */
+	/*
+	 * Of its own: closing the user's file would drop the lease. Who asks for
+	 * it may have lost the right to open the file since, and some security
+	 * modules look at that one whatever they are given.
+	 */
+	old = override_creds(cred);
 	lease_file = bpio_compat_open_for_lease(&path, cred);
+	revert_creds(old);
 	path_put(&path);
 	put_cred(cred);
 	if (IS_ERR(lease_file))
