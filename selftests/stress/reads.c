@@ -57,7 +57,7 @@ static void wait_for_bypass(const struct file *file, struct dice *dice)
 {
 	struct bpio_handle_info info;
 
-	if (stress.chase.slot == FILES && roll(dice, 8) &&
+	if (file->slot != stress.chase.slot && roll(dice, 8) &&
 	    !handle_info(file->handle, &info) && !info.armed)
 		usleep(20000);
 }
