@@ -162,11 +162,14 @@ int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset)
 			diag("pread: %s", strerror(errno));
 			return -errno;
 		}
-		if (handle_direct(handle) > before)
+		if (handle_info(handle, &info))
+			return -EIO;
+		if (info.armed && info.direct_reads > before)
 			return 0;
+		/* reads of others that began before may end until it is armed */
+		if (!info.armed)
+			before = info.direct_reads;
 	} while (poll_again(deadline));
-	if (handle_info(handle, &info))
-		return -EIO;
 	diag("no direct read within %d ms: armed %u, reason %s", DEADLINE_MS,
 	     info.armed, reason_token(info.reason));
 	return -ETIMEDOUT;
