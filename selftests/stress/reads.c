@@ -51,14 +51,16 @@ static void slot_init(struct slot *slot, const char *way, struct dice *dice)
 
 /*
  * Where nothing has a delay, the file system brings thousands of reads in the
- * second in which a file cannot be armed, and they prove little.
+ * second in which a file is empty or cannot be armed, and they prove little.
  */
 static void wait_for_bypass(const struct file *file, struct dice *dice)
 {
 	struct bpio_handle_info info;
 
-	if (file->slot != stress.chase.slot && roll(dice, 8) &&
-	    !handle_info(file->handle, &info) && !info.armed)
+	if (file->slot == stress.chase.slot || !roll(dice, 8))
+		return;
+	if (!model_bytes(&file->model) ||
+	    (!handle_info(file->handle, &info) && !info.armed))
 		usleep(20000);
 }
 
