@@ -499,7 +499,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 	file->inode = inode;
 	file->volume = volume;
 	file->armed_at = jiffies;
-	file->layout_broken = jiffies - 2 * BPIO_FILE_BACKOFF_MAX;
+	file->layout_broken = jiffies - BPIO_FILE_BACKOFF_MAX;
 	mutex_init(&file->arm_lock);
 	init_waitqueue_head(&file->arming_wait);
 	INIT_DELAYED_WORK(&file->arm_work, bpio_file_arm_work);

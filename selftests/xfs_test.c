@@ -4,10 +4,8 @@
  * taking them from one that is open read-only, defragmenting it.
  */
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/ioctl.h>
 
 #include "program.h"
 
@@ -106,23 +104,6 @@ TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
 	EXPECT_FILE(2);
 }
 
-/* All of a file of the same content; @target may be open read-only. */
-static int dedupe(int source, int target)
-{
-	struct {
-		struct file_dedupe_range range;
-		struct file_dedupe_range_info info;
-	} same = {
-		.range = { .src_length = BYTES, .dest_count = 1 },
-		.info = { .dest_fd = target },
-	};
-
-	if (ioctl(source, FIDEDUPERANGE, &same))
-		return -errno;
-	return same.info.status == FILE_DEDUPE_RANGE_SAME &&
-	       same.info.bytes_deduped == BYTES ? 0 : -EIO;
-}
-
 /* Nobody opens the handle's file for writing here: no lease of the VFS breaks. */
 TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 {
@@ -132,7 +113,7 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 	/* the same content in another file */
 	ASSERT_EQ(0, file_create(other, BYTES, 1));
 	source = open(other, O_RDONLY | O_CLOEXEC);
-	ASSERT_EQ(0, dedupe(source, target));
+	ASSERT_EQ(0, file_dedupe(source, target, BYTES));
 	close(source);
 	close(target);
 	ASSERT_EQ(0, handle_info(self->handle, &info));
@@ -178,7 +159,7 @@ TEST_F(file, deduplication_does_not_wait_for_who_arms_the_file_all_the_time)
 	for (i = 0; i < 10 && !ret; i++) {
 		usleep(100000);
 		eager.since = now_ms();
-		ret = dedupe(source, target);
+		ret = file_dedupe(source, target, BYTES);
 	}
 	eager.stop = true;
 	pthread_join(thread, NULL);

@@ -164,3 +164,19 @@ int file_clone(const char *from, const char *to)
 	close(target);
 	return ret;
 }
+
+int file_dedupe(int from, int to, uint64_t bytes)
+{
+	struct {
+		struct file_dedupe_range range;
+		struct file_dedupe_range_info info;
+	} same = {
+		.range = { .src_length = bytes, .dest_count = 1 },
+		.info = { .dest_fd = to },
+	};
+
+	if (ioctl(from, FIDEDUPERANGE, &same))
+		return -errno;
+	return same.info.status == FILE_DEDUPE_RANGE_SAME &&
+	       same.info.bytes_deduped == bytes ? 0 : -EIO;
+}

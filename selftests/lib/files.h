@@ -55,6 +55,13 @@ int file_create_interleaved(const char *path, unsigned int blocks,
 /* Let @to, made if need be, share all blocks of @from (FICLONE). */
 int file_clone(const char *from, const char *to);
 
+/*
+ * Let the first @bytes of @to, which may be open read-only, share the blocks of
+ * the same bytes of @from (FIDEDUPERANGE). Returns 0 when all of them do, or a
+ * negative errno, and says nothing.
+ */
+int file_dedupe(int from, int to, uint64_t bytes);
+
 /* Extents by FIEMAP that hold written data; a negative errno on failure. */
 int file_extents(const char *path);
 

@@ -314,21 +314,13 @@ static unsigned int move_extents(struct file *file, struct dice *dice)
 static int share_blocks(struct file *file, struct file *copy,
 			unsigned int blocks)
 {
-	struct {
-		struct file_dedupe_range	range;
-		struct file_dedupe_range_info	info;
-	} dedupe = {
-		.range.src_length = (uint64_t)blocks * BLOCK,
-		.range.dest_count = 1,
-	};
 	int from = open_for_change(copy, O_RDONLY);
 	int to = open_for_change(file, O_RDONLY), ret;
 
-	dedupe.info.dest_fd = to;
-	ret = ioctl(from, FIDEDUPERANGE, &dedupe);
+	ret = file_dedupe(from, to, (uint64_t)blocks * BLOCK);
 	close(from);
 	close(to);
-	return ret ?: dedupe.info.status;
+	return ret;
 }
 
 static unsigned int dedupe_with(struct file *file, struct file *copy,
