@@ -108,7 +108,12 @@ it()
 	log=$(mktemp)
 	# no pipe and no "if": both would switch "set -e" off in the test
 	set +e
-	(set -e; "$2") >"$log" 2>&1
+	(
+		set -eE
+		# "[" says nothing when it fails
+		trap 'echo "${BASH_SOURCE##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
+		"$2"
+	) >"$log" 2>&1
 	status=$?
 	set -e
 	diagnose <"$log"

@@ -94,7 +94,8 @@ int stack_create(struct stack *stack, const char *name, const char *types,
 int volume_quiet_ext4(struct volume *volume)
 {
 	return volume_format(volume, MKFS_EXT4) ?:
-	       volume_mount(volume, "ext4", "noinit_itable") ?:
+	       volume_mount(volume, "ext4",
+			    "noinit_itable,no_prefetch_block_bitmaps") ?:
 	       (shell("udevadm settle --timeout=30") ? -ETIMEDOUT : 0);
 }
 

@@ -25,7 +25,9 @@ it()
 	tap_count=$((tap_count + 1))
 	set +e
 	(
-		set -e
+		set -eE
+		# "[" says nothing when it fails
+		trap 'echo "${BASH_SOURCE##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
 		cd "$WORK"
 		"$@"
 	) >"$WORK/log" 2>&1
