@@ -33,7 +33,7 @@ static struct readers readers;
 static int program_setup(void)
 {
 	int ret = volume_fs(&volume, "rights", devices.nvme, 2048,
-			    MIB_SECTORS(XFS_MIB), " -O quota,project");
+			    MIB_SECTORS(XFS_MIB), " -O quota,project", "");
 
 	/* As ordinary mounts are: quotas are not kept without being asked for. */
 	ret = ret ?: volume_umount(&volume) ?:

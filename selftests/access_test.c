@@ -29,7 +29,7 @@ static char path[192], secret[192];
 static int program_setup(void)
 {
 	int ret = volume_fs(&volume, "access", devices.nvme, 2048,
-			    MIB_SECTORS(XFS_MIB), "");
+			    MIB_SECTORS(XFS_MIB), "", "");
 
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(secret, sizeof(secret), "%s", volume_path(&volume, "secret"));

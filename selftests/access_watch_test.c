@@ -21,7 +21,7 @@ static struct readers readers;
 static int program_setup(void)
 {
 	int ret = volume_fs(&volume, "watch", devices.nvme, 2048,
-			    MIB_SECTORS(XFS_MIB), "");
+			    MIB_SECTORS(XFS_MIB), "", "");
 
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));

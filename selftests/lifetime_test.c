@@ -20,7 +20,7 @@ static char path[192];
 static int program_setup(void)
 {
 	int ret = volume_fs(&volume, "lifetime", devices.nvme, 2048,
-			    MIB_SECTORS(XFS_MIB), "");
+			    MIB_SECTORS(XFS_MIB), "", "");
 
 	if (ret)
 		return ret;

@@ -21,7 +21,7 @@ static char path[192], other[192];
 static int program_setup(void)
 {
 	int ret = volume_fs(&volume, "race", devices.nvme, 2048,
-			    MIB_SECTORS(XFS_MIB), "");
+			    MIB_SECTORS(XFS_MIB), "", "");
 
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));

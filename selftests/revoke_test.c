@@ -26,7 +26,7 @@ static char path[192], other[192];
 static int program_setup(void)
 {
 	int ret = volume_fs(&volume, "revoke", devices.nvme, 2048,
-			    MIB_SECTORS(XFS_MIB), " -O verity");
+			    MIB_SECTORS(XFS_MIB), " -O verity", "");
 
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));

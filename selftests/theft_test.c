@@ -27,6 +27,8 @@
 /* Where the two file systems begin on the device, in sectors. */
 #define FAST	2048
 #define SLOW	MIB_SECTORS(512)
+/* All that nobody may have of XFS, in blocks. */
+#define RESERVE	32
 /* How long a read takes on the slow one. */
 #define DELAY_MS 1500
 
@@ -45,7 +47,9 @@ static int scene_create(struct scene *scene, const char *name,
 			const char *device, uint64_t start)
 {
 	int ret = volume_fs(&scene->volume, name, device, start, FS,
-			    " -O ^has_journal");
+			    " -O ^has_journal",
+			    " -m finobt=0,rmapbt=0,reflink=0") ?:
+		  volume_reserve(&scene->volume, RESERVE);
 
 	snprintf(scene->victim, sizeof(scene->victim), "%s",
 		 volume_path(&scene->volume, "victim"));

@@ -22,7 +22,7 @@ static int program_setup(void)
 
 	setenv("BPIO_TEST_FS", "xfs", 1);
 	ret = volume_fs(&volume, "xfs", devices.nvme, 2048,
-			MIB_SECTORS(XFS_MIB), "");
+			MIB_SECTORS(XFS_MIB), "", "");
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));
 	return ret;

@@ -19,6 +19,8 @@
 #include "volume.h"
 
 #define MOUNT_DIR "/run/" DM_PREFIX
+/* Of <xfs/xfs_fs.h>; the number covers two words of 64 bits. */
+#define XFS_IOC_SET_RESBLKS	_IOWR('X', 114, uint64_t[2])
 
 static bool is_block_device(const char *path)
 {
@@ -325,14 +327,15 @@ const char *volume_fs_type(void)
 }
 
 int volume_fs(struct volume *volume, const char *name, const char *device,
-	      uint64_t start, uint64_t sectors, const char *ext4_options)
+	      uint64_t start, uint64_t sectors, const char *ext4_options,
+	      const char *xfs_options)
 {
 	const char *type = volume_fs_type();
 	char mkfs[192];
 	int ret;
 
 	if (!strcmp(type, "xfs"))
-		snprintf(mkfs, sizeof(mkfs), MKFS_XFS);
+		snprintf(mkfs, sizeof(mkfs), MKFS_XFS "%s", xfs_options);
 	else
 		snprintf(mkfs, sizeof(mkfs), MKFS_EXT4 "%s", ext4_options);
 
@@ -341,6 +344,19 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 	if (ret)
 		volume_remove(volume);
 	return ret;
+}
+
+int volume_reserve(const struct volume *volume, uint64_t blocks)
+{
+	struct {
+		uint64_t	blocks;
+		uint64_t	available;
+	} reserve = { .blocks = blocks };
+	int fd = open(volume->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
+
+	close(fd);
+	return ret == -ENOTTY ? 0 : ret;
 }
 
 const char *volume_path(const struct volume *volume, const char *file)

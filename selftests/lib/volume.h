@@ -85,11 +85,19 @@ int volume_ext4(struct volume *volume, const char *name, const char *device,
 
 /*
  * The file system that a test is run on: ext4, or what the environment's
- * BPIO_TEST_FS names. @ext4_options go to mkfs.ext4 and begin with a blank.
+ * BPIO_TEST_FS names. The options of each go to its mkfs and begin with a blank.
  */
 const char *volume_fs_type(void);
 int volume_fs(struct volume *volume, const char *name, const char *device,
-	      uint64_t start, uint64_t sectors, const char *ext4_options);
+	      uint64_t start, uint64_t sectors, const char *ext4_options,
+	      const char *xfs_options);
+
+/*
+ * Let XFS keep only so many blocks that nobody may have; others have none. They
+ * would be what is given to a file instead of those that another one has just
+ * lost. Returns 0 or a negative errno.
+ */
+int volume_reserve(const struct volume *volume, uint64_t blocks);
 
 /* The least that mkfs.xfs accepts, in MiB. */
 #define XFS_MIB	300

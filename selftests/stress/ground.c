@@ -28,8 +28,6 @@
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
 #define PLACE_A		2048
-/* Of <xfs/xfs_fs.h>; the number covers two words of 64 bits. */
-#define XFS_IOC_SET_RESBLKS	_IOWR('X', 114, uint64_t[2])
 /* For the maps of files when extents are split, in blocks and bytes. */
 #define RESERVE		32
 #define SPARE_BYTES	(512 * 1024)
@@ -132,26 +130,6 @@ static int slow_create(enum speed speed)
 			     PLACE_A + 2 * ground.sectors, options);
 }
 
-/*
- * XFS keeps blocks free that nobody may have. They would be what is given to a
- * file instead of those that another one has just lost.
- */
-static int reserve_little(void)
-{
-	struct {
-		uint64_t	blocks;
-		uint64_t	available;
-	} reserve = { .blocks = RESERVE };
-	int fd, ret;
-
-	if (!on_xfs())
-		return 0;
-	fd = open(stress.volume.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 /* Leave room for what the files may have together, and very little else. */
 static int fill_up(uint64_t room)
 {
@@ -194,7 +172,7 @@ int ground_create(void)
 			    0, ground.sectors, "") ?:
 	      volume_format(&stress.volume, mkfs) ?:
 	      volume_mount(&stress.volume, stress.fs, "") ?:
-	      reserve_little();
+	      volume_reserve(&stress.volume, RESERVE);
 	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + SPARE_BYTES);
 }
 
