@@ -149,8 +149,9 @@ reads_of()
 	count=$(member reads.json "$1")
 	if [ $# -eq 1 ]; then
 		echo "$count"
-	elif ! ((count $2 $3)); then
-		complain "expected $1 $2 $3, but got $count"
+	else
+		test "$count" "$2" "$3" ||
+			complain "expected $1 $2 $3, but got $count"
 	fi
 }
 
@@ -166,16 +167,16 @@ stack_counts()
 	for _ in 2 3 4 5; do
 		reads direct
 	done
-	reads_of /layers/0/reads_bypassed == $((vol + 5))
-	reads_of /layers/1/reads_bypassed == $((mid + 5))
-	reads_of /layers/2/reads_seen '>=' $((bottom + 5))
-	reads_of /layers/1/reads_seen == "$seen"
+	reads_of /layers/0/reads_bypassed -eq $((vol + 5))
+	reads_of /layers/1/reads_bypassed -eq $((mid + 5))
+	reads_of /layers/2/reads_seen -ge $((bottom + 5))
+	reads_of /layers/1/reads_seen -eq "$seen"
 	json reads.json /layers/1/bypassed_now true
 	release
 	json <(bpio stack --json vol) /layers/1/bypassed_now false
 	# What is not bypassed is seen.
 	dd if="$mnt/file" iflag=direct of=/dev/null bs=64k count=5 status=none
-	reads_of /layers/1/reads_seen '>=' $((seen + 5))
+	reads_of /layers/1/reads_seen -ge $((seen + 5))
 }
 
 # Pausing by each name of a volume: pause_volume PATH
@@ -344,11 +345,11 @@ enable_volume()
 	expect 0 bpio info --json vol
 	[ "$(member out /mapped_reads)" -ge $((mapped + 6)) ]
 	json out /active_files 0
-	reads_of /layers/1/reads_seen == "$seen"
+	reads_of /layers/1/reads_seen -eq "$seen"
 	expect 0 bpio disable "$mnt"
 	says out 'is for files only.'
 	dd if=/dev/mapper/vol iflag=direct of=/dev/null bs=64k count=6 status=none
-	reads_of /layers/1/reads_seen '>=' $((seen + 6))
+	reads_of /layers/1/reads_seen -ge $((seen + 6))
 	expect 0 bpio disable --json vol
 	json out /command disable
 }
