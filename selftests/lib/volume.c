@@ -4,6 +4,7 @@
 #include <libdevmapper.h>
 #include <linux/dm-ioctl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -352,11 +354,17 @@ int volume_reserve(const struct volume *volume, uint64_t blocks)
 		uint64_t	blocks;
 		uint64_t	available;
 	} reserve = { .blocks = blocks };
-	int fd = open(volume->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
+	struct statfs fs;
+	int fd, ret;
 
+	if (statfs(volume->mount, &fs))
+		return -errno;
+	if (fs.f_type != XFS_SUPER_MAGIC)
+		return 0;
+	fd = open(volume->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
 	close(fd);
-	return ret == -ENOTTY ? 0 : ret;
+	return ret;
 }
 
 const char *volume_path(const struct volume *volume, const char *file)

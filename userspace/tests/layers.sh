@@ -140,19 +140,20 @@ stack_unprivileged()
 	[ "$(grep -c ' agrees ' out)" -eq 3 ]
 }
 
-# reads_of POINTER of the layers of "vol", [RELATION NUMBER]: is it so?
+# reads_of POINTER of the layers of "vol"
 reads_of()
+{
+	bpio stack --json vol >reads.json
+	member reads.json "$1"
+}
+
+# reads_are POINTER RELATION NUMBER
+reads_are()
 {
 	local count
 
-	bpio stack --json vol >reads.json
-	count=$(member reads.json "$1")
-	if [ $# -eq 1 ]; then
-		echo "$count"
-	else
-		test "$count" "$2" "$3" ||
-			complain "expected $1 $2 $3, but got $count"
-	fi
+	count=$(reads_of "$1")
+	test "$count" "$2" "$3" || complain "expected $1 $2 $3, but got $count"
 }
 
 stack_counts()
@@ -167,16 +168,16 @@ stack_counts()
 	for _ in 2 3 4 5; do
 		reads direct
 	done
-	reads_of /layers/0/reads_bypassed -eq $((vol + 5))
-	reads_of /layers/1/reads_bypassed -eq $((mid + 5))
-	reads_of /layers/2/reads_seen -ge $((bottom + 5))
-	reads_of /layers/1/reads_seen -eq "$seen"
+	reads_are /layers/0/reads_bypassed -eq $((vol + 5))
+	reads_are /layers/1/reads_bypassed -eq $((mid + 5))
+	reads_are /layers/2/reads_seen -ge $((bottom + 5))
+	reads_are /layers/1/reads_seen -eq "$seen"
 	json reads.json /layers/1/bypassed_now true
 	release
 	json <(bpio stack --json vol) /layers/1/bypassed_now false
 	# What is not bypassed is seen.
 	dd if="$mnt/file" iflag=direct of=/dev/null bs=64k count=5 status=none
-	reads_of /layers/1/reads_seen -ge $((seen + 5))
+	reads_are /layers/1/reads_seen -ge $((seen + 5))
 }
 
 # Pausing by each name of a volume: pause_volume PATH
@@ -345,11 +346,11 @@ enable_volume()
 	expect 0 bpio info --json vol
 	[ "$(member out /mapped_reads)" -ge $((mapped + 6)) ]
 	json out /active_files 0
-	reads_of /layers/1/reads_seen -eq "$seen"
+	reads_are /layers/1/reads_seen -eq "$seen"
 	expect 0 bpio disable "$mnt"
 	says out 'is for files only.'
 	dd if=/dev/mapper/vol iflag=direct of=/dev/null bs=64k count=6 status=none
-	reads_of /layers/1/reads_seen -ge $((seen + 6))
+	reads_are /layers/1/reads_seen -ge $((seen + 6))
 	expect 0 bpio disable --json vol
 	json out /command disable
 }
