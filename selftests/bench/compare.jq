@@ -6,17 +6,20 @@
 # What reads cost while a file arms depends on how many come too early, which the
 # slightest change of the timing changes: it is told and not judged.
 #
-# Figures of another kernel or another emulator differ for reasons that are not
-# ours. There only the rows are judged that this project's modules take part in,
-# by how many times the raw device's they are.
+# Figures of another emulator, or of another release of the same kernel, differ for
+# reasons that are not ours. There only the rows are judged that this project's
+# modules take part in, by how many times the raw device's they are. Another series
+# of kernels has other code below and above these modules: its rows are told and
+# not judged, and it may be without some of them.
 
 def values:
 	map(select(.value) | {key: "\(.mitigations) \(.name)", value: .value}) |
 	from_entries;
 
-def verdict($before; $scale; $judged):
+def verdict($before; $scale; $comparable; $judged):
 	if .error then {verdict: "failed"}
-	elif $baseline == [] then {verdict: "measured"}
+	elif .skipped then {verdict: "skipped"}
+	elif $comparable | not then {verdict: "measured"}
 	elif $before == null then {verdict: "new"}
 	elif $judged | not then {verdict: "foreign"}
 	else
@@ -26,6 +29,9 @@ def verdict($before; $scale; $judged):
 			   elif $change < 2 - $tolerance then "better"
 			   else "same" end)}
 	end;
+
+# The numbers of a release that tell its series.
+def series: split(".")[:2];
 
 # Rows of the baseline that are gone, where all were to be measured.
 def missing($now; $base):
@@ -38,19 +44,23 @@ def missing($now; $base):
 
 . as $today | $baseline[0] as $base |
 ([("kernel", "qemu", "cpu", "device") | $today[.] == $base[.]] | all) as $same |
+($base != null and ($today.kernel | series) == ($base.kernel | series))
+	as $same_series |
 (.figures | values) as $now |
 [.figures[] | . as $figure |
  "\(.mitigations) \(.name)" as $key |
  "\(.mitigations) device/null/pread/4K/1" as $raw |
  (if $same or ($now[$raw] and $base.values[$raw] | not) then 1
   else $now[$raw] / $base.values[$raw] end) as $scale |
- {key: $key, error, value, before: $base.values[$key]} +
- verdict($base.values[$key]; $scale;
+ {key: $key, error, skipped, value, before: $base.values[$key]} +
+ verdict($base.values[$key]; $scale; $same_series;
 	 ($same or ($figure.name | test("bpio|filter"))) and
 	 ($figure.name | test("-arming@") | not))] as $rows |
-($rows + missing($now; $base)) as $rows |
+($rows + missing([.figures[] | {key: "\(.mitigations) \(.name)", value: .}] |
+		 from_entries; $base)) as $rows |
 def count(f): [$rows[] | select(f)] | length;
-{same_environment: $same, baseline: ($base | del(.values)?), rows: $rows,
+{same_environment: $same, same_series: $same_series,
+ baseline: ($base | del(.values)?), rows: $rows,
  failed: count(.verdict | IN("failed", "worse", "missing")),
- skipped: count(.verdict | IN("new", "foreign"))} |
+ skipped: count(.verdict | IN("new", "foreign", "skipped"))} |
 .passed = ($rows | length) - .failed - .skipped

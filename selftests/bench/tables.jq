@@ -4,6 +4,7 @@ include "text";
 
 def cell:
 	(if . == null then "" elif .error then "failed"
+	 elif .skipped then "skipped"
 	 else .value | thousands end | right(17)) +
 	(if .of_raw then .of_raw | fixed(3) else "" end | right(8));
 
