@@ -23,6 +23,7 @@ struct file {
 	pthread_mutex_t		change;		/* one changer at a time */
 	atomic_uint		holders;
 	atomic_uint		in_flight;	/* reads */
+	atomic_bool		at_end;		/* the last read brought nothing */
 	/* of now_ms() */
 	_Atomic uint64_t	changed_at;
 	unsigned int		slot;
