@@ -27,8 +27,6 @@
 /* Where the two file systems begin on the device, in sectors. */
 #define FAST	2048
 #define SLOW	MIB_SECTORS(512)
-/* All that nobody may have of XFS, in blocks. */
-#define RESERVE	32
 /* How long a read takes on the slow one. */
 #define DELAY_MS 1500
 
@@ -38,7 +36,6 @@ struct scene {
 	uint64_t	start;		/* on the device, in sectors */
 	char		victim[96];
 	char		thief[96];
-	char		filler[96];
 };
 
 static struct scene fast = { .start = FAST }, slow = { .start = SLOW };
@@ -48,15 +45,12 @@ static int scene_create(struct scene *scene, const char *name,
 {
 	int ret = volume_fs(&scene->volume, name, device, start, FS,
 			    " -O ^has_journal",
-			    " -m finobt=0,rmapbt=0,reflink=0") ?:
-		  volume_reserve(&scene->volume, RESERVE);
+			    " -m finobt=0,rmapbt=0,reflink=0");
 
 	snprintf(scene->victim, sizeof(scene->victim), "%s",
 		 volume_path(&scene->volume, "victim"));
 	snprintf(scene->thief, sizeof(scene->thief), "%s",
 		 volume_path(&scene->volume, "thief"));
-	snprintf(scene->filler, sizeof(scene->filler), "%s",
-		 volume_path(&scene->volume, "filler"));
 	return ret;
 }
 
@@ -87,26 +81,6 @@ static int program_cleanup(void)
 {
 	return volume_remove(&fast.volume) | volume_remove(&slow.volume) |
 	       dm_remove("theft-below");
-}
-
-/* Leave room for @spare bytes only. */
-static int fill_up(struct scene *scene, off_t spare)
-{
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
-	int fd = open(scene->filler, flags, 0600);
-	int spare_fd = open(scene->thief, flags, 0600);
-	off_t size = 0, step;
-
-	if (fd < 0 || spare_fd < 0 || fallocate(spare_fd, 0, 0, spare))
-		return -errno;
-	for (step = 8 * MIB; step >= 64 * KIB;)
-		if (fallocate(fd, 0, size, step))
-			step /= 2;
-		else
-			size += step;
-	close(fd);
-	close(spare_fd);
-	return unlink(scene->thief) ? -errno : 0;
 }
 
 /* Where a file's first block is on the device, in bytes. */
@@ -257,7 +231,7 @@ FIXTURE_TEARDOWN(theft)
 	if (self->scene) {
 		unlink(self->scene->victim);
 		unlink(self->scene->thief);
-		unlink(self->scene->filler);
+		unlink(volume_path(&self->scene->volume, VOLUME_FILLER));
 		EXPECT_EQ(0, active_count(self->scene->volume.fd));
 	}
 }
@@ -270,7 +244,8 @@ static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(theft) *self,
 	if (variant->take == by_collapsing_a_range)
 		ASSERT_EQ(0, punch_tail(scene));
 	/* a few blocks are for what ext4 keeps beside the data */
-	ASSERT_EQ(0, fill_up(scene, 64 * KIB + (variant->keeps ? BYTES : 0)));
+	ASSERT_EQ(0, volume_fill_up(&scene->volume,
+				    64 * KIB + (variant->keeps ? BYTES : 0)));
 	self->fd = file_open_direct(scene->victim);
 	ASSERT_LE(0, self->fd);
 	self->handle = fs_enable(scene->volume.fd, self->fd);

@@ -348,12 +348,18 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 	return ret;
 }
 
-int volume_reserve(const struct volume *volume, uint64_t blocks)
+/*
+ * Let XFS keep only so many blocks that nobody may have, for the maps of files when
+ * extents are split; others have none.
+ */
+#define RESERVED_BLOCKS	32
+
+static int reserve(const struct volume *volume)
 {
 	struct {
 		uint64_t	blocks;
 		uint64_t	available;
-	} reserve = { .blocks = blocks };
+	} reserve = { .blocks = RESERVED_BLOCKS };
 	struct statfs fs;
 	int fd, ret;
 
@@ -365,6 +371,35 @@ int volume_reserve(const struct volume *volume, uint64_t blocks)
 	ret = ioctl(fd, XFS_IOC_SET_RESBLKS, &reserve) ? -errno : 0;
 	close(fd);
 	return ret;
+}
+
+/* As large as the file system lets it become, to within 64 KiB. */
+static void grow_filler(int fd)
+{
+	off_t size = 0, step = 8 << 20;
+
+	while (step >= 64 * 1024)
+		if (fallocate(fd, 0, size, step))
+			step /= 2;
+		else
+			size += step;
+}
+
+int volume_fill_up(const struct volume *volume, uint64_t spare)
+{
+	const char *room = volume_path(volume, "room");
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+	int fd = open(volume_path(volume, VOLUME_FILLER), flags, 0600);
+	int room_fd = open(room, flags, 0600);
+	int ret = fd < 0 || room_fd < 0 ? -errno : reserve(volume);
+
+	if (!ret && fallocate(room_fd, 0, 0, spare))
+		ret = -errno;
+	if (!ret)
+		grow_filler(fd);
+	close(fd);
+	close(room_fd);
+	return unlink(room) && !ret ? -errno : ret;
 }
 
 const char *volume_path(const struct volume *volume, const char *file)

@@ -93,11 +93,12 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 	      const char *xfs_options);
 
 /*
- * Let XFS keep only so many blocks that nobody may have; others have none. They
- * would be what is given to a file instead of those that another one has just
- * lost. Returns 0 or a negative errno.
+ * Leave only @spare bytes free, by the file VOLUME_FILLER, so that a file is given
+ * the blocks that another one has just lost: there are no others. Returns 0 or a
+ * negative errno.
  */
-int volume_reserve(const struct volume *volume, uint64_t blocks);
+#define VOLUME_FILLER	"filler"
+int volume_fill_up(const struct volume *volume, uint64_t spare);
 
 /* The least that mkfs.xfs accepts, in MiB. */
 #define XFS_MIB	300

@@ -28,12 +28,10 @@
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
 #define PLACE_A		2048
-/* For the maps of files when extents are split, in blocks and bytes. */
-#define RESERVE		32
+/* For the maps of files when extents are split. */
 #define SPARE_BYTES	(512 * 1024)
 /* As few allocation groups as may be, nothing set aside in them for more inodes. */
 #define MKFS_XFS_STRESS	MKFS_XFS " -d agcount=2 -m finobt=0,rmapbt=0"
-#define FILLER		"filler"
 /* What stands where a slice has been: no file's number. */
 #define POISON		0xdeadu
 
@@ -130,27 +128,6 @@ static int slow_create(enum speed speed)
 			     PLACE_A + 2 * ground.sectors, options);
 }
 
-/* Leave room for what the files may have together, and very little else. */
-static int fill_up(uint64_t room)
-{
-	const char *path = volume_path(&stress.volume, FILLER);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	int room_fd = open(volume_path(&stress.volume, "room"),
-			   O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	off_t size = 0, step = 8 << 20;
-
-	if (fd < 0 || room_fd < 0 || fallocate(room_fd, 0, 0, room))
-		return -errno;
-	while (step >= 64 * 1024)
-		if (fallocate(fd, 0, size, step))
-			step /= 2;
-		else
-			size += step;
-	close(fd);
-	close(room_fd);
-	return unlink(volume_path(&stress.volume, "room")) ? -errno : 0;
-}
-
 int ground_create(void)
 {
 	bool xfs = on_xfs();
@@ -171,9 +148,10 @@ int ground_create(void)
 	      volume_create(&stress.volume, "stress", dm_node("stress-upper"),
 			    0, ground.sectors, "") ?:
 	      volume_format(&stress.volume, mkfs) ?:
-	      volume_mount(&stress.volume, stress.fs, "") ?:
-	      volume_reserve(&stress.volume, RESERVE);
-	return ret ?: fill_up((FILES - SPARE_FILES) * FILE_BYTES + SPARE_BYTES);
+	      volume_mount(&stress.volume, stress.fs, "");
+	/* room for what the files may have together, and very little else */
+	return ret ?: volume_fill_up(&stress.volume, SPARE_BYTES +
+				     (FILES - SPARE_FILES) * FILE_BYTES);
 }
 
 int ground_slow_down(void)
