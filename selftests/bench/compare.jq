@@ -34,10 +34,10 @@ def verdict($before; $scale; $comparable; $judged):
 def series: split(".")[:2];
 
 # Rows of the baseline that are gone, where all were to be measured.
-def missing($now; $base):
+def missing($keys; $base):
 	if .complete then
 		.mitigations as $modes |
-		[$base.values // {} | to_entries[] | select($now[.key] == null) |
+		[$base.values // {} | to_entries[] | select(IN(.key; $keys[]) | not) |
 		 select(.key | split(" ")[0] as $mode | $modes | has($mode)) |
 		 {key, before: .value, verdict: "missing"}]
 	else [] end;
@@ -56,8 +56,7 @@ def missing($now; $base):
  verdict($base.values[$key]; $scale; $same_series;
 	 ($same or ($figure.name | test("bpio|filter"))) and
 	 ($figure.name | test("-arming@") | not))] as $rows |
-($rows + missing([.figures[] | {key: "\(.mitigations) \(.name)", value: .}] |
-		 from_entries; $base)) as $rows |
+($rows + missing([$rows[].key]; $base)) as $rows |
 def count(f): [$rows[] | select(f)] | length;
 {same_environment: $same, same_series: $same_series,
  baseline: ($base | del(.values)?), rows: $rows,
