@@ -16,7 +16,9 @@
 #define STANDSTILL_MS	60000
 /* The share of direct reads that changers leave, by waiting more or less. */
 #define SHARE_WANTED	75
-#define MOST_PACE_MS	1500
+#define MOST_PACE_MS	6000
+/* Fewer reads say nothing about it. */
+#define PACE_READS	50
 #define VIOLATIONS_SAID	5
 
 struct stress stress = {
@@ -125,18 +127,22 @@ static unsigned int percent(uint64_t part, uint64_t rest_of_it)
 	return part + rest_of_it ? part * 100 / (part + rest_of_it) : 0;
 }
 
-/* More changes while there are many direct reads, fewer while there are few. */
-static void keep_pace(uint64_t direct, uint64_t fallback)
+/*
+ * More changes while there are many direct reads, fewer while there are few.
+ * False when there are too few of both yet, as on a slow machine in one second.
+ */
+static bool keep_pace(uint64_t direct, uint64_t fallback)
 {
 	unsigned int share = percent(direct, fallback), pace = stress.pace_ms;
 
-	if (direct + fallback < 50)
-		return;
+	if (direct + fallback < PACE_READS)
+		return false;
 	if (share < SHARE_WANTED - 5)
 		pace = pace * 3 / 2;
 	else if (share > SHARE_WANTED + 5)
 		pace = pace * 3 / 4;
 	stress.pace_ms = pace < 20 ? 20 : pace > MOST_PACE_MS ? MOST_PACE_MS : pace;
+	return true;
 }
 
 static void say_progress(uint64_t direct, uint64_t fallback)
@@ -175,10 +181,11 @@ static void watch(void)
 	while (goes_on() && now_ms() < end) {
 		rest(1000);
 		reads_so_far(&direct, &fallback, reasons);
-		keep_pace(progress(direct, last_direct),
-			  progress(fallback, last_fallback));
-		last_direct = direct;
-		last_fallback = fallback;
+		if (keep_pace(progress(direct, last_direct),
+			      progress(fallback, last_fallback))) {
+			last_direct = direct;
+			last_fallback = fallback;
+		}
 		if (stress.counters.judged != seen)
 			moved = now_ms();
 		seen = stress.counters.judged;
