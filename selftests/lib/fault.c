@@ -116,61 +116,126 @@ bool fault_disarm(void)
 	return failed;
 }
 
-/* Where the module's functions lie, as /proc/kallsyms tells root. */
-static int text_of(const char *module, uint64_t *first, uint64_t *last)
+struct text {
+	uint64_t	first;
+	uint64_t	end;
+};
+
+/* One function as /proc/kallsyms tells root. */
+struct symbol {
+	uint64_t	address;
+	char		name[256];
+	char		owner[64];	/* a module, or empty for the kernel */
+};
+
+static bool next_function(FILE *file, struct symbol *symbol)
+{
+	char line[512], type;
+
+	while (fgets(line, sizeof(line), file)) {
+		symbol->owner[0] = '\0';
+		if (sscanf(line, "%lx %c %255s [%63[^]]]", &symbol->address,
+			   &type, symbol->name, symbol->owner) >= 3 &&
+		    (type == 't' || type == 'T'))
+			return true;
+	}
+	return false;
+}
+
+/* All functions of a module. */
+static bool text_of_module(FILE *file, const char *module, struct text *text)
+{
+	struct symbol symbol;
+
+	text->first = UINT64_MAX;
+	text->end = 0;
+	while (next_function(file, &symbol)) {
+		if (strcmp(symbol.owner, module))
+			continue;
+		if (symbol.address < text->first)
+			text->first = symbol.address;
+		/* a function's length is not told: more than the last one's */
+		if (symbol.address + 1024 > text->end)
+			text->end = symbol.address + 1024;
+	}
+	return text->end;
+}
+
+/* One function of the kernel itself, up to the next one. */
+static bool text_of_function(FILE *file, const char *function,
+			     struct text *text)
+{
+	struct symbol symbol;
+
+	while (next_function(file, &symbol)) {
+		if (strcmp(symbol.name, function) || *symbol.owner)
+			continue;
+		text->first = symbol.address;
+		while (next_function(file, &symbol)) {
+			text->end = symbol.address;
+			if (text->end > text->first)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int text_of(bool (*find)(FILE *file, const char *name, struct text *text),
+		   const char *name, struct text *text)
 {
 	FILE *file = fopen("/proc/kallsyms", "re");
-	char line[512], owner[64], type;
-	uint64_t address;
+	bool found = file && find(file, name, text);
 
-	*first = UINT64_MAX;
-	*last = 0;
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%lx %c %*s [%63[^]]]", &address, &type,
-			   owner) != 3 ||
-		    (type != 't' && type != 'T') || strcmp(owner, module))
-			continue;
-		if (address < *first)
-			*first = address;
-		if (address > *last)
-			*last = address;
-	}
 	if (file)
 		fclose(file);
-	if (*last)
+	if (found)
 		return 0;
-	diag("no function of %s in /proc/kallsyms", module);
+	diag("no function of %s in /proc/kallsyms", name);
 	return -ENOENT;
 }
 
-/* Only what is asked for below a function of the module may fail in that way. */
-static int set_below(const char *capability, const char *module)
+/* Only what is asked for from there may fail in that way; all when it is NULL. */
+static int set_below(const char *capability, const struct text *text)
 {
-	uint64_t first, last;
-
-	if (!module)
+	if (!text)
 		return fault_set(capability, "stacktrace-depth", "0");
-	/* a function's length is not told: this is more than the last one's */
-	return text_of(module, &first, &last) ?:
-	       fault_set(capability, "require-start", "0x%lx", first) ?:
-	       fault_set(capability, "require-end", "0x%lx", last + 1024) ?:
+	return fault_set(capability, "require-start", "0x%lx", text->first) ?:
+	       fault_set(capability, "require-end", "0x%lx", text->end) ?:
 	       fault_set(capability, "stacktrace-depth", "32");
+}
+
+static int set_all_below(const struct text *text)
+{
+	return set_below("failslab", text) ?:
+	       set_below("fail_page_alloc", text) ?:
+	       set_below("fail_usercopy", text);
 }
 
 int fault_below(const char *module)
 {
-	return set_below("failslab", module) ?:
-	       set_below("fail_page_alloc", module) ?:
-	       set_below("fail_usercopy", module);
+	struct text text;
+
+	if (!module)
+		return set_all_below(NULL);
+	return text_of(text_of_module, module, &text) ?: set_all_below(&text);
+}
+
+int fault_below_function(const char *function)
+{
+	struct text text;
+
+	return text_of(text_of_function, function, &text) ?: set_all_below(&text);
 }
 
 int fault_module(const char *module, unsigned int times)
 {
 	int ret = fault_set("failslab", "probability", "0");
+	struct text text;
 
 	if (ret || !times)
 		return ret ?: set_below("failslab", NULL);
-	return set_below("failslab", module) ?:
+	return text_of(text_of_module, module, &text) ?:
+	       set_below("failslab", &text) ?:
 	       fault_set("failslab", "task-filter", "N") ?:
 	       fault_set("failslab", "interval", "1") ?:
 	       fault_set("failslab", "space", "0") ?:

@@ -28,6 +28,8 @@ int fault_arm(unsigned int nth);
  * name in /proc/kallsyms; all again when it is NULL.
  */
 int fault_below(const char *module);
+/* The same of a function of the kernel itself; fault_below(NULL) ends it. */
+int fault_below_function(const char *function);
 /* Nothing fails from now on. Says whether something did. */
 bool fault_disarm(void);
 

@@ -238,3 +238,21 @@ int module_load(const char *name)
 		     "modprobe -q $m || insmod \"$d/$m.ko\"",
 		     name, getpid()) ? -ENOENT : 0;
 }
+
+int module_path(const char *name, char *path, size_t size)
+{
+	char command[256];
+	FILE *from;
+
+	snprintf(command, sizeof(command),
+		 "modinfo -n %s 2>/dev/null || "
+		 "echo $(dirname \"$(readlink /proc/%d/exe)\")/%s.ko",
+		 name, getpid(), name);
+	from = popen(command, "re");
+	if (!from || !fgets(path, size, from))
+		*path = '\0';
+	if (from)
+		pclose(from);
+	path[strcspn(path, "\n")] = '\0';
+	return access(path, R_OK) ? -errno : 0;
+}

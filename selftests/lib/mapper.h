@@ -59,5 +59,7 @@ uint64_t delay_reads(const char *name);
 
 /* Load a module that is installed, or lies beside the test program. */
 int module_load(const char *name);
+/* The file that module_load() would load. */
+int module_path(const char *name, char *path, size_t size);
 
 #endif /* SELFTESTS_MAPPER_H */
