@@ -188,10 +188,12 @@ static void bpio_descriptor_fill_info(struct bpio_handle *handle,
 	info->direct_bytes = sum.direct_bytes;
 	info->fallback_reads = sum.fallback_reads;
 	info->fallback_bytes = sum.fallback_bytes;
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
+		u64 *reasons = per_cpu_ptr(handle->stats, cpu)->reasons;
+
 		for (reason = 0; reason < BPIO_REASON_COUNT; reason++)
-			info->fallback_reason[reason] +=
-				per_cpu_ptr(handle->stats, cpu)->reasons[reason];
+			info->fallback_reason[reason] += READ_ONCE(reasons[reason]);
+	}
 
 	info->reason = bpio_direct_obstacle(handle);
 	info->armed = !info->reason;
