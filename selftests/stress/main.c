@@ -14,6 +14,8 @@
 /* Progress is said so often; none for so long is a failure, and no end too. */
 #define SAY_MS		5000
 #define STANDSTILL_MS	60000
+/* A slow machine may need so much longer until enough reads were direct. */
+#define LONGER_MS	90000
 /* The share of direct reads that changers leave, by waiting more or less. */
 #define SHARE_WANTED	75
 #define MOST_PACE_MS	6000
@@ -171,14 +173,23 @@ static void stuck(const char *what)
 	shell("echo w >/proc/sysrq-trigger");
 }
 
+static bool is_over(uint64_t end, uint64_t direct, uint64_t fallback)
+{
+	if (!goes_on())
+		return true;
+	if (percent(direct, fallback) < stress.share)
+		end += LONGER_MS;
+	return now_ms() >= end;
+}
+
 static void watch(void)
 {
-	uint64_t direct, fallback, reasons[BPIO_REASON_SLOTS];
+	uint64_t direct = 0, fallback = 0, reasons[BPIO_REASON_SLOTS];
 	uint64_t end = stress.started + stress.seconds * 1000ull;
 	uint64_t say = stress.started + SAY_MS, moved = stress.started;
 	uint64_t seen = 0, last_direct = 0, last_fallback = 0;
 
-	while (goes_on() && now_ms() < end) {
+	while (!is_over(end, direct, fallback)) {
 		rest(1000);
 		reads_so_far(&direct, &fallback, reasons);
 		if (keep_pace(progress(direct, last_direct),
@@ -310,7 +321,7 @@ static void usage(FILE *to)
 		"usage: oracle [option]...\n\n"
 		"Changes files, and the stack they stand on, in every way at once, reads them\n"
 		"with bypass and judges every byte. Ends with a line that begins \"# VERDICT\".\n\n"
-		"  --seconds N   how long (60)\n"
+		"  --seconds N   how long (60); at most 90 longer, until enough reads were direct\n"
 		"  --fs TYPE     ext4 or xfs (ext4)\n"
 		"  --mkfs WORDS  further options of mkfs, as \"-m reflink=0\"\n"
 		"  --seed N      what is done to what; the first line says which it was\n"
