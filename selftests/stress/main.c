@@ -14,11 +14,11 @@
 /* Progress is said so often; none for so long is a failure, and no end too. */
 #define SAY_MS		5000
 #define STANDSTILL_MS	60000
-/* A slow machine may need so much longer until enough reads were direct. */
+/* A slow machine may need so much longer until the run proves something. */
 #define LONGER_MS	90000
 /* The share of direct reads that changers leave, by waiting more or less. */
 #define SHARE_WANTED	75
-#define MOST_PACE_MS	6000
+#define MOST_PACE_MS	3000
 /* Fewer reads say nothing about it. */
 #define PACE_READS	50
 #define VIOLATIONS_SAID	5
@@ -173,11 +173,29 @@ static void stuck(const char *what)
 	shell("echo w >/proc/sysrq-trigger");
 }
 
+/* "why" of a failure, or NULL. */
+static const char *judge(uint64_t direct, uint64_t fallback)
+{
+	struct counters *c = &stress.counters;
+
+	if (c->violations)
+		return "reads were wrong";
+	if (stress.broken)
+		return "it could not go on";
+	if (percent(direct, fallback) < stress.share)
+		return "too few reads were direct to prove anything";
+	if (!c->changes || !c->refills || !c->moves)
+		return "nothing moved";
+	if (c->unknown * 10 > c->judged)
+		return "too few reads could be judged";
+	return NULL;
+}
+
 static bool is_over(uint64_t end, uint64_t direct, uint64_t fallback)
 {
 	if (!goes_on())
 		return true;
-	if (percent(direct, fallback) < stress.share)
+	if (judge(direct, fallback))
 		end += LONGER_MS;
 	return now_ms() >= end;
 }
@@ -208,24 +226,6 @@ static void watch(void)
 		}
 	}
 	stress.stop = true;
-}
-
-/* "why" of a failure, or NULL. */
-static const char *judge(uint64_t direct, uint64_t fallback)
-{
-	struct counters *c = &stress.counters;
-
-	if (c->violations)
-		return "reads were wrong";
-	if (stress.broken)
-		return "it could not go on";
-	if (percent(direct, fallback) < stress.share)
-		return "too few reads were direct to prove anything";
-	if (!c->changes || !c->refills || !c->moves)
-		return "nothing moved";
-	if (c->unknown * 10 > c->judged)
-		return "too few reads could be judged";
-	return NULL;
 }
 
 static void say_reasons(const uint64_t reasons[BPIO_REASON_SLOTS], char *text,
@@ -321,7 +321,7 @@ static void usage(FILE *to)
 		"usage: oracle [option]...\n\n"
 		"Changes files, and the stack they stand on, in every way at once, reads them\n"
 		"with bypass and judges every byte. Ends with a line that begins \"# VERDICT\".\n\n"
-		"  --seconds N   how long (60); at most 90 longer, until enough reads were direct\n"
+		"  --seconds N   how long (60); at most 90 longer, until it proves something\n"
 		"  --fs TYPE     ext4 or xfs (ext4)\n"
 		"  --mkfs WORDS  further options of mkfs, as \"-m reflink=0\"\n"
 		"  --seed N      what is done to what; the first line says which it was\n"
