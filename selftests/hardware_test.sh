@@ -67,7 +67,7 @@ measure()
 	type -P fio jq >/dev/null || skip "fio or jq is not installed"
 	set_up bpio
 	before=$(sha256sum "$file")
-	timeout 120 "$TOOL" --file "$file" --device "$NVME" --runtime 1 \
+	timeout 600 "$TOOL" --file "$file" --device "$NVME" --runtime 1 \
 		--engines psync,libaio,io_uring --sizes 4k --depths 1,4 \
 		--json "$SKIP_FILE.json" >"$SKIP_FILE.out" || {
 		cat "$SKIP_FILE.out"
@@ -91,7 +91,7 @@ fail_without_bypass()
 	type -P fio jq >/dev/null || skip "fio or jq is not installed"
 	set_up bpio
 	exec {writer}<>"$file"
-	said=$(timeout 60 "$TOOL" --file "$file" --runtime 1 --engines psync \
+	said=$(timeout 200 "$TOOL" --file "$file" --runtime 1 --engines psync \
 		--sizes 4k --depths 1) || status=$?
 	exec {writer}>&-
 	same "the status" 1 "$status"
