@@ -26,8 +26,8 @@
 
 static struct volume volume;
 static const char *unavailable;
-/* "file" is whole, "pieces" has an extent for each block. */
-static char path[192], pieces[192];
+/* "file" is whole, "pieces" has an extent for each block, "other" is unknown. */
+static char path[192], pieces[192], other[192];
 
 static int program_setup(void)
 {
@@ -39,9 +39,11 @@ static int program_setup(void)
 		return ret;
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(pieces, sizeof(pieces), "%s", volume_path(&volume, "pieces"));
+	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));
 	unavailable = fault_unavailable();
 	return file_create(path, BYTES, 1) ?:
 	       file_create_fragmented(pieces, PIECES, BLOCK, 2) ?:
+	       file_create(other, BYTES, 3) ?:
 	       (unavailable ? 0 : fault_setup());
 }
 
@@ -54,7 +56,7 @@ static int program_cleanup(void)
 
 /* A step: what the call is given, and what is left of it. */
 struct step {
-	int		fd;		/* a second open file of "file" */
+	int		fd;		/* a second open file of "file", or "other" */
 	int		handle;		/* of that, or -1 */
 	int		other;		/* handle of "pieces" */
 	int		first;		/* handle of the first open file */
@@ -68,6 +70,7 @@ FIXTURE_VARIANT(step) {
 	int	(*undo)(struct step *step);
 	bool	enables;	/* "handle", if it succeeds */
 	bool	may_succeed;	/* whatever fails */
+	bool	of_other;	/* which nobody has enabled */
 };
 
 FIXTURE(step) {
@@ -95,6 +98,8 @@ static int close_handle(struct step *step)
 }
 
 STEP(enable, .call = enable, .undo = close_handle, .enables = true);
+STEP(enable_of_another_file, .call = enable, .undo = close_handle,
+     .enables = true, .of_other = true);
 
 static int disable(struct step *step)
 {
@@ -344,7 +349,7 @@ FIXTURE_SETUP(step)
 	step->buffer = dio_alloc(BYTES);
 	self->fds[0] = file_open_direct(path);
 	self->fds[1] = file_open_direct(pieces);
-	step->fd = file_open_direct(path);
+	step->fd = file_open_direct(variant->of_other ? other : path);
 	ASSERT_LE(0, step->fd);
 	step->first = fs_enable(volume.fd, self->fds[0]);
 	ASSERT_LE(0, step->first);
@@ -449,7 +454,7 @@ TEST_F(step, gets_bypass_back_after_failures_in_any_task)
 	unsigned int times;
 	int ret;
 
-	if (variant->call != enable)
+	if (variant->call != enable || variant->of_other)
 		SKIP(return, "once is enough");
 	for (times = 1; times <= WORKER_FAILURES; times++) {
 		ASSERT_EQ(0, fault_module("dm_bpio", times));

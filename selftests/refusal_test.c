@@ -110,6 +110,17 @@ TEST(a_directory_cannot_be_enabled_but_can_be_asked_about)
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
+TEST(the_mapped_device_cannot_be_enabled_like_a_file)
+{
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, volume.fd, &out));
+	EXPECT_VERDICT(&out.enable, NOT_REGULAR_FILE, NULL);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
+	EXPECT_EQ(-1, out.handle);
+	EXPECT_EQ(0, active_count(volume.fd));
+}
+
 TEST(a_named_pipe_of_the_volume_is_refused)
 {
 	const char *path = volume_path(&volume, "fifo");

@@ -34,11 +34,11 @@ static dev_t device_number(const char *path)
 	return stat(path, &st) ? 0 : st.st_rdev;
 }
 
-static int query(struct volume *vol, int fd, uint32_t flags,
-		 struct fs_bpio_output *out)
+static int send_with_flags(struct volume *vol, uint32_t operation, int fd,
+			   uint32_t flags, struct fs_bpio_output *out)
 {
 	struct fs_bpio_input in = {
-		.operation = FS_BPIO_OP_QUERY, .in_flags = flags, .fd = fd,
+		.operation = operation, .in_flags = flags, .fd = fd,
 	};
 	struct bpio_ioctl envelope = {
 		.size = sizeof(envelope),
@@ -47,6 +47,12 @@ static int query(struct volume *vol, int fd, uint32_t flags,
 	};
 
 	return ioctl(vol->fd, FSCTL_MANAGE_BYPASS_IO, &envelope) ? -errno : 0;
+}
+
+static int query(struct volume *vol, int fd, uint32_t flags,
+		 struct fs_bpio_output *out)
+{
+	return send_with_flags(vol, FS_BPIO_OP_QUERY, fd, flags, out);
 }
 
 TEST(query_of_a_file_on_nvme_is_full_support_and_changes_nothing)
@@ -108,6 +114,20 @@ TEST(a_query_that_skips_the_storage_stack_is_partial_at_most)
 			   &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
 	EXPECT_EQ((unsigned int)BPIO_REASON_NOT_DIRECT, out.query.reason);
+}
+
+TEST(an_enable_that_skips_the_storage_stack_query_gives_a_handle)
+{
+	int fd = file_open_direct(volume_path(&volume, "file"));
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, send_with_flags(&volume, FS_BPIO_OP_ENABLE, fd,
+				     FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY,
+				     &out));
+	ASSERT_LE(0, out.handle);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_EQ((unsigned int)BPIO_REASON_QUERY_SKIPPED, out.enable.reason);
+	EXPECT_EQ(1, active_count(volume.fd));
 }
 
 TEST(the_storage_query_on_nvme_is_full_support)

@@ -340,6 +340,23 @@ TEST_F(bypass, enters_the_stack_at_a_layer_that_vetoes)
 	EXPECT_READS(stack, BLOCKS, 0);
 }
 
+/* Reads of the volume are not those of one file: none may pass. */
+TEST_F(bypass, enters_the_stack_at_a_layer_that_vetoes_a_file)
+{
+	struct bpio_output out;
+
+	ASSERT_EQ(0, dm_message(stack.layer[1].name, NULL, 0,
+				"file_veto *.secret 13 I watch."));
+	ASSERT_EQ(0, storage_op(stack.volume.fd, BPIO_OP_ENABLE, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_OBJECTION(&out.enable, LAYER_VETO, -EBUSY, FILTER,
+			 "Some files of the volume must not be bypassed.");
+	ASSERT_EQ(0, dm_message(stack.layer[1].name, NULL, 0,
+				"file_allow *.secret"));
+	ASSERT_EQ(0, storage_op(stack.volume.fd, BPIO_OP_QUERY, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+}
+
 TEST_F(bypass, of_the_volume_is_paused_and_resumed)
 {
 	struct fs_bpio_output out;

@@ -86,6 +86,8 @@ static int racer(void *unused)
 
 	while (time_before(jiffies, until)) {
 		plant_count++;
+		/* or the compiler keeps the count in a register */
+		barrier();
 		cond_resched();
 	}
 	return 0;
