@@ -83,6 +83,8 @@ FIXTURE_SETUP(load)
 	self->fd = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->fd) TH_LOG("%s: %s", path, strerror(errno));
 	ASSERT_EQ(0, fault_below_function("do_init_module"));
+	/* it says in the log who could not have a cache */
+	ASSERT_EQ(0, fault_spare("__kmem_cache_create_args"));
 }
 
 FIXTURE_TEARDOWN(load)
@@ -90,6 +92,7 @@ FIXTURE_TEARDOWN(load)
 	if (unavailable)
 		return;
 	close(self->fd);
+	EXPECT_EQ(0, fault_spare(NULL));
 	EXPECT_EQ(0, fault_below(NULL));
 	EXPECT_EQ(NULL, unload_all());
 }

@@ -227,6 +227,23 @@ int fault_below_function(const char *function)
 	return text_of(text_of_function, function, &text) ?: set_all_below(&text);
 }
 
+static int set_spared(const char *capability, const struct text *text)
+{
+	return fault_set(capability, "reject-start", "0x%lx", text->first) ?:
+	       fault_set(capability, "reject-end", "0x%lx", text->end);
+}
+
+int fault_spare(const char *function)
+{
+	struct text text = {};
+	int ret = 0;
+
+	if (function)
+		ret = text_of(text_of_function, function, &text);
+	return ret ?: set_spared("failslab", &text) ?:
+	       set_spared("fail_page_alloc", &text);
+}
+
 int fault_module(const char *module, unsigned int times)
 {
 	int ret = fault_set("failslab", "probability", "0");

@@ -30,6 +30,11 @@ int fault_arm(unsigned int nth);
 int fault_below(const char *module);
 /* The same of a function of the kernel itself; fault_below(NULL) ends it. */
 int fault_below_function(const char *function);
+/*
+ * But nothing below that function of the kernel, whose failures go into its log;
+ * fault_spare(NULL) ends it.
+ */
+int fault_spare(const char *function);
 /* Nothing fails from now on. Says whether something did. */
 bool fault_disarm(void);
 

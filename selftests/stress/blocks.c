@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "blocks.h"
@@ -85,16 +86,28 @@ int open_for_change(struct file *file, int flags)
 	return fd;
 }
 
-/* Through a shared mapping; the file is long enough. */
+/*
+ * Through a shared mapping; the file is long enough. By a process of its own: a
+ * fault waits for a frozen file system with the lock of its address space held,
+ * and who is to thaw it may need that lock.
+ */
 static int write_mapped(int fd, const char *buffer, size_t bytes, off_t offset)
 {
-	char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			 offset);
+	pid_t pid = fork();
+	int status;
+	char *map;
 
-	if (map == MAP_FAILED)
+	if (!pid) {
+		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			   offset);
+		if (map == MAP_FAILED)
+			_exit(errno);
+		memcpy(map, buffer, bytes);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
-	memcpy(map, buffer, bytes);
-	return munmap(map, bytes);
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
 /* What the model says these blocks hold. */
