@@ -98,6 +98,7 @@ static int close_handle(struct step *step)
 }
 
 STEP(enable, .call = enable, .undo = close_handle, .enables = true);
+
 FIXTURE_VARIANT_ADD(step, enable_of_another_file) {
 	.call = enable, .undo = close_handle, .enables = true, .of_other = true,
 };
