@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "blocks.h"
@@ -86,30 +85,6 @@ int open_for_change(struct file *file, int flags)
 	return fd;
 }
 
-/*
- * Through a shared mapping; the file is long enough. By a process of its own: a
- * fault waits for a frozen file system with the lock of its address space held,
- * and who is to thaw it may need that lock.
- */
-static int write_mapped(int fd, const char *buffer, size_t bytes, off_t offset)
-{
-	pid_t pid = fork();
-	int status;
-	char *map;
-
-	if (!pid) {
-		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			   offset);
-		if (map == MAP_FAILED)
-			_exit(errno);
-		memcpy(map, buffer, bytes);
-		_exit(0);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-}
-
 /* What the model says these blocks hold. */
 static char *content_of(struct file *file, unsigned int first,
 			unsigned int count)
@@ -145,7 +120,7 @@ unsigned int store_blocks(struct file *file, unsigned int first,
 	/* a mapping is for blocks that are there: else there is a signal */
 	fd = open_for_change(file, how == MAP_SHARED ? O_RDWR : O_WRONLY | how);
 	n = fd < 0 ? -1 : how == MAP_SHARED ?
-	    (write_mapped(fd, buffer, bytes, offset) ? -1 : (ssize_t)bytes) :
+	    (faults_write(fd, buffer, bytes, offset) ? -1 : (ssize_t)bytes) :
 	    pwrite(fd, buffer, bytes, offset);
 	close(fd);
 	free(buffer);

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A process that reads files through mappings. A page fault holds the lock that a
- * truncation needs for as long as the device takes. It is a process of its own
- * because a fault also holds the lock of the address space it is in.
+ * Two processes that use files through mappings. A page fault holds the lock that
+ * a truncation needs for as long as the device takes. They are processes of their
+ * own because a fault also holds the lock of the address space it is in, for as
+ * long as the file system is frozen: who is to thaw it may need that lock. And
+ * they are there before any thread reads, see fork_spares_reads().
  *
- * What it finds is not judged: the kernel does not promise that a mapping sees
- * what is written past the cache at the same time.
+ * What the reader finds is not judged: the kernel does not promise that a mapping
+ * sees what is written past the cache at the same time.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -23,9 +28,19 @@
 static struct {
 	_Atomic uint32_t	any;	/* number of a file */
 	_Atomic uint32_t	hunted;	/* of one that is to be shortened now */
+	char			content[FILE_BYTES];	/* for the writer */
 } *mailbox;
 
-static pid_t child;
+/* What the writer is to write; its answer is 0 or a negative errno. */
+struct order {
+	int	fd;	/* of its parent */
+	size_t	bytes;
+	off_t	offset;
+};
+
+static pthread_mutex_t writer_lock = PTHREAD_MUTEX_INITIALIZER;
+static int writer_socket;
+static pid_t reader, writer;
 
 static void fault(int fd, off_t size, unsigned int random)
 {
@@ -62,27 +77,101 @@ static void fault_once(unsigned int random)
 		usleep(20000);
 }
 
-int faults_start(void)
+static void read_for_ever(int unused)
 {
 	struct dice dice;
+
+	(void)unused;
+	dice_init(&dice, "faults");
+	for (;;)
+		fault_once(roll(&dice, 1u << 30));
+}
+
+static int write_order(const struct order *order)
+{
+	char path[64], *map;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getppid(), order->fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	map = mmap(NULL, order->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   order->offset);
+	close(fd);
+	if (map == MAP_FAILED)
+		return -errno;
+	memcpy(map, mailbox->content, order->bytes);
+	return munmap(map, order->bytes);
+}
+
+static void write_for_ever(int socket)
+{
+	struct order order;
+	int answer;
+
+	while (read(socket, &order, sizeof(order)) == sizeof(order)) {
+		answer = write_order(&order);
+		if (write(socket, &answer, sizeof(answer)) != sizeof(answer))
+			break;
+	}
+	_exit(0);
+}
+
+static pid_t start(void (*run)(int socket), int socket)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	run(socket);
+	abort();
+}
+
+int faults_start(void)
+{
+	int sockets[2];
 
 	mailbox = mmap(NULL, sizeof(*mailbox), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (mailbox == MAP_FAILED)
 		return -1;
-	dice_init(&dice, "faults");
-	child = fork();
-	if (child)
-		return child < 0 ? -1 : 0;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		fault_once(roll(&dice, 1u << 30));
+	reader = start(read_for_ever, -1);
+	if (reader < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
+		return -1;
+	writer_socket = sockets[0];
+	writer = start(write_for_ever, sockets[1]);
+	/* only the writer has it, so that its end is noticed */
+	close(sockets[1]);
+	return writer < 0 ? -1 : 0;
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 void faults_stop(void)
 {
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	stop(reader);
+	stop(writer);
+}
+
+int faults_write(int fd, const char *buffer, size_t bytes, off_t offset)
+{
+	struct order order = { .fd = fd, .bytes = bytes, .offset = offset };
+	int answer = -EIO;
+
+	pthread_mutex_lock(&writer_lock);
+	memcpy(mailbox->content, buffer, bytes);
+	if (send(writer_socket, &order, sizeof(order), MSG_NOSIGNAL) < 0 ||
+	    read(writer_socket, &answer, sizeof(answer)) != sizeof(answer))
+		broken("the process that writes through mappings is gone");
+	pthread_mutex_unlock(&writer_lock);
+	return answer;
 }
 
 void faults_hunt(const struct file *file)

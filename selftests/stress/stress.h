@@ -146,9 +146,11 @@ void *change_policy(void *name);
 /* Only where that is harmless. */
 void *fork_beside_reads(void *name);
 
-/* faults.c: processes of their own; this one reads through mappings */
+/* faults.c: processes of their own, which read and write through mappings */
 int faults_start(void);
 void faults_stop(void);
+/* Write to blocks that are there. Returns 0 or a negative errno. */
+int faults_write(int fd, const char *buffer, size_t bytes, off_t offset);
 /* This file above all, until it is NULL. */
 void faults_hunt(const struct file *file);
 
