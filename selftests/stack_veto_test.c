@@ -3,7 +3,6 @@
  * A layer vetoes the volume: who is named, in whose words, and where reads enter
  * the stack. The counters of the layers prove which reads they have seen.
  */
-#include <sys/ioctl.h>
 
 #include "load.h"
 #include "objection.h"
@@ -281,18 +280,10 @@ TEST(a_query_that_skips_the_storage_stack_does_not_hear_of_a_veto)
 {
 	int fd = file_open_direct(path);
 	struct fs_bpio_output out;
-	struct fs_bpio_input in = {
-		.operation = FS_BPIO_OP_QUERY, .fd = fd,
-		.in_flags = FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY,
-	};
-	struct bpio_ioctl envelope = {
-		.size = sizeof(envelope),
-		.in_buffer = (uintptr_t)&in, .in_length = sizeof(in),
-		.out_buffer = (uintptr_t)&out, .out_length = sizeof(out),
-	};
 
 	ASSERT_EQ(0, layer_message(1, VETO));
-	ASSERT_EQ(0, ioctl(stack.volume.fd, FSCTL_MANAGE_BYPASS_IO, &envelope));
+	ASSERT_EQ(0, fs_op_flags(stack.volume.fd, FS_BPIO_OP_QUERY, fd,
+				 FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY, &out));
 	EXPECT_EQ(0, out.query.op_status);
 	EXPECT_STREQ("query-skipped", reason_token(out.query.reason));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);

@@ -3,7 +3,6 @@
  * What lies below the volume: the storage level, partial bypass, GET_INFO.
  */
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -34,25 +33,10 @@ static dev_t device_number(const char *path)
 	return stat(path, &st) ? 0 : st.st_rdev;
 }
 
-static int send_with_flags(struct volume *vol, uint32_t operation, int fd,
-			   uint32_t flags, struct fs_bpio_output *out)
-{
-	struct fs_bpio_input in = {
-		.operation = operation, .in_flags = flags, .fd = fd,
-	};
-	struct bpio_ioctl envelope = {
-		.size = sizeof(envelope),
-		.in_buffer = (uintptr_t)&in, .in_length = sizeof(in),
-		.out_buffer = (uintptr_t)out, .out_length = sizeof(*out),
-	};
-
-	return ioctl(vol->fd, FSCTL_MANAGE_BYPASS_IO, &envelope) ? -errno : 0;
-}
-
 static int query(struct volume *vol, int fd, uint32_t flags,
 		 struct fs_bpio_output *out)
 {
-	return send_with_flags(vol, FS_BPIO_OP_QUERY, fd, flags, out);
+	return fs_op_flags(vol->fd, FS_BPIO_OP_QUERY, fd, flags, out);
 }
 
 TEST(query_of_a_file_on_nvme_is_full_support_and_changes_nothing)
@@ -121,9 +105,8 @@ TEST(an_enable_that_skips_the_storage_stack_query_gives_a_handle)
 	int fd = file_open_direct(volume_path(&volume, "file"));
 	struct fs_bpio_output out;
 
-	ASSERT_EQ(0, send_with_flags(&volume, FS_BPIO_OP_ENABLE, fd,
-				     FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY,
-				     &out));
+	ASSERT_EQ(0, fs_op_flags(volume.fd, FS_BPIO_OP_ENABLE, fd,
+				 FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY, &out));
 	ASSERT_LE(0, out.handle);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_EQ((unsigned int)BPIO_REASON_QUERY_SKIPPED, out.enable.reason);

@@ -47,14 +47,22 @@ static int send(int volume, unsigned long code, const void *in, size_t in_size,
 	return ioctl(volume, code, &envelope) ? -errno : 0;
 }
 
-int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out)
+int fs_op_flags(int volume, uint32_t operation, int fd, uint32_t flags,
+		struct fs_bpio_output *out)
 {
-	struct fs_bpio_input in = { .operation = operation, .fd = fd };
+	struct fs_bpio_input in = {
+		.operation = operation, .in_flags = flags, .fd = fd,
+	};
 
 	memset(out, 0, sizeof(*out));
 	out->handle = -1;
 	return send(volume, FSCTL_MANAGE_BYPASS_IO, &in, sizeof(in), out,
 		    sizeof(*out));
+}
+
+int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out)
+{
+	return fs_op_flags(volume, operation, fd, 0, out);
 }
 
 int fs_enable(int volume, int fd)

@@ -9,6 +9,9 @@
 
 /* Send one operation about @fd. Returns 0 or a negative errno. */
 int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out);
+/* With FS_BPIO_INFL_*; not ALL_LAYERS, whose answer takes more room. */
+int fs_op_flags(int volume, uint32_t operation, int fd, uint32_t flags,
+		struct fs_bpio_output *out);
 
 /* ENABLE. Returns the handle, or the negative errno of the ioctl or verdict. */
 int fs_enable(int volume, int fd);
