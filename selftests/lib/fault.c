@@ -121,6 +121,9 @@ struct text {
 	uint64_t	end;
 };
 
+/* As the kernel has it at boot. */
+static const struct text everywhere = { .end = UINT64_MAX };
+
 /* One function as /proc/kallsyms tells root. */
 struct symbol {
 	uint64_t	address;
@@ -194,14 +197,14 @@ static int text_of(bool (*find)(FILE *file, const char *name, struct text *text)
 	return -ENOENT;
 }
 
-/* Only what is asked for from there may fail in that way; all when it is NULL. */
+/*
+ * Only what is asked for from there may fail in that way. The kernel's depth of
+ * stack traces stays as it is: with a depth of 0 nothing fails while this is set.
+ */
 static int set_below(const char *capability, const struct text *text)
 {
-	if (!text)
-		return fault_set(capability, "stacktrace-depth", "0");
 	return fault_set(capability, "require-start", "0x%lx", text->first) ?:
-	       fault_set(capability, "require-end", "0x%lx", text->end) ?:
-	       fault_set(capability, "stacktrace-depth", "32");
+	       fault_set(capability, "require-end", "0x%lx", text->end);
 }
 
 static int set_all_below(const struct text *text)
@@ -213,11 +216,10 @@ static int set_all_below(const struct text *text)
 
 int fault_below(const char *module)
 {
-	struct text text;
+	struct text text = everywhere;
+	int ret = module ? text_of(text_of_module, module, &text) : 0;
 
-	if (!module)
-		return set_all_below(NULL);
-	return text_of(text_of_module, module, &text) ?: set_all_below(&text);
+	return ret ?: set_all_below(&text);
 }
 
 int fault_below_function(const char *function)
@@ -250,7 +252,7 @@ int fault_module(const char *module, unsigned int times)
 	struct text text;
 
 	if (ret || !times)
-		return ret ?: set_below("failslab", NULL);
+		return ret ?: set_below("failslab", &everywhere);
 	return text_of(text_of_module, module, &text) ?:
 	       set_below("failslab", &text) ?:
 	       fault_set("failslab", "task-filter", "N") ?:
