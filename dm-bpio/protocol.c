@@ -346,8 +346,8 @@ static int bpio_protocol_disable(struct bpio_protocol_request *request,
 }
 
 /* The device where reads of the volume enter the stack, or would. */
-static void bpio_protocol_fill_storage(struct bpio_volume *volume,
-				       struct fs_bpio_info *info)
+static int bpio_protocol_fill_storage(struct bpio_volume *volume,
+				      struct fs_bpio_info *info)
 {
 	struct bpio_route *route;
 	struct block_device *bdev;
@@ -357,7 +357,7 @@ static void bpio_protocol_fill_storage(struct bpio_volume *volume,
 
 	route = bpio_stack_resolve(volume, BPIO_OP_QUERY);
 	if (IS_ERR(route))
-		return;
+		return PTR_ERR(route);
 
 	bdev = route->segments[0].bdev;
 	driver = bpio_storage_driver_name(bdev);
@@ -367,20 +367,23 @@ static void bpio_protocol_fill_storage(struct bpio_volume *volume,
 	info->storage_major = MAJOR(bdev->bd_dev);
 	info->storage_minor = MINOR(bdev->bd_dev);
 	bpio_route_discard(route);
+	return 0;
 }
 
-static void bpio_protocol_get_info(struct bpio_protocol_request *request)
+static int bpio_protocol_get_info(struct bpio_protocol_request *request)
 {
 	struct bpio_volume *volume = request->target->volume;
 	struct fs_bpio_info *info = &request->out.get_info;
 	unsigned int noio;
+	int ret;
 
 	info->volume_major = MAJOR(volume->dev);
 	info->volume_minor = MINOR(volume->dev);
 	bpio_volume_count(volume, info);
 	noio = bpio_bypass_lock(volume);
-	bpio_protocol_fill_storage(volume, info);
+	ret = bpio_protocol_fill_storage(volume, info);
 	bpio_bypass_unlock(volume, noio);
+	return ret;
 }
 
 static int bpio_protocol_fs_file(struct bpio_protocol_request *request,
@@ -402,8 +405,7 @@ static int bpio_protocol_fs_file(struct bpio_protocol_request *request,
 	case FS_BPIO_OP_STREAM_RESUME:
 		return bpio_protocol_stream_resume(request, file);
 	default:
-		bpio_protocol_get_info(request);
-		return 0;
+		return bpio_protocol_get_info(request);
 	}
 }
 
