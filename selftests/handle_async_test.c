@@ -232,6 +232,32 @@ TEST_F(ring, reads_across_extents_return_what_was_written)
 	EXPECT_LT(0u, handle_direct(self->handle));
 }
 
+/* More pages than a bio takes: a ring asks without waiting first. */
+TEST_F(ring, a_read_of_many_scattered_pages_goes_direct)
+{
+	enum { PAGES = 300 };
+	int fd = variant->sqe_flags & IOSQE_FIXED_FILE ? 0 : -1, result, i;
+	struct iovec iov[PAGES];
+	struct io_uring_sqe *sqe;
+
+	ASSERT_EQ(0, open_handle(self, variant, "file"));
+	memset(self->memory, 0xa5, PAGES * 4096);
+	/* no page behind the one before it */
+	for (i = 0; i < PAGES; i++)
+		iov[i] = (struct iovec) { self->memory + i * 7 % PAGES * 4096,
+					  4096 };
+	sqe = io_uring_get_sqe(&self->ring);
+	io_uring_prep_readv(sqe, fd ? self->handle : fd, iov, PAGES, 8192);
+	io_uring_sqe_set_flags(sqe, variant->sqe_flags);
+	ASSERT_LE(0, io_uring_submit(&self->ring));
+	ASSERT_LE(0, complete(self, &result));
+	ASSERT_EQ(PAGES * 4096, result);
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(0, content_is(iov[i].iov_base, 4096, 8192 + i * 4096,
+					1, 1));
+	EXPECT_EQ(1u, handle_direct(self->handle));
+}
+
 static void *fork_again_and_again(void *stop)
 {
 	while (!*(atomic_bool *)stop)

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/fanotify.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -252,6 +253,19 @@ TEST_F(handle, attributes_cannot_be_changed_through_it)
 	EXPECT_DIRECT_READ();
 }
 
+/* It would exclude nobody who locks the file. */
+TEST_F(handle, locking_it_is_refused)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+
+	EXPECT_ERROR(EOPNOTSUPP, flock(self->handle, LOCK_SH));
+	EXPECT_ERROR(EOPNOTSUPP, fcntl(self->handle, F_SETLK, &lock));
+	EXPECT_ERROR(EOPNOTSUPP, fcntl(self->handle, F_OFD_SETLK, &lock));
+	EXPECT_ERROR(EOPNOTSUPP, fcntl(self->handle, F_GETLK, &lock));
+	EXPECT_EQ(0, flock(self->fd, LOCK_SH));
+	EXPECT_DIRECT_READ();
+}
+
 TEST_F(handle, mapping_it_is_refused)
 {
 	static const int protections[] = { PROT_NONE, PROT_READ, PROT_EXEC,
@@ -341,12 +355,21 @@ TEST_F(handle, its_entry_in_proc_can_be_read)
 {
 	char name[64], line[256];
 
-	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", self->handle);
-	EXPECT_EQ(0, read_line(name, line, sizeof(line)));
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", self->handle);
 	EXPECT_LT(0, readlink(name, line, sizeof(line)));
 	EXPECT_EQ(0, shell("cat /proc/%d/maps /proc/%d/fdinfo/* >/dev/null",
 			   getpid(), getpid()));
+}
+
+TEST_F(handle, its_entry_in_proc_says_whether_reads_go_direct_or_why_not)
+{
+	static const char command[] =
+		"grep -qx 'bpio-armed:.%s' /proc/%d/fdinfo/%d";
+
+	EXPECT_EQ(0, shell(command, "yes", getpid(), self->handle));
+	ASSERT_EQ(0, fs_disable(volume.fd, self->fd));
+	EXPECT_EQ(0, shell(command, "BypassIO was disabled for this open file.",
+			   getpid(), self->handle));
 }
 
 TEST_F(handle, reads_are_accounted_to_the_process)

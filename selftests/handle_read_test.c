@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include "program.h"
@@ -479,6 +480,49 @@ TEST_F(file, a_read_that_may_not_wait_counts_when_it_is_served)
 	close(writer);
 	ASSERT_EQ(0, handle_info(self->handle, &info));
 	EXPECT_EQ(good, info.direct_reads + info.fallback_reads);
+}
+
+/* Where the memory is one huge page, the second read is one bio, else two. */
+TEST_F(file, a_read_longer_than_a_request_waits_or_says_eagain)
+{
+	enum { PAGES = 300, BYTES = PAGES * 4096 };
+	char *huge = (char *)(((uintptr_t)self->ours + 2 * MIB) & -2ul * MIB);
+	struct iovec scattered[PAGES], whole[] = {
+		{ huge, MIB }, { huge, BYTES },
+	};
+	const struct {
+		const struct iovec	*iov;
+		unsigned int		nr;
+		size_t			bytes;
+	} reads[] = {
+		{ &whole[0], 1, MIB }, { &whole[1], 1, BYTES },
+		{ scattered, PAGES, BYTES },
+	};
+	unsigned int i, r;
+
+	madvise(huge, 2 * MIB, MADV_HUGEPAGE);
+	/* no page behind the one before it */
+	for (i = 0; i < PAGES; i++)
+		scattered[i] = (struct iovec) { huge + i * 7 % PAGES * 4096,
+						4096 };
+	ASSERT_EQ(0, file_create(self->path, BYTES, 13));
+	OPEN_HANDLE();
+	for (r = 0; r < ARRAY_SIZE(reads); r++) {
+		size_t at = 0;
+
+		memset(huge, 0xa5, 2 * MIB);
+		EXPECT_EQ(-1, preadv2(self->handle, reads[r].iov, reads[r].nr,
+				      0, RWF_NOWAIT)) TH_LOG("read %u", r);
+		EXPECT_EQ(EAGAIN, errno) TH_LOG("read %u", r);
+		EXPECT_EQ(r, handle_direct(self->handle));
+		ASSERT_EQ(reads[r].bytes, preadv(self->handle, reads[r].iov,
+						 reads[r].nr, 0));
+		EXPECT_EQ(r + 1, handle_direct(self->handle));
+		for (i = 0; i < reads[r].nr; at += reads[r].iov[i++].iov_len)
+			EXPECT_EQ(0, content_is(reads[r].iov[i].iov_base,
+						reads[r].iov[i].iov_len, at,
+						13, 1));
+	}
 }
 
 TEST_F(file, memory_that_is_not_there_is_efault_or_ends_the_read)
