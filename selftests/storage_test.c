@@ -289,7 +289,13 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 	close(handle);
 	close(fd);
 	EXPECT_EQ(0, volume_remove(&vol));
-	EXPECT_EQ(0, shell("rmmod scsi_debug"));
+	/*
+	 * Where lockdep looks, the disk stays: it reports how 6.12 removes a
+	 * disk while a queue is marked as frozen, against NVMe's order of the
+	 * same locks, and looks no more.
+	 */
+	if (access("/proc/lockdep", F_OK))
+		EXPECT_EQ(0, shell("rmmod scsi_debug"));
 }
 
 /* Devices and tables of other kinds below the volume. */
