@@ -468,9 +468,38 @@ TEST_F(step, gets_bypass_back_after_failures_in_any_task)
 		while (ret == -ENOMEM && poll_again(deadline));
 		EXPECT_EQ(0, ret);
 		EXPECT_GT((long)times, fault_get("failslab", "times"));
-		ASSERT_EQ(0, fault_module("dm_bpio", 0));
+		ASSERT_EQ(0, fault_end());
 		ASSERT_EQ(0, still_right(step)) TH_LOG("%u failures", times);
 	}
+}
+
+/* More than arming asks for, in steps smaller than what it asks for at a time. */
+#define WORKER_BYTES	8192
+#define WORKER_STEP	128
+
+TEST_F(step, gets_bypass_back_whatever_fails_while_a_worker_arms)
+{
+	uint64_t deadline = now_ms() + 12 * DEADLINE_MS;
+	struct step *step = &self->step;
+	unsigned int bytes, failures = 0;
+	int ret;
+
+	if (variant->call != enable || variant->of_other)
+		SKIP(return, "once is enough");
+	for (bytes = 0; bytes < WORKER_BYTES; bytes += WORKER_STEP) {
+		ASSERT_EQ(0, fault_function("bpio_file_arm_work", bytes));
+		ASSERT_EQ(0, give_up_map(pieces));
+		do
+			ret = handle_wait_direct(step->other, step->buffer,
+						 BYTES, 0);
+		while (ret == -ENOMEM && poll_again(deadline));
+		EXPECT_EQ(0, ret);
+		failures += !fault_get("failslab", "times");
+		ASSERT_EQ(0, fault_end());
+		ASSERT_EQ(0, still_right(step)) TH_LOG("%u bytes", bytes);
+	}
+	TH_LOG("%u of %u failed", failures, bytes / WORKER_STEP);
+	EXPECT_LT(3u, failures);
 }
 
 PROGRAM_MAIN

@@ -164,23 +164,22 @@ static bool text_of_module(FILE *file, const char *module, struct text *text)
 	return text->end;
 }
 
-/* One function of the kernel itself, up to the next one. */
+/* One function, up to the next one; a module's are in no order. */
 static bool text_of_function(FILE *file, const char *function,
 			     struct text *text)
 {
 	struct symbol symbol;
+	bool found = false;
 
-	while (next_function(file, &symbol)) {
-		if (strcmp(symbol.name, function) || *symbol.owner)
-			continue;
-		text->first = symbol.address;
-		while (next_function(file, &symbol)) {
+	while (!found && next_function(file, &symbol))
+		found = !strcmp(symbol.name, function);
+	text->first = symbol.address;
+	text->end = UINT64_MAX;
+	rewind(file);
+	while (found && next_function(file, &symbol))
+		if (symbol.address > text->first && symbol.address < text->end)
 			text->end = symbol.address;
-			if (text->end > text->first)
-				return true;
-		}
-	}
-	return false;
+	return found;
 }
 
 static int text_of(bool (*find)(FILE *file, const char *name, struct text *text),
@@ -246,18 +245,36 @@ int fault_spare(const char *function)
 	       set_spared("fail_page_alloc", &text);
 }
 
-int fault_module(const char *module, unsigned int times)
+static int fail_any_task(const struct text *text, unsigned int bytes,
+			 unsigned int times)
 {
-	int ret = fault_set("failslab", "probability", "0");
-	struct text text;
-
-	if (ret || !times)
-		return ret ?: set_below("failslab", &everywhere);
-	return text_of(text_of_module, module, &text) ?:
-	       set_below("failslab", &text) ?:
+	return set_below("failslab", text) ?:
 	       fault_set("failslab", "task-filter", "N") ?:
 	       fault_set("failslab", "interval", "1") ?:
-	       fault_set("failslab", "space", "0") ?:
+	       fault_set("failslab", "space", "%u", bytes) ?:
 	       fault_set("failslab", "times", "%u", times) ?:
 	       fault_set("failslab", "probability", "100");
+}
+
+int fault_module(const char *module, unsigned int times)
+{
+	struct text text;
+
+	return fault_end() ?: text_of(text_of_module, module, &text) ?:
+	       fail_any_task(&text, 0, times);
+}
+
+int fault_function(const char *function, unsigned int bytes)
+{
+	struct text text;
+
+	return fault_end() ?: text_of(text_of_function, function, &text) ?:
+	       fail_any_task(&text, bytes, 1);
+}
+
+int fault_end(void)
+{
+	return fault_set("failslab", "probability", "0") ?:
+	       fault_set("failslab", "space", "0") ?:
+	       set_below("failslab", &everywhere);
 }

@@ -28,7 +28,7 @@ int fault_arm(unsigned int nth);
  * name in /proc/kallsyms; all again when it is NULL.
  */
 int fault_below(const char *module);
-/* The same of a function of the kernel itself; fault_below(NULL) ends it. */
+/* The same of one function; fault_below(NULL) ends it. */
 int fault_below_function(const char *function);
 /*
  * But nothing below that function of the kernel, whose failures go into its log;
@@ -46,8 +46,12 @@ long fault_get(const char *capability, const char *file);
 
 /*
  * Let the next @times allocations fail that are made below a function of the
- * module, by whatever task; 0 ends that. @module is the name of its symbols.
+ * module, by whatever task. @module is the name of its symbols.
  */
 int fault_module(const char *module, unsigned int times);
+/* Let one fail that is made below the function, once that has asked for @bytes. */
+int fault_function(const char *function, unsigned int bytes);
+/* Ends these two. */
+int fault_end(void);
 
 #endif /* SELFTESTS_FAULT_H */
