@@ -131,12 +131,19 @@ static int open_handle(FIXTURE_DATA(ring) *self,
 	return handle_armed(self->handle);
 }
 
+/* What a request names: the handle, or its place among the registered files. */
+static int ring_file(const FIXTURE_DATA(ring) *self,
+		     const FIXTURE_VARIANT(ring) *variant)
+{
+	return variant->sqe_flags & IOSQE_FIXED_FILE ? 0 : self->handle;
+}
+
 static void prepare(FIXTURE_DATA(ring) *self,
 		    const FIXTURE_VARIANT(ring) *variant, unsigned int slot,
 		    uint64_t offset, size_t length)
 {
-	int fd = variant->sqe_flags & IOSQE_FIXED_FILE ? 0 : self->handle;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+	int fd = ring_file(self, variant);
 	char *to = self->memory + slot * SLOT;
 
 	memset(to, 0xa5, length);
@@ -236,18 +243,15 @@ TEST_F(ring, reads_across_extents_return_what_was_written)
 TEST_F(ring, a_read_of_many_scattered_pages_goes_direct)
 {
 	enum { PAGES = 300 };
-	int fd = variant->sqe_flags & IOSQE_FIXED_FILE ? 0 : -1, result, i;
 	struct iovec iov[PAGES];
 	struct io_uring_sqe *sqe;
+	int result, i;
 
 	ASSERT_EQ(0, open_handle(self, variant, "file"));
 	memset(self->memory, 0xa5, PAGES * 4096);
-	/* no page behind the one before it */
-	for (i = 0; i < PAGES; i++)
-		iov[i] = (struct iovec) { self->memory + i * 7 % PAGES * 4096,
-					  4096 };
+	dio_scatter(iov, PAGES, self->memory);
 	sqe = io_uring_get_sqe(&self->ring);
-	io_uring_prep_readv(sqe, fd ? self->handle : fd, iov, PAGES, 8192);
+	io_uring_prep_readv(sqe, ring_file(self, variant), iov, PAGES, 8192);
 	io_uring_sqe_set_flags(sqe, variant->sqe_flags);
 	ASSERT_LE(0, io_uring_submit(&self->ring));
 	ASSERT_LE(0, complete(self, &result));

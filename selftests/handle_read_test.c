@@ -501,10 +501,7 @@ TEST_F(file, a_read_longer_than_a_request_waits_or_says_eagain)
 	unsigned int i, r;
 
 	madvise(huge, 2 * MIB, MADV_HUGEPAGE);
-	/* no page behind the one before it */
-	for (i = 0; i < PAGES; i++)
-		scattered[i] = (struct iovec) { huge + i * 7 % PAGES * 4096,
-						4096 };
+	dio_scatter(scattered, PAGES, huge);
 	ASSERT_EQ(0, file_create(self->path, BYTES, 13));
 	OPEN_HANDLE();
 	for (r = 0; r < ARRAY_SIZE(reads); r++) {

@@ -204,6 +204,15 @@ void *dio_alloc(size_t bytes)
 	return memory;
 }
 
+void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory)
+{
+	unsigned int i;
+
+	for (i = 0; i < pages; i++)
+		vectors[i] = (struct iovec) { memory + i * 7 % pages * 4096,
+					      4096 };
+}
+
 bool fork_spares_reads(void)
 {
 	unsigned int version = 0, patchlevel = 0;

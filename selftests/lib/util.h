@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /* How long something may take that takes milliseconds on a real machine. */
 #define DEADLINE_MS	30000
@@ -47,6 +48,12 @@ int read_line(const char *path, char *line, size_t size);
 
 /* Memory for direct I/O of @bytes, aligned to a page. Never NULL. */
 void *dio_alloc(size_t bytes);
+
+/*
+ * One vector for each page of @memory, none behind the one before it. @pages is
+ * no multiple of 7.
+ */
+void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory);
 
 /*
  * Whether reads past the page cache may be in flight when the process forks.
