@@ -446,6 +446,20 @@ TEST_F_TIMEOUT(step, does_what_it_should_or_nothing_whatever_fails_on_its_way,
 	EXPECT_EQ(0, handle_armed(step->other));
 }
 
+/* Until a read of "pieces", which was disarmed, goes direct again. */
+static int get_bypass_back(struct step *step, uint64_t deadline)
+{
+	int ret = give_up_map(pieces);
+
+	if (ret)
+		return ret;
+	/* the file system may be the one that finds no memory */
+	do
+		ret = handle_wait_direct(step->other, step->buffer, BYTES, 0);
+	while (ret == -ENOMEM && poll_again(deadline));
+	return ret;
+}
+
 #define WORKER_FAILURES	12
 
 /* Whatever task it is in: the one that reads, or a worker that arms. */
@@ -454,26 +468,21 @@ TEST_F(step, gets_bypass_back_after_failures_in_any_task)
 	uint64_t deadline = now_ms() + 12 * DEADLINE_MS;
 	struct step *step = &self->step;
 	unsigned int times;
-	int ret;
 
 	if (variant->call != enable || variant->of_other)
 		SKIP(return, "once is enough");
+	ASSERT_EQ(0, fault_below("dm_bpio"));
 	for (times = 1; times <= WORKER_FAILURES; times++) {
-		ASSERT_EQ(0, fault_module("dm_bpio", times));
-		ASSERT_EQ(0, give_up_map(pieces));
-		/* the file system may be the one that finds no memory */
-		do
-			ret = handle_wait_direct(step->other, step->buffer,
-						 BYTES, 0);
-		while (ret == -ENOMEM && poll_again(deadline));
-		EXPECT_EQ(0, ret);
+		ASSERT_EQ(0, fault_any_task(0, times));
+		EXPECT_EQ(0, get_bypass_back(step, deadline));
 		EXPECT_GT((long)times, fault_get("failslab", "times"));
-		ASSERT_EQ(0, fault_end());
+		ASSERT_EQ(0, fault_any_task(0, 0));
 		ASSERT_EQ(0, still_right(step)) TH_LOG("%u failures", times);
 	}
+	EXPECT_EQ(0, fault_below(NULL));
 }
 
-/* More than arming asks for, in steps smaller than what it asks for at a time. */
+/* In steps smaller than what arming asks for at a time. */
 #define WORKER_BYTES	8192
 #define WORKER_STEP	128
 
@@ -482,22 +491,18 @@ TEST_F(step, gets_bypass_back_whatever_fails_while_a_worker_arms)
 	uint64_t deadline = now_ms() + 12 * DEADLINE_MS;
 	struct step *step = &self->step;
 	unsigned int bytes, failures = 0;
-	int ret;
 
 	if (variant->call != enable || variant->of_other)
 		SKIP(return, "once is enough");
+	ASSERT_EQ(0, fault_below_function("bpio_file_arm_work"));
 	for (bytes = 0; bytes < WORKER_BYTES; bytes += WORKER_STEP) {
-		ASSERT_EQ(0, fault_function("bpio_file_arm_work", bytes));
-		ASSERT_EQ(0, give_up_map(pieces));
-		do
-			ret = handle_wait_direct(step->other, step->buffer,
-						 BYTES, 0);
-		while (ret == -ENOMEM && poll_again(deadline));
-		EXPECT_EQ(0, ret);
+		ASSERT_EQ(0, fault_any_task(bytes, 1));
+		EXPECT_EQ(0, get_bypass_back(step, deadline));
 		failures += !fault_get("failslab", "times");
-		ASSERT_EQ(0, fault_end());
+		ASSERT_EQ(0, fault_any_task(0, 0));
 		ASSERT_EQ(0, still_right(step)) TH_LOG("%u bytes", bytes);
 	}
+	EXPECT_EQ(0, fault_below(NULL));
 	TH_LOG("%u of %u failed", failures, bytes / WORKER_STEP);
 	EXPECT_LT(3u, failures);
 }

@@ -245,36 +245,15 @@ int fault_spare(const char *function)
 	       set_spared("fail_page_alloc", &text);
 }
 
-static int fail_any_task(const struct text *text, unsigned int bytes,
-			 unsigned int times)
+int fault_any_task(unsigned int bytes, unsigned int times)
 {
-	return set_below("failslab", text) ?:
-	       fault_set("failslab", "task-filter", "N") ?:
+	int ret = fault_set("failslab", "probability", "0") ?:
+		  fault_set("failslab", "space", "%u", bytes);
+
+	if (ret || !times)
+		return ret;
+	return fault_set("failslab", "task-filter", "N") ?:
 	       fault_set("failslab", "interval", "1") ?:
-	       fault_set("failslab", "space", "%u", bytes) ?:
 	       fault_set("failslab", "times", "%u", times) ?:
 	       fault_set("failslab", "probability", "100");
-}
-
-int fault_module(const char *module, unsigned int times)
-{
-	struct text text;
-
-	return fault_end() ?: text_of(text_of_module, module, &text) ?:
-	       fail_any_task(&text, 0, times);
-}
-
-int fault_function(const char *function, unsigned int bytes)
-{
-	struct text text;
-
-	return fault_end() ?: text_of(text_of_function, function, &text) ?:
-	       fail_any_task(&text, bytes, 1);
-}
-
-int fault_end(void)
-{
-	return fault_set("failslab", "probability", "0") ?:
-	       fault_set("failslab", "space", "0") ?:
-	       set_below("failslab", &everywhere);
 }

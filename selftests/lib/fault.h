@@ -45,13 +45,10 @@ int fault_set(const char *capability, const char *file, const char *fmt, ...)
 long fault_get(const char *capability, const char *file);
 
 /*
- * Let the next @times allocations fail that are made below a function of the
- * module, by whatever task. @module is the name of its symbols.
+ * Let @times allocations fail, in whatever task, once @bytes have been asked for;
+ * 0 and 0 end that. Only with fault_below() or fault_below_function(), or
+ * everything does.
  */
-int fault_module(const char *module, unsigned int times);
-/* Let one fail that is made below the function, once that has asked for @bytes. */
-int fault_function(const char *function, unsigned int bytes);
-/* Ends these two. */
-int fault_end(void);
+int fault_any_task(unsigned int bytes, unsigned int times);
 
 #endif /* SELFTESTS_FAULT_H */
