@@ -215,7 +215,7 @@ static void bpio_io_end_io(struct bio *bio)
 
 static struct bpio_io_bio *bpio_io_bio_alloc(struct kiocb *iocb,
 					     struct iov_iter *to,
-						 const struct bpio_piece *piece)
+					     const struct bpio_piece *piece)
 {
 	size_t left = iov_iter_count(to);
 	unsigned int nr_vecs;
@@ -266,8 +266,8 @@ static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
 
 static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 				     struct bpio_direct *direct,
-					   struct kiocb *iocb,
-					   struct iov_iter *to)
+				     struct kiocb *iocb,
+				     struct iov_iter *to)
 {
 	struct bpio_io *io = &first->own;
 
@@ -302,7 +302,7 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
  */
 static bool bpio_io_submit_rest(struct bpio_direct *direct,
 				struct bpio_io *io, struct kiocb *iocb,
-				    struct iov_iter *to)
+				struct iov_iter *to)
 {
 	struct bpio_piece *piece = &direct->first;
 	struct bpio_io_bio *ibio;
@@ -384,7 +384,7 @@ static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 /* Return: whether all of @to was submitted. */
 static bool bpio_io_submit(struct bpio_direct *direct, struct bpio_io *io,
 			   struct bio *first, struct kiocb *iocb,
-			       struct iov_iter *to)
+			   struct iov_iter *to)
 {
 	struct blk_plug plug;
 	bool all = true;
