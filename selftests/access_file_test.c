@@ -440,7 +440,7 @@ TEST_F(file, a_process_that_goes_under_landlock_reads_on)
 	EXPECT_READS_GO_ON();
 	EXPECT_LT(0u, revokes(self->handle));
 	ASSERT_EQ(0, chmod(path, 0644));
-	EXPECT_EQ(0, handle_armed(self->handle));
+	EXPECT_EQ(0, handle_armed_among_reads(self->handle));
 }
 
 TEST_F(file, under_landlock_neither_the_file_nor_the_device_can_be_opened)

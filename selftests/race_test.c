@@ -137,7 +137,7 @@ TEST_F(overwrite, readers_never_see_what_was_overwritten_before_they_began)
 		close(fd);
 		/* sometimes armed again, sometimes not */
 		if (generation % 3 == 0)
-			ASSERT_EQ(0, handle_armed(self->race.handle));
+			ASSERT_EQ(0, handle_armed_among_reads(self->race.handle));
 		if (generation % 3 == 1)
 			ASSERT_EQ(0, readers_progress(&self->race.readers, 20));
 	}
@@ -247,7 +247,7 @@ TEST_F(alone, handles_may_come_and_go_while_others_read)
 
 		ASSERT_LE(0, handle);
 		if (i % 3 == 0)
-			ASSERT_EQ(0, handle_armed(handle));
+			ASSERT_EQ(0, handle_armed_among_reads(handle));
 		if (i % 5 == 0)
 			ASSERT_EQ(0, fs_disable(volume.fd, fd));
 		if (i % 7 == 0)

@@ -194,6 +194,7 @@ FIXTURE(theft) {
 	struct scene	*scene;		/* set by begin() */
 	int		fd;
 	int		handle;
+	struct readers	readers;	/* outlive a test that is given up */
 };
 
 FIXTURE_VARIANT(theft) {
@@ -255,39 +256,40 @@ static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(theft) *self,
 
 TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
 {
-	struct readers readers = {
-		.file = VICTIM, .bytes = BYTES, .largest = 64 * KIB,
-		.shrinks = !variant->keeps, .zeroes = !variant->keeps,
-		.mixed = true, .oldest = 1, .newest = 1,
-	};
+	struct readers *readers = &self->readers;
 	unsigned int round, count = 0;
 	uint64_t where;
 
 	SKIP_UNLESS_KNOWN();
 	begin(_metadata, self, variant, &fast);
-	readers.handle = self->handle;
-	ASSERT_EQ(0, readers_start(&readers));
+	*readers = (struct readers) {
+		.handle = self->handle,
+		.file = VICTIM, .bytes = BYTES, .largest = 64 * KIB,
+		.shrinks = !variant->keeps, .zeroes = !variant->keeps,
+		.mixed = true, .oldest = 1, .newest = 1,
+	};
+	ASSERT_EQ(0, readers_start(readers));
 	for (round = 0; round < 10; round++) {
 		int fd;
 
-		ASSERT_EQ(0, handle_armed(self->handle));
-		ASSERT_EQ(0, readers_progress(&readers, 5));
+		ASSERT_EQ(0, handle_armed_among_reads(self->handle));
+		ASSERT_EQ(0, readers_progress(readers, 5));
 		ASSERT_EQ(0, first_block(&fast, &where));
 		ASSERT_EQ(0, variant->take(&fast)) TH_LOG("round %u", round);
 		ASSERT_EQ(0, steal(&fast));
-		ASSERT_EQ(0, readers_progress(&readers, 5));
+		ASSERT_EQ(0, readers_progress(readers, 5));
 		count += stolen(where);
 		ASSERT_EQ(0, unlink(fast.thief));
-		readers.newest++;
+		readers->newest++;
 		fd = open(fast.victim, O_WRONLY | O_CLOEXEC);
-		ASSERT_EQ(0, file_write(fd, 0, BYTES, VICTIM, readers.newest));
-		readers.oldest++;
+		ASSERT_EQ(0, file_write(fd, 0, BYTES, VICTIM, readers->newest));
+		readers->oldest++;
 		close(fd);
 		if (variant->take == by_collapsing_a_range)
 			ASSERT_EQ(0, punch_tail(&fast));
 	}
-	EXPECT_EQ(0, readers_progress(&readers, 100));
-	EXPECT_EQ(0, readers_stop(&readers));
+	EXPECT_EQ(0, readers_progress(readers, 100));
+	EXPECT_EQ(0, readers_stop(readers));
 	/* else this test proves nothing */
 	EXPECT_LT(0u, count);
 }

@@ -143,20 +143,37 @@ int handle_info(int handle, struct bpio_handle_info *info)
 	return ioctl(handle, BPIO_IOC_HANDLE_INFO, info) ? -errno : 0;
 }
 
-int handle_armed(int handle)
+static int armed_or_why(int ret, const struct bpio_handle_arm *arm)
 {
-	struct bpio_handle_arm arm;
-	int ret = handle_arm(handle, &arm);
-
 	if (ret) {
 		diag("arming failed: %s", strerror(-ret));
 		return ret;
 	}
-	if (!arm.armed) {
-		diag("not armed: %s", reason_sentence(arm.reason));
+	if (!arm->armed) {
+		diag("not armed: %s", reason_sentence(arm->reason));
 		return -EAGAIN;
 	}
 	return 0;
+}
+
+int handle_armed(int handle)
+{
+	struct bpio_handle_arm arm;
+
+	return armed_or_why(handle_arm(handle, &arm), &arm);
+}
+
+int handle_armed_among_reads(int handle)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	struct bpio_handle_arm arm;
+	int ret;
+
+	do
+		ret = handle_arm(handle, &arm);
+	while (!ret && !arm.armed && arm.reason == BPIO_REASON_LEASE &&
+	       poll_again(deadline));
+	return armed_or_why(ret, &arm);
 }
 
 int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset)

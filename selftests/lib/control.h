@@ -37,6 +37,12 @@ int handle_info(int handle, struct bpio_handle_info *info);
 
 /* Arm and insist: 0 only when reads go direct now. Says why they do not. */
 int handle_armed(int handle);
+/*
+ * The same while others read, again until DEADLINE_MS: a read that the file system
+ * has keeps the lease from being had, and on a busy machine may take longer than
+ * one call tries.
+ */
+int handle_armed_among_reads(int handle);
 
 /*
  * Read @bytes at @offset again and again until a read went direct: the way

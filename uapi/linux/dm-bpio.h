@@ -572,7 +572,9 @@ struct bpio_version {
  *
  * Arming takes the lease and builds the extent map. It happens by itself soon
  * after ENABLE and whenever it was undone; this call does it now and waits. It
- * may write back dirty pages of the file. A signal ends it with EINTR.
+ * may write back dirty pages of the file. A signal ends it with EINTR. While a
+ * read of the file takes long in the file system it gives up in a moment, with
+ * BPIO_REASON_LEASE: call again, or leave it to the worker.
  *
  * @size: sizeof(struct bpio_handle_arm), in bytes.
  * @flags: Must be zero.
