@@ -163,6 +163,12 @@ int handle_armed(int handle)
 	return armed_or_why(handle_arm(handle, &arm), &arm);
 }
 
+/* NOT_ARMED when the worker has begun to try it once more already. */
+static bool lease_refused(uint32_t reason)
+{
+	return reason == BPIO_REASON_LEASE || reason == BPIO_REASON_NOT_ARMED;
+}
+
 int handle_armed_among_reads(int handle)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
@@ -171,7 +177,7 @@ int handle_armed_among_reads(int handle)
 
 	do
 		ret = handle_arm(handle, &arm);
-	while (!ret && !arm.armed && arm.reason == BPIO_REASON_LEASE &&
+	while (!ret && !arm.armed && lease_refused(arm.reason) &&
 	       poll_again(deadline));
 	return armed_or_why(ret, &arm);
 }

@@ -574,7 +574,8 @@ struct bpio_version {
  * after ENABLE and whenever it was undone; this call does it now and waits. It
  * may write back dirty pages of the file. A signal ends it with EINTR. While a
  * read of the file takes long in the file system it gives up in a moment, with
- * BPIO_REASON_LEASE: call again, or leave it to the worker.
+ * BPIO_REASON_LEASE, or NOT_ARMED when the worker is at it again already: call
+ * again, or leave it to the worker.
  *
  * @size: sizeof(struct bpio_handle_arm), in bytes.
  * @flags: Must be zero.
