@@ -9,8 +9,6 @@
 
 #include "program.h"
 
-#define PAGE 4096
-
 static struct volume volume;
 
 static int program_setup(void)
@@ -60,18 +58,6 @@ REQUEST_VARIANT(get_info, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_GET_INFO,
 		fs_bpio_input, fs_bpio_output);
 REQUEST_VARIANT(storage_query, IOCTL_STORAGE_MANAGE_BYPASS_IO, BPIO_OP_QUERY,
 		bpio_input, bpio_output);
-
-/* Two pages, behind which nothing is mapped; the address of their end. */
-static unsigned char *guarded_pages(int prot)
-{
-	unsigned char *area = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (area == MAP_FAILED || munmap(area + 2 * PAGE, PAGE) ||
-	    mprotect(area, 2 * PAGE, prot))
-		abort();
-	return area + 2 * PAGE;
-}
 
 FIXTURE_SETUP(request)
 {

@@ -323,12 +323,7 @@ FIXTURE_VARIANT_ADD(handle_ioctl, info) {
 
 FIXTURE_SETUP(handle_ioctl)
 {
-	unsigned char *area = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ASSERT_NE(MAP_FAILED, (void *)area);
-	ASSERT_EQ(0, munmap(area + 4096, 4096));
-	self->end = area + 4096;
+	self->end = guarded_pages(PROT_READ | PROT_WRITE);
 	self->file = file_open_direct(volume_path(&volume, "file"));
 	self->handle = fs_enable(volume.fd, self->file);
 	ASSERT_LE(0, self->handle);

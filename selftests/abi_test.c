@@ -307,19 +307,16 @@ TEST(a_version_query_with_more_room_gets_zeroes_behind_what_is_known)
 
 TEST(a_version_query_without_memory_is_efault)
 {
-	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *end = guarded_pages(PROT_READ | PROT_WRITE);
 	struct bpio_version *version;
 
-	ASSERT_NE(MAP_FAILED, page);
-	ASSERT_EQ(0, munmap(page + 4096, 4096));
 	EXPECT_EQ(-EFAULT, get_version(NULL));
 	/* the size can be read, the rest is not there */
-	version = (void *)(page + 4096 - 8);
+	version = (void *)(end - 8);
 	version->size = sizeof(*version);
 	EXPECT_EQ(-EFAULT, get_version(version));
 	/* the structure is there, the room it speaks of is not */
-	version = (void *)(page + 4096 - sizeof(*version));
+	version = (void *)(end - sizeof(*version));
 	version->size = 4096;
 	EXPECT_EQ(-EFAULT, get_version(version));
 }

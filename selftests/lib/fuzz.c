@@ -22,7 +22,6 @@
 #include "fuzz.h"
 #include "util.h"
 
-#define PAGE	4096
 #define READS	6
 
 struct slot {
@@ -581,13 +580,11 @@ void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
 	struct fuzz fuzz = {
 		.place = place, .shared = shared, .random = seed,
 		.buffer = dio_alloc(FUZZ_BYTES),
+		.edge = (char *)guarded_pages(PROT_READ | PROT_WRITE) - PAGE,
 	};
 	int i;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	fuzz.edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	munmap(fuzz.edge + PAGE, PAGE);
 	for (i = 0; i < FUZZ_SLOTS; i++)
 		fuzz.slots[i].fd = -1;
 	fuzz.volume = open(place->volume, O_RDONLY | O_CLOEXEC);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -197,11 +198,23 @@ void *dio_alloc(size_t bytes)
 {
 	void *memory;
 
-	if (posix_memalign(&memory, 4096, bytes)) {
+	if (posix_memalign(&memory, PAGE, bytes)) {
 		diag("no memory for a buffer of %zu bytes", bytes);
 		abort();
 	}
 	return memory;
+}
+
+void *guarded_pages(int protection)
+{
+	char *area = mmap(NULL, 3 * PAGE, protection,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED || munmap(area + 2 * PAGE, PAGE)) {
+		diag("no memory: %s", strerror(errno));
+		abort();
+	}
+	return area + 2 * PAGE;
 }
 
 void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory)
@@ -209,8 +222,8 @@ void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory)
 	unsigned int i;
 
 	for (i = 0; i < pages; i++)
-		vectors[i] = (struct iovec) { memory + i * 7 % pages * 4096,
-					      4096 };
+		vectors[i] = (struct iovec) { memory + i * 7 % pages * PAGE,
+					      PAGE };
 }
 
 bool fork_spares_reads(void)

@@ -16,6 +16,9 @@
 /* How long something may take that takes milliseconds on a real machine. */
 #define DEADLINE_MS	30000
 
+/* Bytes of a page of memory. */
+#define PAGE		4096
+
 /* Print one line of diagnosis, as TAP wants it. */
 void diag(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -48,6 +51,12 @@ int read_line(const char *path, char *line, size_t size);
 
 /* Memory for direct I/O of @bytes, aligned to a page. Never NULL. */
 void *dio_alloc(size_t bytes);
+
+/*
+ * The end of two pages, zeroed, behind which nothing is mapped. @protection is
+ * that of mmap(). Never NULL.
+ */
+void *guarded_pages(int protection);
 
 /*
  * One vector for each page of @memory, none behind the one before it. @pages is
