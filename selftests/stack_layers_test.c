@@ -175,17 +175,17 @@ TEST_F(list, does_not_fit_a_buffer_for_the_plain_answer)
 TEST_F(list, that_cannot_be_written_is_efault)
 {
 	size_t size = list_size(ROWS), cut;
-	char *end = guarded_pages(PROT_READ | PROT_WRITE);
+	void *end = guarded_pages(PROT_READ | PROT_WRITE);
 	int fds = count_fds();
 
 	ASSERT_GE(2ul * PAGE, size);
 	for (cut = 1; cut < size; cut += 7)
 		EXPECT_EQ(-EFAULT,
 			  ask(stack.volume.fd, FS_BPIO_OP_QUERY, self->fd,
-			      (void *)(end - size + cut), size, NULL))
+			      end - size + cut, size, NULL))
 			TH_LOG("last %zu bytes not mapped", cut);
 	EXPECT_EQ(0, ask(stack.volume.fd, FS_BPIO_OP_QUERY, self->fd,
-			 (void *)(end - size), size, NULL));
+			 end - size, size, NULL));
 	EXPECT_EQ(fds, count_fds());
 	EXPECT_EQ(0, active_count(stack.volume.fd));
 }

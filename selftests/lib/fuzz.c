@@ -580,7 +580,7 @@ void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
 	struct fuzz fuzz = {
 		.place = place, .shared = shared, .random = seed,
 		.buffer = dio_alloc(FUZZ_BYTES),
-		.edge = (char *)guarded_pages(PROT_READ | PROT_WRITE) - PAGE,
+		.edge = guarded_pages(PROT_READ | PROT_WRITE) - PAGE,
 	};
 	int i;
 

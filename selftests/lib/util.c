@@ -205,18 +205,6 @@ void *dio_alloc(size_t bytes)
 	return memory;
 }
 
-void *guarded_pages(int protection)
-{
-	char *area = mmap(NULL, 3 * PAGE, protection,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (area == MAP_FAILED || munmap(area + 2 * PAGE, PAGE)) {
-		diag("no memory: %s", strerror(errno));
-		abort();
-	}
-	return area + 2 * PAGE;
-}
-
 void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory)
 {
 	unsigned int i;
@@ -224,6 +212,18 @@ void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory)
 	for (i = 0; i < pages; i++)
 		vectors[i] = (struct iovec) { memory + i * 7 % pages * PAGE,
 					      PAGE };
+}
+
+void *guarded_pages(int protection)
+{
+	void *area = mmap(NULL, 3 * PAGE, protection,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (area == MAP_FAILED || munmap(area + 2 * PAGE, PAGE)) {
+		diag("no memory: %s", strerror(errno));
+		abort();
+	}
+	return area + 2 * PAGE;
 }
 
 bool fork_spares_reads(void)

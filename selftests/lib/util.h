@@ -53,16 +53,16 @@ int read_line(const char *path, char *line, size_t size);
 void *dio_alloc(size_t bytes);
 
 /*
- * The end of two pages, zeroed, behind which nothing is mapped. @protection is
- * that of mmap(). Never NULL.
- */
-void *guarded_pages(int protection);
-
-/*
  * One vector for each page of @memory, none behind the one before it. @pages is
  * no multiple of 7.
  */
 void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory);
+
+/*
+ * The end of two pages, zeroed, behind which nothing is mapped. @protection is
+ * that of mmap(). Never NULL.
+ */
+void *guarded_pages(int protection);
 
 /*
  * Whether reads past the page cache may be in flight when the process forks.
