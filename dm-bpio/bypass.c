@@ -9,11 +9,11 @@
 
 #include "bypass.h"
 #include "event.h"
-#include "handle.h"
 #include "layer.h"
 #include "reason.h"
 #include "route.h"
 #include "stack.h"
+#include "stream.h"
 #include "target.h"
 #include "trace.h"
 #include "volume.h"
@@ -123,6 +123,8 @@ static void bpio_bypass_publish(struct bpio_volume *volume,
 
 	mutex_lock(&volume->lock);
 	WRITE_ONCE(volume->no_route, reason);
+	if (route)
+		WRITE_ONCE(volume->awaits_stack, false);
 	rcu_assign_pointer(volume->route, route);
 	volume->route_base = bpio_volume_sum(volume, &sum);
 	mutex_unlock(&volume->lock);
@@ -235,7 +237,7 @@ static void bpio_bypass_establish(struct bpio_volume *volume)
 
 	trace_bpio_storage(volume, BPIO_OP_ENABLE);
 	/* A layer that is new here may object to files; before they are read. */
-	bpio_handle_requery_all(volume);
+	bpio_stream_query_all(volume);
 	bpio_bypass_note_attach(volume, volume->support, route);
 	volume->support = route->support;
 	/* A route that enters at the volume itself would lead map to itself. */
@@ -256,7 +258,8 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 
 	if (!bpio_bypass_wants_route(volume)) {
 		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
-		/* A reload is no new start, the end of all bypass is. */
+		WRITE_ONCE(volume->awaits_stack, false);
+		/* Keep this state across a reload; reset it only when bypass ends. */
 		if (volume->target) {
 			volume->support = BPIO_SUPPORT_NONE;
 			WRITE_ONCE(volume->attach_blocked, false);
@@ -313,14 +316,14 @@ void bpio_bypass_update_later(struct bpio_volume *volume)
 }
 
 /**
- * bpio_bypass_note_read() - a read that found no route has been served
- * @volume: the volume
+ * bpio_bypass_note_read() - the layers have served a read of the mapped device
+ * @volume: a volume that awaits its stack
  * @started: jiffies when it began
  *
- * Nothing tells when a suspended device below goes on without a layer that
- * registers. But a read that began well after the route was withdrawn, and was
- * served, came through: the stack takes I/O again, and a route cannot end in a
- * device that keeps it waiting.
+ * A suspended device below that is resumed without a layer that registers sends
+ * no news. But a read that began well after the route was withdrawn, and was
+ * served, proves that the stack takes I/O again, so that a new route cannot end
+ * in a device that keeps it waiting.
  *
  * Context: any.
  */
@@ -345,7 +348,7 @@ void bpio_bypass_requery_all(void)
 		noio = bpio_bypass_lock(volume);
 		bpio_bypass_update_locked(volume);
 		if (bpio_bypass_wants_route(volume) &&
-		    bpio_handle_requery_all(volume))
+		    bpio_stream_query_all(volume))
 			bpio_bypass_drain_locked(volume);
 		bpio_bypass_unlock(volume, noio);
 	}
@@ -396,9 +399,11 @@ void bpio_bypass_drop_layer(struct bpio_layer *layer)
 		if (!bpio_bypass_has_layer(volume, layer))
 			continue;
 		noio = bpio_bypass_lock(volume);
-		if (bpio_bypass_skips(volume, layer))
+		if (bpio_bypass_skips(volume, layer)) {
 			bpio_bypass_withdraw(volume,
 					     BPIO_REASON_VOLUME_SUSPENDED);
+			WRITE_ONCE(volume->awaits_stack, true);
+		}
 		bpio_bypass_unlock(volume, noio);
 	}
 }

@@ -81,38 +81,18 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #define BLK_OPEN_WRITE	FMODE_WRITE
 #endif
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-#define BPIO_COMPAT_IDMAP_PARAM	struct mnt_idmap *idmap,
+/*
+ * Before 6.5, splice(2) hands a pipe to read_iter, whose pages are not there before
+ * the file system fills them.
+ */
+static inline bool bpio_compat_iter_is_pipe(const struct iov_iter *iter)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return iov_iter_is_pipe(iter);
 #else
-#define BPIO_COMPAT_IDMAP_PARAM	struct user_namespace *mnt_userns,
+	return false;
 #endif
-
-/* Reading into a pipe by way of read_iter. Before 6.5 there is no such helper. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
-#define BPIO_COMPAT_SPLICE_READ	copy_splice_read
-#else
-#define BPIO_COMPAT_SPLICE_READ	NULL
-#endif
-
-/* kiocb flags that concern only the submitter and the file it submitted to. */
-#ifdef IOCB_ALLOC_CACHE
-#define BPIO_COMPAT_IOCB_ALLOC_CACHE	IOCB_ALLOC_CACHE
-#else
-#define BPIO_COMPAT_IOCB_ALLOC_CACHE	0
-#endif
-#ifdef IOCB_DIO_CALLER_COMP
-#define BPIO_COMPAT_IOCB_CALLER_COMP	IOCB_DIO_CALLER_COMP
-#else
-#define BPIO_COMPAT_IOCB_CALLER_COMP	0
-#endif
-#ifdef IOCB_AIO_RW
-#define BPIO_COMPAT_IOCB_AIO_RW		IOCB_AIO_RW
-#else
-#define BPIO_COMPAT_IOCB_AIO_RW		0
-#endif
-#define BPIO_COMPAT_IOCB_PRIVATE \
-	(IOCB_HIPRI | IOCB_WAITQ | BPIO_COMPAT_IOCB_ALLOC_CACHE | \
-	 BPIO_COMPAT_IOCB_CALLER_COMP | BPIO_COMPAT_IOCB_AIO_RW)
+}
 
 /*
  * Let a bio come from the per-CPU cache of its bioset if the caller may. Before

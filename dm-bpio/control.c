@@ -5,8 +5,8 @@
 #include <linux/export.h>
 
 #include "dm-bpio.h"
-#include "handle.h"
 #include "protocol.h"
+#include "stream.h"
 #include "volume.h"
 
 static struct bpio_volume *bpio_control_find(struct file *file)
@@ -32,7 +32,7 @@ int bpio_pause_file(struct file *file)
 
 	if (!volume)
 		return -ENXIO;
-	bpio_handle_pause_file(volume, file);
+	bpio_stream_pause(volume, file_inode(file));
 	bpio_volume_put(volume);
 	return 0;
 }
@@ -57,7 +57,7 @@ int bpio_resume_file(struct file *file)
 
 	if (!volume)
 		return -ENXIO;
-	if (!bpio_handle_resume_file(volume, file, &results))
+	if (!bpio_stream_resume(volume, file_inode(file), &results))
 		ret = results.op_status;
 	bpio_volume_put(volume);
 	return ret;
@@ -79,7 +79,7 @@ unsigned int bpio_open_count(struct file *file)
 
 	if (!volume)
 		return 0;
-	count = bpio_handle_open_count(volume, file, &paused);
+	count = bpio_stream_open_count(volume, file_inode(file), &paused);
 	bpio_volume_put(volume);
 	return count;
 }

@@ -11,7 +11,7 @@
 #include "extent.h"
 #include "fallback.h"
 #include "file.h"
-#include "handle.h"
+#include "open_file.h"
 #include "io.h"
 #include "route.h"
 #include "simple.h"
@@ -19,24 +19,21 @@
 /* Flags that the file system may raise on a file that is open read-only. */
 #define BPIO_DIRECT_REFUSED	(S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE)
 
-static bool bpio_direct_on = true;
+bool bpio_direct_on = true;
 module_param_named(bypass, bpio_direct_on, bool, 0644);
 MODULE_PARM_DESC(bypass, "Let reads go direct; N makes the file system serve all");
 
 static inline enum bpio_reason
-bpio_direct_check_file(const struct bpio_handle *handle)
+bpio_direct_check_file(const struct bpio_open_file *of)
 {
-	struct bpio_file *file = handle->file;
+	struct bpio_file *file = of->file;
 	struct address_space *mapping = file->inode->i_mapping;
 	/* Pairs with clear_bit_unlock() in bpio_file_publish(). */
 	unsigned long state = smp_load_acquire(&file->state);
+	enum bpio_reason reason = bpio_direct_blocked(of, state);
 
-	if (unlikely(READ_ONCE(handle->disabled)))
-		return BPIO_REASON_DISABLED;
-	if (unlikely(!READ_ONCE(bpio_direct_on)))
-		return BPIO_REASON_SWITCHED_OFF;
-	if (unlikely(state))
-		return bpio_file_reason(file, state);
+	if (unlikely(reason))
+		return reason;
 	if (unlikely(READ_ONCE(file->inode->i_flags) & BPIO_DIRECT_REFUSED))
 		return bpio_file_refuse(file->inode);
 	/*
@@ -51,16 +48,16 @@ bpio_direct_check_file(const struct bpio_handle *handle)
 }
 
 /**
- * bpio_direct_obstacle() - what keeps reads of a handle from going direct now
- * @handle: the handle
+ * bpio_direct_obstacle() - what keeps reads of an open file from going direct now
+ * @of: the open file
  *
  * Context: any.
  * Return: the reason, BPIO_REASON_NONE when mapped ranges are read direct.
  */
-enum bpio_reason bpio_direct_obstacle(const struct bpio_handle *handle)
+enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)
 {
-	struct bpio_volume *volume = handle->file->volume;
-	enum bpio_reason reason = bpio_direct_check_file(handle);
+	struct bpio_volume *volume = of->file->volume;
+	enum bpio_reason reason = bpio_direct_check_file(of);
 
 	if (!reason && !rcu_access_pointer(volume->route))
 		reason = READ_ONCE(volume->no_route);
@@ -124,7 +121,7 @@ static inline enum bpio_reason
 bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
 		   const struct iov_iter *to)
 {
-	struct bpio_file *file = direct->handle->file;
+	struct bpio_file *file = direct->of->file;
 	struct bpio_volume *volume = file->volume;
 	struct bpio_route *route = direct->route;
 	struct bpio_extent_map *map;
@@ -187,22 +184,15 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
  * the file system has to serve it.
  */
 static inline enum bpio_reason
-bpio_direct_begin(struct bpio_direct *direct, struct bpio_handle *handle,
+bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
 		  const struct kiocb *iocb, const struct iov_iter *to)
 {
-	struct bpio_file *file = handle->file;
+	struct bpio_file *file = of->file;
 	struct inode *inode = file->inode;
 	enum bpio_reason reason;
 
-	direct->handle = handle;
+	direct->of = of;
 	direct->count = iov_iter_count(to);
-
-	/* A first look spares those who wait for i_dio_count to become zero. */
-	if (unlikely(READ_ONCE(file->state))) {
-		reason = bpio_direct_obstacle(handle);
-		if (reason)
-			return reason;
-	}
 
 	if (!bpio_plant(BPIO_PLANT_DIO_COUNT))
 		inode_dio_begin(inode);
@@ -218,7 +208,7 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_handle *handle,
 	direct->route = rcu_dereference(file->volume->route);
 	/* Pairs with the publication of the fresh route. */
 	smp_rmb();
-	reason = bpio_direct_check_file(handle);
+	reason = bpio_direct_check_file(of);
 	if (likely(!reason))
 		reason = bpio_direct_clamp(inode, iocb->ki_pos, &direct->count);
 	if (likely(!reason))
@@ -313,7 +303,7 @@ int bpio_direct_fill(struct bio *bio, struct iov_iter *to,
 static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
 					  loff_t pos)
 {
-	struct bpio_handle_stats __percpu *stats = direct->handle->stats;
+	struct bpio_open_file_stats __percpu *stats = direct->of->stats;
 	bool random = this_cpu_read(stats->next) != pos;
 
 	this_cpu_write(stats->next, pos + direct->count);
@@ -326,15 +316,15 @@ static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
  * inode's times meanwhile: that revokes, so reads direct are of a file that was
  * armed since.
  */
-static inline void bpio_direct_accessed(struct bpio_handle *handle)
+static inline void bpio_direct_accessed(struct bpio_open_file *of)
 {
 	unsigned long now = jiffies;
 
-	if (likely(READ_ONCE(handle->accessed_at) == now &&
-		   READ_ONCE(handle->file->armed_at) != now))
+	if (likely(READ_ONCE(of->accessed_at) == now &&
+		   READ_ONCE(of->file->armed_at) != now))
 		return;
-	WRITE_ONCE(handle->accessed_at, now);
-	file_accessed(handle->user_file);
+	WRITE_ONCE(of->accessed_at, now);
+	file_accessed(of->filp);
 }
 
 /* What bpio_direct_begin() has let pass. */
@@ -354,22 +344,22 @@ static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 		return bpio_io_read(direct, iocb, to);
 
 	/* Half of the bios may be on their way when a page is missing. */
-	bpio_direct_end(direct->handle, direct->route);
+	bpio_direct_end(direct->of, direct->route);
 	return -EFAULT;
 }
 
 /**
  * bpio_direct_read() - read direct if it may be, else by the file system
- * @handle: the handle
- * @iocb: as the handle got it
- * @to: as the handle got it
+ * @of: the open file
+ * @iocb: as the caller gave it
+ * @to: as the caller gave it
  * @present: the reader's memory was faulted in just now
  *
  * Context: as read_iter; rw_verify_area() was called for the user's file.
  * Return: as read_iter; -EFAULT also when a page is not there, in which case
  * nothing was done. Failures of the device are repeated by the file system.
  */
-ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
+ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 			 struct iov_iter *to, bool present)
 {
 	struct bpio_direct direct __uninitialized;
@@ -377,7 +367,7 @@ ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
 	size_t beyond;
 	ssize_t ret;
 
-	reason = bpio_direct_begin(&direct, handle, iocb, to);
+	reason = bpio_direct_begin(&direct, of, iocb, to);
 	/*
 	 * Not for the file system: io_uring makes its first attempt like this, and
 	 * comes again from a worker that may wait and goes direct.
@@ -385,7 +375,7 @@ ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
 	if (unlikely(reason == BPIO_REASON_NO_WAIT))
 		return -EAGAIN;
 	if (unlikely(reason))
-		return bpio_fallback_read(handle, iocb, to, reason);
+		return bpio_fallback_read(of, iocb, to, reason);
 
 	beyond = iov_iter_count(to) - direct.count;
 	iov_iter_truncate(to, direct.count);
@@ -395,6 +385,6 @@ ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
 	/* A read that was queued may have taken its iterator along. */
 	if (unlikely(beyond) && ret != -EIOCBQUEUED)
 		iov_iter_reexpand(to, iov_iter_count(to) + beyond);
-	bpio_direct_accessed(handle);
+	bpio_direct_accessed(of);
 	return ret;
 }

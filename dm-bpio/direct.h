@@ -10,7 +10,7 @@
 
 #include "extent.h"
 #include "file.h"
-#include "handle.h"
+#include "open_file.h"
 #include "plant.h"
 #include "route.h"
 
@@ -28,7 +28,7 @@ struct bpio_piece {
 
 /**
  * struct bpio_direct - a read that may go direct
- * @handle: what is read
+ * @of: what is read
  * @route: the way; holds a reference
  * @map: for finding further pieces, with a reference, or NULL when @first is all
  * @first: the first piece
@@ -39,7 +39,7 @@ struct bpio_piece {
  * the i_dio_count of the inode.
  */
 struct bpio_direct {
-	struct bpio_handle	*handle;
+	struct bpio_open_file	*of;
 	struct bpio_route	*route;
 	struct bpio_extent_map	*map;
 	struct bpio_piece	first;
@@ -47,13 +47,35 @@ struct bpio_direct {
 	blk_opf_t		flags;
 };
 
-enum bpio_reason bpio_direct_obstacle(const struct bpio_handle *handle);
-ssize_t bpio_direct_read(struct bpio_handle *handle, struct kiocb *iocb,
+/* The module parameter "bypass". */
+extern bool bpio_direct_on;
+
+enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of);
+ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 			 struct iov_iter *to, bool present);
 int bpio_direct_fill(struct bio *bio, struct iov_iter *to,
 		     struct block_device *bdev);
 void bpio_direct_wake(struct task_struct **waiter);
 void bpio_direct_sleep(struct task_struct **waiter);
+
+/**
+ * bpio_direct_blocked() - whether flags keep reads from going direct
+ * @of: the open file
+ * @state: a value of of->file->state
+ *
+ * Context: any.
+ * Return: the reason, or BPIO_REASON_NONE.
+ */
+static inline enum bpio_reason
+bpio_direct_blocked(const struct bpio_open_file *of, unsigned long state)
+{
+	if (unlikely(READ_ONCE(of->disabled)))
+		return BPIO_REASON_DISABLED;
+	if (unlikely(!READ_ONCE(bpio_direct_on)))
+		return BPIO_REASON_SWITCHED_OFF;
+	return unlikely(state) ? bpio_file_reason(of->file, state) :
+				 BPIO_REASON_NONE;
+}
 
 /**
  * bpio_direct_find() - the first piece of a range of a file
@@ -113,32 +135,32 @@ static inline unsigned int bpio_direct_vecs(struct iov_iter *to, int max)
 
 /**
  * bpio_direct_end() - undo what let a read go direct
- * @handle: the handle
+ * @of: the open file
  * @route: the route
  *
  * All bios have completed: blocks may be freed, the stack may be suspended.
  *
  * Context: any.
  */
-static inline void bpio_direct_end(struct bpio_handle *handle,
+static inline void bpio_direct_end(struct bpio_open_file *of,
 				   struct bpio_route *route)
 {
 	if (!bpio_plant(BPIO_PLANT_DIO_COUNT))
-		inode_dio_end(handle->file->inode);
+		inode_dio_end(of->file->inode);
 	percpu_ref_put(&route->ref);
 }
 
 /**
  * bpio_direct_count() - count a read that went direct
- * @handle: the handle
+ * @of: the open file
  * @bytes: what it returned
  *
  * Context: any.
  */
-static inline void bpio_direct_count(struct bpio_handle *handle, size_t bytes)
+static inline void bpio_direct_count(struct bpio_open_file *of, size_t bytes)
 {
-	this_cpu_inc(handle->stats->counters.direct_reads);
-	this_cpu_add(handle->stats->counters.direct_bytes, bytes);
+	this_cpu_inc(of->stats->counters.direct_reads);
+	this_cpu_add(of->stats->counters.direct_bytes, bytes);
 }
 
 /**

@@ -31,7 +31,7 @@
 #include "event.h"
 #include "extent.h"
 #include "file.h"
-#include "handle.h"
+#include "open_file.h"
 #include "lease.h"
 #include "plant.h"
 #include "trace.h"
@@ -94,7 +94,7 @@ static int bpio_file_open(struct bpio_file *file)
 {
 	struct bpio_volume *volume = file->volume;
 	const struct cred *cred, *old;
-	struct bpio_handle *handle;
+	struct bpio_open_file *of;
 	struct file *lease_file;
 	struct path path;
 
@@ -104,21 +104,21 @@ static int bpio_file_open(struct bpio_file *file)
 		return 0;
 
 	mutex_lock(&volume->lock);
-	handle = list_first_entry_or_null(&file->handles, struct bpio_handle,
-					  node);
-	if (handle) {
-		path = handle->user_file->f_path;
+	of = list_first_entry_or_null(&file->opens, struct bpio_open_file,
+				      node);
+	if (of) {
+		path = of->filp->f_path;
 		path_get(&path);
-		cred = get_cred(handle->user_file->f_cred);
+		cred = get_cred(of->filp->f_cred);
 	}
 	mutex_unlock(&volume->lock);
-	if (!handle)
+	if (!of)
 		return -ENOENT;
 
 	/*
-	 * Of its own: closing the user's file would drop the lease. Who asks for
-	 * it may have lost the right to open the file since, and some security
-	 * modules look at that one whatever they are given.
+	 * The lease needs a struct file of its own, because closing the user's
+	 * would drop it. The current task may be one that could not open the file,
+	 * and some security modules look at that task whatever they are given.
 	 */
 	old = override_creds(cred);
 	lease_file = bpio_compat_open_for_lease(&path, cred);
@@ -157,35 +157,34 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	bpio_lease_drop(file);
 }
 
-static bool bpio_file_has_only_handles_off(struct bpio_file *file,
-					   const struct vfsmount *mnt)
+static bool bpio_file_is_open_only_off(struct bpio_file *file,
+				       const struct vfsmount *mnt)
 {
-	struct bpio_handle *handle;
+	struct bpio_open_file *of;
 	bool off;
 
 	mutex_lock(&file->volume->lock);
 	/*
-	 * Whoever closes the last handle gives the lease's file back in time for an
-	 * unmount that follows, which a worker could not.
+	 * Without an open file it is left to the last close, which drops the
+	 * lease file synchronously: a worker would find the following umount busy.
 	 */
-	off = !list_empty(&file->handles);
-	list_for_each_entry(handle, &file->handles, node)
-		off &= handle->user_file->f_path.mnt != mnt;
+	off = !list_empty(&file->opens);
+	list_for_each_entry(of, &file->opens, node)
+		off &= of->filp->f_path.mnt != mnt;
 	mutex_unlock(&file->volume->lock);
 	return off;
 }
 
 /*
- * The handle by which the lease's file was opened may be closed while others, on
- * another mount, go on. Its mount must not stay busy for long.
+ * The open file whose path was used for the lease file may be closed while others,
+ * on another mount, remain. Its mount must not stay busy for long.
  */
 static bool bpio_file_must_leave_mount(struct bpio_file *file)
 {
 	lockdep_assert_held(&file->arm_lock);
 
 	return file->lease_file &&
-	       bpio_file_has_only_handles_off(file,
-					      file->lease_file->f_path.mnt);
+	       bpio_file_is_open_only_off(file, file->lease_file->f_path.mnt);
 }
 
 static bool bpio_file_publish(struct bpio_file *file,
@@ -311,18 +310,6 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
 	return bpio_file_map_leased(file);
 }
 
-/**
- * bpio_file_wants_arming() - whether arming could change anything
- * @file: the file
- *
- * Context: any.
- */
-bool bpio_file_wants_arming(const struct bpio_file *file)
-{
-	return READ_ONCE(file->state) &
-	       (BIT(BPIO_FILE_UNARMED) | BIT(BPIO_FILE_REVOKED));
-}
-
 /*
  * Twice as long until the next attempt, unless the file had been armed for long
  * enough to make up for the work.
@@ -387,7 +374,7 @@ static void bpio_file_arm_work(struct work_struct *work)
 
 /**
  * bpio_file_arm() - arm a file now
- * @file: the file; the caller holds one of its handles open
+ * @file: the file; the caller keeps one of its open files open
  *
  * Context: process context, sleeps, does file-system I/O: not from an ioctl of
  * the mapped device.
@@ -406,57 +393,28 @@ int bpio_file_arm(struct bpio_file *file)
 }
 
 /**
- * bpio_file_kick() - let the worker bring the file up to date soon
+ * bpio_file_queue() - queue the worker, unless it is queued
  * @file: the file
  *
  * Context: any.
  */
-void bpio_file_kick(struct bpio_file *file)
+void bpio_file_queue(struct bpio_file *file)
 {
-	if (!delayed_work_pending(&file->arm_work))
-		queue_delayed_work(bpio_file_wq, &file->arm_work,
-				   READ_ONCE(file->backoff));
+	queue_delayed_work(bpio_file_wq, &file->arm_work,
+			   READ_ONCE(file->backoff));
 }
 
 /**
- * bpio_file_handle_closed() - one handle of several was closed
+ * bpio_file_open_closed() - one open file of several was closed
  * @file: the file
  *
- * Lets the worker give up what was held for that handle, soon.
+ * Lets the worker soon drop what was held for that open file.
  *
  * Context: any.
  */
-void bpio_file_handle_closed(struct bpio_file *file)
+void bpio_file_open_closed(struct bpio_file *file)
 {
 	queue_delayed_work(bpio_file_wq, &file->arm_work, 0);
-}
-
-/**
- * bpio_file_reason() - why a file is not armed
- * @file: the file
- * @state: a value of @file->state
- *
- * Context: any.
- * Return: the reason, or BPIO_REASON_NONE when no bit is set.
- */
-enum bpio_reason bpio_file_reason(const struct bpio_file *file,
-				  unsigned long state)
-{
-	enum bpio_reason why;
-
-	if (!state)
-		return BPIO_REASON_NONE;
-	if (state & BIT(BPIO_FILE_PAUSED))
-		return BPIO_REASON_STREAM_PAUSED;
-	if (state & BIT(BPIO_FILE_VETOED))
-		return BPIO_REASON_FILE_VETO;
-	if (!(state & BIT(BPIO_FILE_UNARMED)))
-		return state & BIT(BPIO_FILE_REVOKED) ?
-		       BPIO_REASON_REVOKED : BPIO_REASON_NO_ADDRESSES;
-
-	/* Armed again since @state was read. */
-	why = READ_ONCE(file->why);
-	return why ? why : BPIO_REASON_NOT_ARMED;
 }
 
 /**
@@ -484,7 +442,7 @@ void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped)
  * @inode: the inode; the caller keeps it pinned until bpio_file_destroy()
  *
  * Context: may sleep.
- * Return: the file, unarmed and without handles, or NULL without memory.
+ * Return: the file, unarmed and without open files, or NULL without memory.
  */
 struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 				   struct inode *inode)
@@ -503,14 +461,14 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 	mutex_init(&file->arm_lock);
 	init_waitqueue_head(&file->arming_wait);
 	INIT_DELAYED_WORK(&file->arm_work, bpio_file_arm_work);
-	INIT_LIST_HEAD(&file->handles);
+	INIT_LIST_HEAD(&file->opens);
 	bpio_volume_hold(volume);
 	return file;
 }
 
 /**
  * bpio_file_free() - undo bpio_file_create() when nothing came of the file
- * @file: a file that never had a handle
+ * @file: a file that never had an open file
  *
  * Context: any that may take a mutex.
  */
@@ -523,14 +481,14 @@ void bpio_file_free(struct bpio_file *file)
 
 /**
  * bpio_file_destroy() - forget an inode
- * @file: the file; its last handle was taken off the volume by the caller, which
- *	still pins the inode
+ * @file: the file; its last open file was taken off by the caller, which still
+ *	pins the inode
  *
  * Who may still hold @file when this is called, and why it ends:
  *
- * - Reads: none. A read holds a reference to the handle's struct file, and the
+ * - Reads: none. A read holds a reference to the struct file it reads, and the
  *   last of these is gone.
- * - New handles: none. The caller has erased the file from the volume's index
+ * - New open files: none. The caller has erased the file from the volume's index
  *   under volume->lock.
  * - Whoever breaks the lease: holds a spinlock of the VFS meanwhile.
  *   bpio_file_disarm() removes the lease under it; afterwards there is no lease

@@ -38,11 +38,11 @@ enum bpio_file_state {
 };
 
 /**
- * struct bpio_file - an inode with a bypass handle
+ * struct bpio_file - an inode with enabled open files
  *
  * @state: enum bpio_file_state bits
  * @map: extents of the file; RCU, replaced under @arm_lock
- * @inode: the inode; pinned by the user's file of each handle
+ * @inode: the inode; pinned by each open file of @opens
  * @volume: the volume; holds a reference
  * @armed_at: jiffies when a map was last published; written under @arm_lock,
  *	read by direct reads without
@@ -59,12 +59,13 @@ enum bpio_file_state {
  *	lease.c; protected by the VFS's spinlock for the leases of the inode
  * @layout_broken: jiffies when that was broken last; written under the same
  *	spinlock, read without
- * @arm_work: arms, or disarms when there is no enabled handle
+ * @arm_work: arms, or disarms when no open file is enabled
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
  *	kicks without, and raised without when the layout lease is broken
  * @revokes: how often the lease was broken
- * @handles: struct bpio_handle.node, open handles; protected by volume->lock
- * @enabled: handles of @handles that are enabled; written under volume->lock
+ * @opens: struct bpio_open_file.node, open files that were enabled; protected by
+ *	volume->lock
+ * @enabled: those of @opens that are not disabled; written under volume->lock
  */
 struct bpio_file {
 	unsigned long		state;
@@ -84,7 +85,7 @@ struct bpio_file {
 	unsigned long		backoff;
 	atomic64_t		revokes;
 
-	struct list_head	handles;
+	struct list_head	opens;
 	unsigned int		enabled;
 };
 
@@ -100,12 +101,61 @@ void bpio_file_free(struct bpio_file *file);
 void bpio_file_destroy(struct bpio_file *file);
 int bpio_file_arm(struct bpio_file *file);
 void bpio_file_revoke(struct bpio_file *file);
-bool bpio_file_wants_arming(const struct bpio_file *file);
-void bpio_file_kick(struct bpio_file *file);
-void bpio_file_handle_closed(struct bpio_file *file);
-enum bpio_reason bpio_file_reason(const struct bpio_file *file,
-				  unsigned long state);
+void bpio_file_queue(struct bpio_file *file);
+void bpio_file_open_closed(struct bpio_file *file);
 void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped);
+
+/**
+ * bpio_file_wants_arming() - whether arming could change anything
+ * @file: the file
+ *
+ * Context: any.
+ */
+static inline bool bpio_file_wants_arming(const struct bpio_file *file)
+{
+	return READ_ONCE(file->state) &
+	       (BIT(BPIO_FILE_UNARMED) | BIT(BPIO_FILE_REVOKED));
+}
+
+/**
+ * bpio_file_kick() - let the worker bring the file up to date soon
+ * @file: the file
+ *
+ * Context: any.
+ */
+static inline void bpio_file_kick(struct bpio_file *file)
+{
+	if (!delayed_work_pending(&file->arm_work))
+		bpio_file_queue(file);
+}
+
+/**
+ * bpio_file_reason() - why a file is not armed
+ * @file: the file
+ * @state: a value of @file->state
+ *
+ * Context: any.
+ * Return: the reason, or BPIO_REASON_NONE when no bit is set.
+ */
+static inline enum bpio_reason
+bpio_file_reason(const struct bpio_file *file, unsigned long state)
+{
+	enum bpio_reason why;
+
+	if (!state)
+		return BPIO_REASON_NONE;
+	if (state & BIT(BPIO_FILE_PAUSED))
+		return BPIO_REASON_STREAM_PAUSED;
+	if (state & BIT(BPIO_FILE_VETOED))
+		return BPIO_REASON_FILE_VETO;
+	if (!(state & BIT(BPIO_FILE_UNARMED)))
+		return state & BIT(BPIO_FILE_REVOKED) ?
+		       BPIO_REASON_REVOKED : BPIO_REASON_NO_ADDRESSES;
+
+	/* Armed again since @state was read. */
+	why = READ_ONCE(file->why);
+	return why ? why : BPIO_REASON_NOT_ARMED;
+}
 
 int bpio_file_init(void);
 void bpio_file_exit(void);

@@ -11,7 +11,7 @@
 #include "direct.h"
 #include "extent.h"
 #include "fallback.h"
-#include "handle.h"
+#include "open_file.h"
 #include "io.h"
 #include "pages.h"
 #include "route.h"
@@ -31,7 +31,7 @@ enum {
  * struct bpio_io - a direct read of one or several bios
  * @iocb: the caller's, when asynchronous
  * @waiter: the caller, when synchronous; NULL when all bios have completed
- * @handle: what is read; kept alive by the caller's reference to its struct file
+ * @of: what is read; kept alive by the caller's reference to its struct file
  * @route: reference until all bios have completed
  * @pos: offset in the file of the first byte
  * @size: bytes submitted
@@ -47,7 +47,7 @@ struct bpio_io {
 		struct kiocb		*iocb;
 		struct task_struct	*waiter;
 	};
-	struct bpio_handle	*handle;
+	struct bpio_open_file	*of;
 	struct bpio_route	*route;
 	loff_t			pos;
 	size_t			size;
@@ -89,7 +89,7 @@ static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
 	iov_iter_bvec(&iter, ITER_DEST, ibio->bio.bi_io_vec,
 		      ibio->bio.bi_vcnt, ibio->bytes + ibio->skip);
 	iov_iter_advance(&iter, ibio->skip);
-	return bpio_fallback_read_sync(ibio->io->handle, ibio->pos, &iter);
+	return bpio_fallback_read_sync(ibio->io->of, ibio->pos, &iter);
 }
 
 /*
@@ -106,7 +106,7 @@ static ssize_t bpio_io_repeat(struct bpio_io *io)
 	loff_t end = io->pos + io->size;
 	ssize_t ret, error = 0;
 
-	bpio_fallback_count(io->handle, io->pos, io->size,
+	bpio_fallback_count(io->of, io->pos, io->size,
 			    io->flags & BPIO_IO_AGAIN ?
 			    BPIO_REASON_NO_WAIT : BPIO_REASON_DEVICE_ERROR);
 	llist_for_each_entry_safe(ibio, next, node, node) {
@@ -138,7 +138,7 @@ static void bpio_io_put_first(struct bpio_io *io)
 }
 
 /*
- * The end of an asynchronous read. It may drop the last reference to the handle
+ * The end of an asynchronous read. It may drop the last reference to the open file
  * and to the module, so nothing of either is touched afterwards.
  */
 static void bpio_io_complete(struct bpio_io *io, ssize_t ret)
@@ -162,7 +162,7 @@ static void bpio_io_repeat_work(struct work_struct *work)
 static void bpio_io_done_async(struct bpio_io *io)
 {
 	if (likely(llist_empty(&io->failed))) {
-		bpio_direct_count(io->handle, io->size);
+		bpio_direct_count(io->of, io->size);
 		bpio_io_complete(io, io->size);
 	} else if (io->flags & BPIO_IO_NOWAIT && io->flags & BPIO_IO_AGAIN &&
 		   in_task() && current == io->submitter) {
@@ -178,7 +178,7 @@ static void bpio_io_done_async(struct bpio_io *io)
 /* The last bio has completed, in any context. */
 static void bpio_io_done(struct bpio_io *io)
 {
-	bpio_direct_end(io->handle, io->route);
+	bpio_direct_end(io->of, io->route);
 
 	if (io->flags & BPIO_IO_SYNC)
 		bpio_direct_wake(&io->waiter);
@@ -260,7 +260,7 @@ static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
 	io->size += ibio->bytes;
 	piece->sector += ibio->bytes >> SECTOR_SHIFT;
 	piece->bytes -= ibio->bytes;
-	trace_bpio_direct_read(io->handle, ibio->pos, bio);
+	trace_bpio_direct_read(io->of, ibio->pos, bio);
 	return 0;
 }
 
@@ -274,7 +274,7 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 	/* Keeps the bio that holds the read until the read is over. */
 	bio_get(&first->bio);
 
-	io->handle = direct->handle;
+	io->of = direct->of;
 	io->route = direct->route;
 	io->pos = iocb->ki_pos;
 	io->size = 0;
@@ -348,7 +348,7 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
 			ret = bpio_io_repeat(io);
 	} else {
 		ret = io->size;
-		bpio_direct_count(io->handle, ret);
+		bpio_direct_count(io->of, ret);
 	}
 	if (ret > 0)
 		iocb->ki_pos += ret;
@@ -429,8 +429,8 @@ static void bpio_io_single_end_io(struct bio *bio)
 		bpio_io_single_failed(ibio);
 		return;
 	}
-	bpio_direct_end(io->handle, io->route);
-	bpio_direct_count(io->handle, size);
+	bpio_direct_end(io->of, io->route);
+	bpio_direct_count(io->of, size);
 	WRITE_ONCE(iocb->private, NULL);
 	bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
 
@@ -447,7 +447,7 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	struct bio *bio = &ibio->bio;
 
 	io->iocb = iocb;
-	io->handle = direct->handle;
+	io->of = direct->of;
 	io->route = direct->route;
 	io->pos = iocb->ki_pos;
 	io->size = bio->bi_iter.bi_size;
@@ -458,14 +458,14 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	}
 	if (dirty)
 		bpio_pages_set_dirty(bio);
-	trace_bpio_direct_read(direct->handle, iocb->ki_pos, bio);
+	trace_bpio_direct_read(direct->of, iocb->ki_pos, bio);
 	bpio_io_submit_last(bio, iocb);
 }
 
 /**
  * bpio_io_read_single() - read direct, asynchronously, with one bio
  * @direct: what is to be read, one piece; used up
- * @iocb: as the handle got it
+ * @iocb: as the caller gave it
  * @to: cut to the length of the read
  * @nr_vecs: bpio_direct_vecs() of @to
  *
@@ -499,7 +499,7 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 		ret = bpio_direct_fill(bio, to, bdev);
 	}
 	if (unlikely(ret)) {
-		bpio_direct_end(direct->handle, direct->route);
+		bpio_direct_end(direct->of, direct->route);
 		bio_put(bio);
 		return ret;
 	}
@@ -510,7 +510,7 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 /**
  * bpio_io_read() - read direct with bios that are not on the caller's stack
  * @direct: from bpio_direct_begin(); used up, but for its map
- * @iocb: as the handle got it
+ * @iocb: as the caller gave it
  * @to: cut to the length of the read
  *
  * Context: as read_iter.
@@ -540,7 +540,7 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 	return bpio_io_wait(io, iocb);
 
 fail:
-	bpio_direct_end(direct->handle, direct->route);
+	bpio_direct_end(direct->of, direct->route);
 	bpio_io_put_first(io);
 	bio_put(&first->bio);
 	return ret;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * From user space's ioctls on the mapped device to the operations.
+ * The ioctls of the mapped device.
  *
  * Device-mapper holds the device's SRCU across an ioctl, and a suspend waits
  * for that after it has begun to hold back I/O. So nothing here may need I/O of
@@ -11,181 +11,50 @@
 #include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/file.h>
-#include <linux/pagemap.h>
 #include <linux/pr.h>
 #include <linux/sched/mm.h>
-#include <linux/uaccess.h>
 
 #include "compat.h"
+#include "envelope.h"
 #include "ioctl.h"
 #include "protocol.h"
 #include "target.h"
 
-/* Longest input that is looked at, in bytes; far beyond any structure. */
-#define BPIO_IOCTL_INPUT_MAX	4096
-/* Most layers that are reported. */
-#define BPIO_IOCTL_ROWS_MAX	256
-
-static_assert(sizeof(struct bpio_ioctl) == 40);
-static_assert(sizeof(struct fs_bpio_input) == 32);
-static_assert(sizeof(struct bpio_results) == 172);
-static_assert(sizeof(struct fs_bpio_info) == 96);
-static_assert(sizeof(struct bpio_layer_info) == 344);
-static_assert(sizeof(struct fs_bpio_stack) == 232);
-static_assert(sizeof(struct fs_bpio_output) == 224);
-static_assert(sizeof(struct bpio_input) == 32);
-static_assert(sizeof(struct bpio_output) == 232);
-static_assert(sizeof(struct bpio_version) == 24);
-static_assert(sizeof(struct bpio_handle_arm) == 32);
-static_assert(sizeof(struct bpio_handle_info) == 600);
-static_assert(offsetof(struct bpio_results, reason) == 168);
-static_assert(offsetof(struct fs_bpio_info, direct_reads) == 56);
-static_assert(offsetof(struct fs_bpio_output, handle) == 216);
-static_assert(offsetof(struct bpio_output, support) == 224);
-
-static int bpio_ioctl_get_envelope(struct bpio_ioctl *env, void __user *uenv,
-				   size_t in_size, size_t out_size)
+/* Operations on the volume itself come without a file. */
+static int bpio_ioctl_get_file(struct bpio_protocol_request *request)
 {
-	if (copy_from_user(env, uenv, sizeof(*env)))
-		return -EFAULT;
-	if (env->size != sizeof(*env) || env->flags || env->reserved)
-		return -EINVAL;
-	if (env->in_length < in_size)
-		return -EMSGSIZE;
-	if (env->in_length > BPIO_IOCTL_INPUT_MAX)
-		return -EINVAL;
-	if (env->out_length < out_size)
-		return -ERANGE;
-	return 0;
-}
-
-static int bpio_ioctl_get_input(const struct bpio_ioctl *env, void *in,
-				size_t in_size)
-{
-	int ret = copy_struct_from_user(in, in_size,
-					u64_to_user_ptr(env->in_buffer),
-					env->in_length);
-
-	return ret == -E2BIG ? -EINVAL : ret;
-}
-
-/*
- * An operation must not take effect when its answer could not be delivered, and
- * an answer that does not come must leave the buffer as it is.
- */
-static int bpio_ioctl_probe_output(const struct bpio_ioctl *env,
-				   struct bpio_ioctl __user *uenv,
-				   size_t out_size)
-{
-	if (fault_in_safe_writeable((char __user *)uenv, sizeof(*uenv)) ||
-	    fault_in_safe_writeable(u64_to_user_ptr(env->out_buffer), out_size))
-		return -EFAULT;
-	return 0;
-}
-
-static int bpio_ioctl_put_output(const struct bpio_ioctl *env,
-				 struct bpio_ioctl __user *uenv,
-				 const void *out, size_t out_size, size_t more)
-{
-	if (copy_to_user(u64_to_user_ptr(env->out_buffer), out, out_size) ||
-	    put_user(out_size + more, &uenv->bytes_returned))
-		return -EFAULT;
-	return 0;
-}
-
-/* Behind the output of a QUERY of all layers: how many, and the layers. */
-static int bpio_ioctl_put_rows(const struct bpio_ioctl *env,
-			       const struct bpio_protocol_request *request,
-			       size_t *size)
-{
-	struct fs_bpio_stack __user *ustack = u64_to_user_ptr(env->out_buffer);
-	u32 written = min(request->nr_rows, request->room);
-
-	*size = sizeof(*ustack) - sizeof(ustack->output) +
-		written * sizeof(*request->rows);
-	if (put_user(request->nr_rows, &ustack->layers) ||
-	    put_user(written, &ustack->written) ||
-	    copy_to_user(ustack->layer, request->rows,
-			 written * sizeof(*request->rows)))
-		return -EFAULT;
-	return 0;
-}
-
-static int bpio_ioctl_alloc_rows(const struct bpio_ioctl *env,
-				 struct bpio_protocol_request *request)
-{
-	size_t room;
-
-	if (!(request->in.in_flags & FS_BPIO_INFL_ALL_LAYERS))
+	if (request->in.fd == -1 &&
+	    bpio_protocol_takes_volume(request->in.operation))
 		return 0;
-	if (env->out_length < sizeof(struct fs_bpio_stack))
-		return -ERANGE;
-
-	room = (env->out_length - sizeof(struct fs_bpio_stack)) /
-	       sizeof(*request->rows);
-	request->room = min(room, BPIO_IOCTL_ROWS_MAX);
-	/* One row too many, so that there always is a pointer. */
-	request->rows = kvcalloc(request->room + 1, sizeof(*request->rows),
-				 GFP_KERNEL);
-	return request->rows ? 0 : -ENOMEM;
-}
-
-static int bpio_ioctl_get_fs(struct bpio_protocol_request *request,
-			     struct bpio_ioctl *env,
-			     struct bpio_ioctl __user *uenv)
-{
-	int ret;
-
-	ret = bpio_ioctl_get_envelope(env, uenv, sizeof(request->in),
-				      sizeof(request->out));
-	if (!ret)
-		ret = bpio_ioctl_get_input(env, &request->in,
-					   sizeof(request->in));
-	if (!ret)
-		ret = bpio_protocol_check(request);
-	if (!ret)
-		ret = bpio_ioctl_alloc_rows(env, request);
-	if (!ret)
-		ret = bpio_ioctl_probe_output(env, uenv, sizeof(request->out));
-	return ret;
-}
-
-static int bpio_ioctl_answer_fs(struct bpio_protocol_request *request,
-				const struct bpio_ioctl *env,
-				struct bpio_ioctl __user *uenv)
-{
-	size_t more = 0;
-	int ret = 0;
-
-	if (request->rows)
-		ret = bpio_ioctl_put_rows(env, request, &more);
-	if (!ret)
-		ret = bpio_ioctl_put_output(env, uenv, &request->out,
-					    sizeof(request->out), more);
-	bpio_protocol_finish(request, !ret);
-	return ret;
+	request->file = fget(request->in.fd);
+	return request->file ? 0 : -EBADF;
 }
 
 static int bpio_ioctl_fs(struct bpio_target *target,
 			 struct bpio_ioctl __user *uenv, bool privileged)
 {
 	struct bpio_protocol_request request = {
-		.target		= target,
+		.volume		= target->volume,
 		.privileged	= privileged,
 	};
 	struct bpio_ioctl env;
-	int ret, put;
+	int ret;
 
-	ret = bpio_ioctl_get_fs(&request, &env, uenv);
+	ret = bpio_envelope_get_fs(&request, &env, uenv);
+	/* See the top of this file. */
+	if (!ret && request.in.in_flags & FS_BPIO_INFL_ARM)
+		ret = -EINVAL;
+	if (!ret)
+		ret = bpio_envelope_prepare_fs(&request, &env, uenv);
+	if (!ret)
+		ret = bpio_ioctl_get_file(&request);
 	if (ret)
 		goto out;
 
 	ret = bpio_protocol_fs(&request);
-	/* -EXDEV is the only error that comes with an answer in words. */
-	if (!ret || ret == -EXDEV) {
-		put = bpio_ioctl_answer_fs(&request, &env, uenv);
-		ret = put ? put : ret;
-	}
+	ret = bpio_envelope_answer_fs(&request, &env, uenv, ret);
+	if (request.file)
+		fput(request.file);
 out:
 	kvfree(request.rows);
 	return ret;
@@ -199,34 +68,15 @@ static int bpio_ioctl_storage(struct bpio_target *target,
 	struct bpio_input in;
 	int ret;
 
-	ret = bpio_ioctl_get_envelope(&env, uenv, sizeof(in), sizeof(out));
+	ret = bpio_envelope_get(&env, uenv, &in, sizeof(in), sizeof(out));
 	if (!ret)
-		ret = bpio_ioctl_get_input(&env, &in, sizeof(in));
-	if (!ret)
-		ret = bpio_ioctl_probe_output(&env, uenv, sizeof(out));
+		ret = bpio_envelope_probe(&env, uenv, sizeof(out));
 	if (!ret)
 		ret = bpio_protocol_storage(target->volume, &in, &out,
 					    privileged);
 	if (ret)
 		return ret;
-	return bpio_ioctl_put_output(&env, uenv, &out, sizeof(out), 0);
-}
-
-static int bpio_ioctl_version(struct bpio_version __user *uversion)
-{
-	struct bpio_version version;
-	u32 size;
-
-	if (get_user(size, &uversion->size))
-		return -EFAULT;
-	if (size < sizeof(version) || size > BPIO_IOCTL_INPUT_MAX)
-		return -EINVAL;
-
-	bpio_protocol_version(&version);
-	if (copy_to_user(uversion, &version, sizeof(version)) ||
-	    clear_user(uversion + 1, size - sizeof(version)))
-		return -EFAULT;
-	return 0;
+	return bpio_envelope_put(&env, uenv, &out, sizeof(out), 0);
 }
 
 static int bpio_ioctl_dispatch(struct bpio_target *target, unsigned int cmd,
@@ -234,7 +84,7 @@ static int bpio_ioctl_dispatch(struct bpio_target *target, unsigned int cmd,
 {
 	switch (cmd) {
 	case BPIO_IOC_GET_VERSION:
-		return bpio_ioctl_version(argp);
+		return bpio_envelope_version(argp);
 	case FSCTL_MANAGE_BYPASS_IO:
 		return bpio_ioctl_fs(target, argp, privileged);
 	default:

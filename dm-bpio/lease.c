@@ -172,7 +172,7 @@ static int bpio_lease_try(struct bpio_file *file)
  * @patience: how long to try, in jiffies
  *
  * The VFS grants a delegation only if it gets the inode lock at once, but every
- * read by the file system holds that lock. Those of our handles are held off
+ * read by the file system holds that lock. Those of enabled files are held off
  * meanwhile. A read that is stuck only makes the attempt fail.
  *
  * Context: sleeps; file->arm_lock held.
@@ -230,14 +230,13 @@ void bpio_lease_drop(struct bpio_file *file)
 }
 
 /**
- * bpio_lease_hold_off() - before the file system is given a read
- * @file: the file
+ * bpio_lease_hold_off() - hold off a read by the file system
+ * @file: the file, while it is arming
  *
  * Context: sleeps for BPIO_LEASE_BY_REQUEST at most.
  */
 void bpio_lease_hold_off(struct bpio_file *file)
 {
-	if (unlikely(READ_ONCE(file->arming)))
-		wait_event_timeout(file->arming_wait, !READ_ONCE(file->arming),
-				   BPIO_LEASE_BY_REQUEST);
+	wait_event_timeout(file->arming_wait, !READ_ONCE(file->arming),
+			   BPIO_LEASE_BY_REQUEST);
 }

@@ -10,6 +10,7 @@
 #include "file.h"
 #include "io.h"
 #include "map.h"
+#include "node.h"
 #include "target.h"
 #include "volume.h"
 
@@ -35,8 +36,14 @@ static int __init bpio_init(void)
 	ret = bpio_target_init();
 	if (ret)
 		goto exit_map;
+	/* Last: from here on anybody may call. */
+	ret = bpio_node_init();
+	if (ret)
+		goto exit_target;
 	return 0;
 
+exit_target:
+	bpio_target_exit();
 exit_map:
 	bpio_map_exit();
 exit_io:
@@ -51,11 +58,12 @@ exit_event:
 }
 
 /*
- * Targets and handles hold references to the module, so neither is left. Routes
+ * Targets and enabled files hold references to the module, so neither is left. Routes
  * that they retired may still wait for a grace period.
  */
 static void __exit bpio_exit(void)
 {
+	bpio_node_exit();
 	bpio_target_exit();
 	bpio_map_exit();
 	bpio_io_exit();

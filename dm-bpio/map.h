@@ -6,6 +6,7 @@
 #include <linux/device-mapper.h>
 #include <linux/workqueue.h>
 
+#include "bypass.h"
 #include "target.h"
 #include "volume.h"
 
@@ -14,6 +15,7 @@ struct bpio_route;
 /**
  * struct bpio_map_bio - what the target keeps for a bio of its device
  * @route: reference while the bio is on it, or NULL
+ * @started: jiffies when a read was mapped whose completion is to be noted, else 0
  * @target: where the bio goes when it fails on the route
  * @iter: position of the bio as it was mapped
  * @flags: its bi_flags then
@@ -23,6 +25,7 @@ struct bpio_route;
  */
 struct bpio_map_bio {
 	struct bpio_route	*route;
+	unsigned long		started;
 	struct bpio_target	*target;
 	struct bvec_iter	iter;
 	unsigned short		flags;
@@ -51,6 +54,12 @@ static inline bool bpio_map_bypass(struct bpio_target *target, struct bio *bio)
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
 
 	data->route = NULL;
+	data->started = 0;
+	if (unlikely(READ_ONCE(target->volume->awaits_stack)) &&
+	    bio_op(bio) == REQ_OP_READ) {
+		data->target = target;
+		data->started = jiffies | 1;
+	}
 	return unlikely(READ_ONCE(target->volume->map_bypass)) &&
 	       bio_op(bio) == REQ_OP_READ && bpio_map_try(target, bio);
 }
@@ -67,6 +76,8 @@ static inline int bpio_map_end_io(struct bio *bio, blk_status_t error)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
 
+	if (unlikely(data->started) && !error)
+		bpio_bypass_note_read(data->target->volume, data->started);
 	return unlikely(data->route) ? bpio_map_leave(data, error) :
 				       DM_ENDIO_DONE;
 }

@@ -7,6 +7,6 @@
 #include "plant.h"
 
 unsigned long bpio_planted;
-/* To be changed while no handle is open: a read must end as it has begun. */
+/* To be changed while no file is enabled: a read must end as it has begun. */
 module_param_named(plant, bpio_planted, ulong, 0644);
 MODULE_PARM_DESC(plant, "Mistakes to make (bit mask); reads are wrong then");

@@ -8,13 +8,14 @@
 #include "bypass.h"
 #include "compat.h"
 #include "file.h"
-#include "handle.h"
+#include "open_file.h"
 #include "protocol.h"
 #include "reason.h"
 #include "route.h"
 #include "stack.h"
 #include "storage.h"
-#include "target.h"
+#include "stream.h"
+#include "tally.h"
 #include "trace.h"
 #include "view.h"
 #include "volume.h"
@@ -39,17 +40,25 @@ void bpio_protocol_version(struct bpio_version *version)
 	};
 }
 
-static bool bpio_protocol_is_privileged(unsigned int operation)
+/* Flags that an operation knows. */
+static u32 bpio_protocol_flags(unsigned int operation)
 {
-	return operation == FS_BPIO_OP_VOLUME_STACK_PAUSE ||
-	       operation == FS_BPIO_OP_VOLUME_STACK_RESUME;
+	switch (operation) {
+	case FS_BPIO_OP_ENABLE:
+		return FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY | FS_BPIO_INFL_ARM;
+	case FS_BPIO_OP_QUERY:
+		return FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY |
+		       FS_BPIO_INFL_ALL_LAYERS;
+	default:
+		return 0;
+	}
 }
 
 /**
  * bpio_protocol_check() - check an input before anything is done
  * @request: the request, with its input
  *
- * Return: 0, -EINVAL for what the interface does not define, -EPERM.
+ * Return: 0, or -EINVAL for what the interface does not define.
  */
 int bpio_protocol_check(const struct bpio_protocol_request *request)
 {
@@ -58,18 +67,30 @@ int bpio_protocol_check(const struct bpio_protocol_request *request)
 	if (in->operation < FS_BPIO_OP_ENABLE ||
 	    in->operation > FS_BPIO_OP_GET_INFO)
 		return -EINVAL;
-	if (in->in_flags & ~FS_BPIO_INFL_ALL ||
+	if (in->in_flags & ~bpio_protocol_flags(in->operation) ||
 	    in->reserved1 || in->reserved2 || in->reserved3)
 		return -EINVAL;
-	if (in->in_flags & FS_BPIO_INFL_ALL_LAYERS &&
-	    in->operation != FS_BPIO_OP_QUERY)
-		return -EINVAL;
-	if (in->in_flags && in->operation != FS_BPIO_OP_QUERY &&
-	    in->operation != FS_BPIO_OP_ENABLE)
-		return -EINVAL;
-	if (bpio_protocol_is_privileged(in->operation) && !request->privileged)
-		return -EPERM;
 	return 0;
+}
+
+/**
+ * bpio_protocol_permitted() - whether the sender may ask for an operation
+ * @request: the request, with its input and @privileged
+ *
+ * Operations that also concern others are for those who may write to the mapped
+ * device and for administrators.
+ */
+bool bpio_protocol_permitted(const struct bpio_protocol_request *request)
+{
+	switch (request->in.operation) {
+	case FS_BPIO_OP_VOLUME_STACK_PAUSE:
+	case FS_BPIO_OP_VOLUME_STACK_RESUME:
+	case FS_BPIO_OP_STREAM_PAUSE:
+	case FS_BPIO_OP_STREAM_RESUME:
+		return request->privileged;
+	default:
+		return true;
+	}
 }
 
 /*
@@ -109,26 +130,37 @@ static bool bpio_protocol_is_on_volume(const struct bpio_volume *volume,
 	return bdev && bdev->bd_dev == volume->dev;
 }
 
-/* The refusals of a file; each speaks for itself, the first one counts. */
-static enum bpio_reason bpio_protocol_refuse_file(const struct file *file)
+/*
+ * Whether the file operations are those of the file system, of which ENABLE makes
+ * its copy, or that copy.
+ */
+static bool bpio_protocol_knows_fops(struct file *file)
+{
+	return READ_ONCE(file->f_op) == file_inode(file)->i_fop ||
+	       bpio_open_file_find(file);
+}
+
+/* The refusals of a file; each is a reason by itself, the first one counts. */
+static enum bpio_reason bpio_protocol_refuse_file(struct file *file)
 {
 	const struct inode *inode = file_inode(file);
 
 	if (!S_ISREG(inode->i_mode))
 		return BPIO_REASON_NOT_REGULAR_FILE;
-	if (!bpio_protocol_takes_part(inode->i_sb))
+	if (!bpio_protocol_takes_part(inode->i_sb) ||
+	    !bpio_protocol_knows_fops(file))
 		return BPIO_REASON_FILE_SYSTEM;
 	if (!(file->f_mode & FMODE_READ))
 		return BPIO_REASON_NOT_READABLE;
-	if (!(file->f_flags & O_DIRECT))
-		return BPIO_REASON_NOT_DIRECT;
+	if (file->f_mode & FMODE_WRITE)
+		return BPIO_REASON_NOT_READ_ONLY;
 	return bpio_file_refuse(inode);
 }
 
 static bool bpio_protocol_query_file(struct bpio_protocol_request *request,
 				     struct inode *inode)
 {
-	struct bpio_volume *volume = request->target->volume;
+	struct bpio_volume *volume = request->volume;
 	bool agreed;
 	unsigned int noio;
 
@@ -157,7 +189,7 @@ static int bpio_protocol_skip_stack(struct bpio_protocol_request *request,
 static int bpio_protocol_query_stack(struct bpio_protocol_request *request,
 				     struct inode *inode, bool quiet)
 {
-	struct bpio_volume *volume = request->target->volume;
+	struct bpio_volume *volume = request->volume;
 	struct fs_bpio_output *out = &request->out;
 	struct bpio_view view = {
 		.quiet = quiet, .rows = request->rows, .room = request->room,
@@ -192,7 +224,6 @@ static int bpio_protocol_refused(struct bpio_protocol_request *request,
 				 enum bpio_reason reason)
 {
 	int status = reason == BPIO_REASON_NOT_READABLE ? -EBADF :
-		     reason == BPIO_REASON_NOT_DIRECT ? -EINVAL :
 		     reason == BPIO_REASON_OTHER_VOLUME ? -EXDEV : -EOPNOTSUPP;
 	int ret = bpio_protocol_query_stack(request, NULL, true);
 
@@ -202,7 +233,9 @@ static int bpio_protocol_refused(struct bpio_protocol_request *request,
 	bpio_reason_fill(&request->out.query, status,
 			 file_inode(file)->i_sb->s_type->name, reason, NULL);
 	request->out.support = BPIO_SUPPORT_NONE;
-	trace_bpio_refuse(request->target->volume, request->in.operation,
+	if (request->in.operation == FS_BPIO_OP_ENABLE)
+		bpio_tally_refuse(request->tally, reason);
+	trace_bpio_refuse(request->volume, request->in.operation,
 			  &request->out.query);
 	return 0;
 }
@@ -217,7 +250,7 @@ static int bpio_protocol_locate(struct bpio_protocol_request *request,
 {
 	const struct super_block *sb = file_inode(file)->i_sb;
 
-	if (bpio_protocol_is_on_volume(request->target->volume, file) ||
+	if (bpio_protocol_is_on_volume(request->volume, file) ||
 	    (!sb->s_bdev && sb->s_type->fs_flags & FS_REQUIRES_DEV))
 		return 0;
 
@@ -225,14 +258,35 @@ static int bpio_protocol_locate(struct bpio_protocol_request *request,
 	       -EXDEV;
 }
 
+static int bpio_protocol_enable_file(struct bpio_protocol_request *request,
+				     struct file *file)
+{
+	struct bpio_open_file *of = bpio_open_file_find(file);
+	bool was_enabled = of && !READ_ONCE(of->disabled);
+	struct fs_bpio_output *out = &request->out;
+	int ret;
+
+	ret = bpio_open_file_enable(request->volume, file, request->tally, out);
+	if (ret == -EOPNOTSUPP) {
+		bpio_tally_refuse(request->tally, out->enable.reason);
+		return 0;
+	}
+	if (ret)
+		return ret;
+	request->enabled = !was_enabled;
+	out->obstacle = bpio_open_file_obstacle(bpio_open_file_find(file));
+	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY)
+		return bpio_protocol_query_stack(request, NULL, false);
+	return 0;
+}
+
 static int bpio_protocol_enable(struct bpio_protocol_request *request,
 				struct file *file)
 {
-	struct bpio_volume *volume = request->target->volume;
 	enum bpio_reason reason;
 	int ret;
 
-	if (bpio_protocol_is_volume(volume, file))
+	if (bpio_protocol_is_volume(request->volume, file))
 		return bpio_protocol_refused(request, file,
 					     BPIO_REASON_NOT_REGULAR_FILE);
 	ret = bpio_protocol_locate(request, file);
@@ -241,25 +295,11 @@ static int bpio_protocol_enable(struct bpio_protocol_request *request,
 	reason = bpio_protocol_refuse_file(file);
 	if (reason)
 		return bpio_protocol_refused(request, file, reason);
-
-	ret = get_unused_fd_flags(O_CLOEXEC);
-	if (ret < 0)
-		return ret;
-	request->handle = bpio_handle_enable(volume, file, &request->out);
-	if (IS_ERR_OR_NULL(request->handle)) {
-		put_unused_fd(ret);
-		ret = PTR_ERR_OR_ZERO(request->handle);
-		request->handle = NULL;
-		return ret;
-	}
-	request->out.handle = ret;
-	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY)
-		return bpio_protocol_query_stack(request, NULL, false);
-	return 0;
+	return bpio_protocol_enable_file(request, file);
 }
 
 /* A directory stands for the files in it: only its file system is looked at. */
-static enum bpio_reason bpio_protocol_refuse_query(const struct file *file)
+static enum bpio_reason bpio_protocol_refuse_query(struct file *file)
 {
 	const struct inode *inode = file_inode(file);
 
@@ -276,7 +316,7 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 	struct inode *inode;
 	int ret;
 
-	if (!file || bpio_protocol_is_volume(request->target->volume, file))
+	if (!file || bpio_protocol_is_volume(request->volume, file))
 		return bpio_protocol_query_stack(request, NULL, false);
 
 	ret = bpio_protocol_locate(request, file);
@@ -287,18 +327,18 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 		return bpio_protocol_refused(request, file, reason);
 
 	inode = file_inode(file);
-	return bpio_protocol_query_stack(request, S_ISREG(inode->i_mode) ?
-					 inode : NULL, false);
+	if (!S_ISREG(inode->i_mode))
+		return bpio_protocol_query_stack(request, NULL, false);
+	if (!(file->f_flags & O_DIRECT))
+		request->out.obstacle = BPIO_REASON_NOT_DIRECT;
+	return bpio_protocol_query_stack(request, inode, false);
 }
 
-/* A file or a handle; or the volume itself, which never is enabled. */
+/* A file; or the volume itself, which never is enabled. */
 static int bpio_protocol_locate_stream(struct bpio_protocol_request *request,
 				       struct file *file)
 {
-	struct bpio_volume *volume = request->target->volume;
-
-	if (bpio_handle_is_on(volume, file) ||
-	    bpio_protocol_is_volume(volume, file))
+	if (bpio_protocol_is_volume(request->volume, file))
 		return 0;
 	return bpio_protocol_locate(request, file);
 }
@@ -309,7 +349,7 @@ static int bpio_protocol_stream_pause(struct bpio_protocol_request *request,
 	int ret = bpio_protocol_locate_stream(request, file);
 
 	if (!ret)
-		bpio_handle_pause_file(request->target->volume, file);
+		bpio_stream_pause(request->volume, file_inode(file));
 	return ret;
 }
 
@@ -320,28 +360,28 @@ static int bpio_protocol_stream_resume(struct bpio_protocol_request *request,
 
 	if (ret)
 		return ret;
-	if (!bpio_handle_resume_file(request->target->volume, file,
-				     &request->out.stream_resume))
+	if (!bpio_stream_resume(request->volume, file_inode(file),
+				&request->out.stream_resume))
 		return 0;
 	return bpio_protocol_query_stack(request, NULL, false);
 }
 
 static int bpio_protocol_volume_pause(struct bpio_protocol_request *request)
 {
-	bpio_bypass_set_pause(request->target->volume, true);
+	bpio_bypass_set_pause(request->volume, true);
 	return 0;
 }
 
 static int bpio_protocol_volume_resume(struct bpio_protocol_request *request)
 {
-	bpio_bypass_set_pause(request->target->volume, false);
+	bpio_bypass_set_pause(request->volume, false);
 	return bpio_protocol_query_stack(request, NULL, false);
 }
 
 static int bpio_protocol_disable(struct bpio_protocol_request *request,
 				 struct file *file)
 {
-	bpio_handle_disable(request->target->volume, file);
+	bpio_open_file_disable(request->volume, file);
 	return 0;
 }
 
@@ -372,7 +412,7 @@ static int bpio_protocol_fill_storage(struct bpio_volume *volume,
 
 static int bpio_protocol_get_info(struct bpio_protocol_request *request)
 {
-	struct bpio_volume *volume = request->target->volume;
+	struct bpio_volume *volume = request->volume;
 	struct fs_bpio_info *info = &request->out.get_info;
 	unsigned int noio;
 	int ret;
@@ -409,73 +449,78 @@ static int bpio_protocol_fs_file(struct bpio_protocol_request *request,
 	}
 }
 
-static bool bpio_protocol_takes_volume(unsigned int operation)
+/**
+ * bpio_protocol_takes_volume() - whether an operation may be about no file
+ * @operation: enum fs_bpio_operations
+ */
+bool bpio_protocol_takes_volume(unsigned int operation)
 {
 	return operation == FS_BPIO_OP_QUERY ||
 	       operation == FS_BPIO_OP_GET_INFO ||
-	       bpio_protocol_is_privileged(operation);
+	       operation == FS_BPIO_OP_VOLUME_STACK_PAUSE ||
+	       operation == FS_BPIO_OP_VOLUME_STACK_RESUME;
 }
 
 /* Flags that say how things stand after the operation. */
 static void bpio_protocol_fill_flags(struct bpio_protocol_request *request,
 				     struct file *file)
 {
-	struct bpio_volume *volume = request->target->volume;
+	struct bpio_volume *volume = request->volume;
 	struct fs_bpio_output *out = &request->out;
 	bool paused = false;
 
 	out->out_flags |= bpio_bypass_flags(volume);
 	if (file)
-		bpio_handle_open_count(volume, file, &paused);
+		bpio_stream_open_count(volume, file_inode(file), &paused);
 	if (paused)
 		out->out_flags |= FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED;
 }
 
 /**
  * bpio_protocol_fs() - carry out FSCTL_MANAGE_BYPASS_IO
- * @request: passed bpio_protocol_check(); the answer is filled in
+ * @request: passed bpio_protocol_check() and bpio_protocol_permitted(); the answer
+ *	is filled in
  *
  * Context: process context; does no file-system I/O.
  * Return: 0, also for a refusal; -EXDEV with an answer in words; or another
- * negative errno without one. bpio_protocol_finish() must follow 0 and -EXDEV.
+ * negative errno without one.
  */
 int bpio_protocol_fs(struct bpio_protocol_request *request)
 {
-	struct file *file = NULL;
 	int ret;
 
 	request->out.operation = request->in.operation;
-	request->out.handle = -1;
-
-	if (request->in.fd != -1 ||
-	    !bpio_protocol_takes_volume(request->in.operation)) {
-		file = fget(request->in.fd);
-		if (!file)
-			return -EBADF;
-	}
-	ret = bpio_protocol_fs_file(request, file);
-	bpio_protocol_fill_flags(request, file);
-	if (file)
-		fput(file);
+	ret = bpio_protocol_fs_file(request, request->file);
+	bpio_protocol_fill_flags(request, request->file);
 	return ret;
 }
 
 /**
- * bpio_protocol_finish() - let the new handle become visible, or undo it
- * @request: after bpio_protocol_fs()
- * @delivered: whether the caller has received the answer
+ * bpio_protocol_arm() - after ENABLE with FS_BPIO_INFL_ARM
+ * @request: the request, carried out
+ *
+ * A signal leaves arming to the worker, and ENABLE takes effect all the same.
+ *
+ * Context: process context; does file-system I/O, so outside of the gate.
  */
-void bpio_protocol_finish(struct bpio_protocol_request *request, bool delivered)
+void bpio_protocol_arm(struct bpio_protocol_request *request)
 {
-	if (!request->handle)
-		return;
+	struct bpio_open_file *of = bpio_open_file_find(request->file);
 
-	if (delivered) {
-		fd_install(request->out.handle, request->handle);
-	} else {
-		put_unused_fd(request->out.handle);
-		fput(request->handle);
-	}
+	if (!of || READ_ONCE(of->disabled))
+		return;
+	bpio_file_arm(of->file);
+	request->out.obstacle = bpio_open_file_obstacle(of);
+}
+
+/**
+ * bpio_protocol_undo() - the answer could not be delivered
+ * @request: the request, carried out
+ */
+void bpio_protocol_undo(struct bpio_protocol_request *request)
+{
+	if (request->enabled)
+		bpio_open_file_disable(request->volume, request->file);
 }
 
 static int bpio_protocol_check_storage(const struct bpio_input *in,

@@ -15,7 +15,7 @@ BPIO_REASON(NOT_REGULAR_FILE, "not-regular-file",
 BPIO_REASON(NOT_READABLE, "not-readable",
 	    "The descriptor is not open for reading; open the file with O_RDONLY | O_DIRECT.")
 BPIO_REASON(NOT_DIRECT, "not-direct",
-	    "The descriptor is not open with O_DIRECT; cached reads cannot be bypassed.")
+	    "The descriptor is not open with O_DIRECT; only reads with O_DIRECT go direct.")
 BPIO_REASON(OTHER_VOLUME, "other-volume",
 	    "The file is not on this volume.")
 BPIO_REASON(FILE_SYSTEM, "file-system",
@@ -78,3 +78,5 @@ BPIO_REASON(SWITCHED_OFF, "switched-off",
 	    "BypassIO is switched off by the module parameter.")
 BPIO_REASON(NO_ADDRESSES, "no-addresses",
 	    "The file system gives no addresses: shared (reflink), realtime or unwritten blocks.")
+BPIO_REASON(NOT_READ_ONLY, "not-read-only",
+	    "The descriptor is open for writing; open the file with O_RDONLY | O_DIRECT.")

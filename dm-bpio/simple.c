@@ -129,12 +129,12 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 
 	ret = bpio_simple_fill(simple, to, nr_vecs);
 	if (likely(ret > 0)) {
-		trace_bpio_direct_read(direct->handle, iocb->ki_pos, bio);
+		trace_bpio_direct_read(direct->of, iocb->ki_pos, bio);
 		simple->waiter = current;
 		submit_bio(bio);
 		bpio_direct_sleep(&simple->waiter);
 	}
-	bpio_direct_end(direct->handle, direct->route);
+	bpio_direct_end(direct->of, direct->route);
 	if (likely(ret > 0))
 		bpio_simple_release(simple, to);
 	bio_uninit(bio);
@@ -142,20 +142,20 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 }
 
 /* The device has failed to read. */
-static ssize_t bpio_simple_repeat(struct bpio_handle *handle,
+static ssize_t bpio_simple_repeat(struct bpio_open_file *of,
 				  struct kiocb *iocb, struct iov_iter *to,
 				  size_t bytes, const struct bio *bio)
 {
 	iov_iter_revert(to, bytes);
 	if (bpio_direct_would_wait(bio) && iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	return bpio_fallback_read(handle, iocb, to, BPIO_REASON_DEVICE_ERROR);
+	return bpio_fallback_read(of, iocb, to, BPIO_REASON_DEVICE_ERROR);
 }
 
 /**
  * bpio_simple_read() - read direct with a bio on the stack, and wait for it
  * @direct: what is to be read, one piece; used up
- * @iocb: as the handle got it
+ * @iocb: as the caller gave it
  * @to: cut to the length of the read
  * @nr_vecs: bpio_direct_vecs() of @to
  *
@@ -166,7 +166,7 @@ static ssize_t bpio_simple_repeat(struct bpio_handle *handle,
 ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 			 struct iov_iter *to, unsigned int nr_vecs)
 {
-	struct bpio_handle *handle = direct->handle;
+	struct bpio_open_file *of = direct->of;
 	struct bpio_simple simple __uninitialized;
 	struct bio_vec *vecs = simple.vecs;
 	ssize_t ret;
@@ -174,8 +174,8 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 	if (unlikely(nr_vecs > BPIO_SIMPLE_VECS)) {
 		vecs = kmalloc_array(nr_vecs, sizeof(*vecs), GFP_NOIO);
 		if (!vecs) {
-			bpio_direct_end(handle, direct->route);
-			return bpio_fallback_read(handle, iocb, to,
+			bpio_direct_end(of, direct->route);
+			return bpio_fallback_read(of, iocb, to,
 						  BPIO_REASON_NO_MEMORY);
 		}
 	}
@@ -183,13 +183,13 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 	if (unlikely(vecs != simple.vecs))
 		kfree(vecs);
 	if (unlikely(ret < 0))
-		return ret == -ENOMEM ? bpio_fallback_read(handle, iocb, to,
+		return ret == -ENOMEM ? bpio_fallback_read(of, iocb, to,
 							   BPIO_REASON_NO_MEMORY) :
 					ret;
 	if (unlikely(simple.bio.bi_status))
-		return bpio_simple_repeat(handle, iocb, to, ret, &simple.bio);
+		return bpio_simple_repeat(of, iocb, to, ret, &simple.bio);
 
-	bpio_direct_count(handle, ret);
+	bpio_direct_count(of, ret);
 	iocb->ki_pos += ret;
 	return ret;
 }

@@ -220,7 +220,7 @@ free_target:
 /*
  * Nothing refers to the target any more: the presuspend hook ran, so no route
  * and no control operation does; device-mapper has waited for the ioctls that
- * were turned away and for the bios; handles refer to the volume only.
+ * were turned away and for the bios; open files refer to the volume only.
  */
 static void bpio_target_dtr(struct dm_target *ti)
 {

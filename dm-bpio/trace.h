@@ -14,31 +14,31 @@
 #include <linux/tracepoint.h>
 
 #include "file.h"
-#include "handle.h"
+#include "open_file.h"
 #include "volume.h"
 
-DECLARE_EVENT_CLASS(bpio_handle,
-	TP_PROTO(const struct bpio_handle *handle),
-	TP_ARGS(handle),
+DECLARE_EVENT_CLASS(bpio_open_file,
+	TP_PROTO(const struct bpio_open_file *of),
+	TP_ARGS(of),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(unsigned long, ino)
 		__field(unsigned int, active)
 	),
 	TP_fast_assign(
-		__entry->dev = handle->file->volume->dev;
-		__entry->ino = handle->file->inode->i_ino;
-		__entry->active = handle->file->volume->active;
+		__entry->dev = of->file->volume->dev;
+		__entry->ino = of->file->inode->i_ino;
+		__entry->active = of->file->volume->active;
 	),
 	TP_printk("dev %d:%d ino %lu active %u",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->active)
 );
 
-DEFINE_EVENT(bpio_handle, bpio_enable,
-	TP_PROTO(const struct bpio_handle *handle), TP_ARGS(handle));
-DEFINE_EVENT(bpio_handle, bpio_disable,
-	TP_PROTO(const struct bpio_handle *handle), TP_ARGS(handle));
+DEFINE_EVENT(bpio_open_file, bpio_enable,
+	TP_PROTO(const struct bpio_open_file *of), TP_ARGS(of));
+DEFINE_EVENT(bpio_open_file, bpio_disable,
+	TP_PROTO(const struct bpio_open_file *of), TP_ARGS(of));
 
 /* The storage level of the protocol: at the first and after the last file. */
 TRACE_EVENT(bpio_storage,
@@ -123,9 +123,9 @@ TRACE_EVENT(bpio_revoke,
 );
 
 TRACE_EVENT(bpio_fallback,
-	TP_PROTO(const struct bpio_handle *handle, loff_t pos, size_t bytes,
+	TP_PROTO(const struct bpio_open_file *of, loff_t pos, size_t bytes,
 		 unsigned int reason),
-	TP_ARGS(handle, pos, bytes, reason),
+	TP_ARGS(of, pos, bytes, reason),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(unsigned long, ino)
@@ -134,8 +134,8 @@ TRACE_EVENT(bpio_fallback,
 		__field(unsigned int, reason)
 	),
 	TP_fast_assign(
-		__entry->dev = handle->file->volume->dev;
-		__entry->ino = handle->file->inode->i_ino;
+		__entry->dev = of->file->volume->dev;
+		__entry->ino = of->file->inode->i_ino;
 		__entry->pos = pos;
 		__entry->bytes = bytes;
 		__entry->reason = reason;
@@ -146,9 +146,9 @@ TRACE_EVENT(bpio_fallback,
 );
 
 TRACE_EVENT(bpio_direct_read,
-	TP_PROTO(const struct bpio_handle *handle, loff_t pos,
+	TP_PROTO(const struct bpio_open_file *of, loff_t pos,
 		 const struct bio *bio),
-	TP_ARGS(handle, pos, bio),
+	TP_ARGS(of, pos, bio),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(dev_t, bottom)
@@ -158,9 +158,9 @@ TRACE_EVENT(bpio_direct_read,
 		__field(sector_t, sector)
 	),
 	TP_fast_assign(
-		__entry->dev = handle->file->volume->dev;
+		__entry->dev = of->file->volume->dev;
 		__entry->bottom = bio->bi_bdev->bd_dev;
-		__entry->ino = handle->file->inode->i_ino;
+		__entry->ino = of->file->inode->i_ino;
 		__entry->pos = pos;
 		__entry->bytes = bio->bi_iter.bi_size;
 		__entry->sector = bio->bi_iter.bi_sector;

@@ -7,7 +7,7 @@
 
 #include "bypass.h"
 #include "file.h"
-#include "handle.h"
+#include "open_file.h"
 #include "volume.h"
 
 static LIST_HEAD(bpio_volumes);
@@ -145,7 +145,7 @@ void bpio_volume_put(struct bpio_volume *volume)
 }
 
 /**
- * bpio_volume_sum() - add up the reads of all handles there were
+ * bpio_volume_sum() - add up the reads of all open files there were
  * @volume: the volume
  * @sum: the sum, out
  *
@@ -154,7 +154,7 @@ void bpio_volume_put(struct bpio_volume *volume)
  */
 u64 bpio_volume_sum(struct bpio_volume *volume, struct bpio_counters *sum)
 {
-	struct bpio_handle *handle;
+	struct bpio_open_file *of;
 	struct bpio_file *file;
 	unsigned long ino;
 
@@ -162,8 +162,8 @@ u64 bpio_volume_sum(struct bpio_volume *volume, struct bpio_counters *sum)
 
 	*sum = volume->closed;
 	xa_for_each(&volume->files, ino, file)
-		list_for_each_entry(handle, &file->handles, node)
-			bpio_handle_count(handle, sum);
+		list_for_each_entry(of, &file->opens, node)
+			bpio_open_file_count(of, sum);
 	return sum->direct_reads + atomic64_read(&volume->mapped_reads);
 }
 
@@ -173,7 +173,7 @@ u64 bpio_volume_sum(struct bpio_volume *volume, struct bpio_counters *sum)
  * @inode: an inode of the file system on it
  *
  * Context: volume->lock held.
- * Return: the file, or NULL when it has no handle.
+ * Return: the file, or NULL when it has no open file.
  */
 struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
 					const struct inode *inode)
@@ -192,7 +192,7 @@ struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
  * @inode: an inode of the file system on it
  *
  * Context: may sleep; volume->lock held. The caller gives a new file its first
- * handle before it drops the lock, or forgets and frees it.
+ * open file before it drops the lock, or forgets and frees it.
  * Return: the file, or NULL without memory.
  */
 struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
@@ -216,7 +216,7 @@ struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
 /**
  * bpio_volume_forget() - take a file off the volume
  * @volume: the volume
- * @file: a file without handles
+ * @file: a file without open files
  *
  * Context: volume->lock held.
  */

@@ -21,7 +21,7 @@ struct bpio_target;
 #define BPIO_VOLUME_NAME_MAX	24
 
 /**
- * struct bpio_counters - reads on handles
+ * struct bpio_counters - O_DIRECT reads of enabled files
  * @direct_reads: reads that went direct
  * @direct_bytes: bytes these returned
  * @fallback_reads: reads that the file system served
@@ -37,7 +37,7 @@ struct bpio_counters {
 /**
  * struct bpio_volume - a mapped device that has, or had, a bpio target
  *
- * Found through its device number, so that handles outlive a table: they hold
+ * Found through its device number, so that open files outlive a table: they hold
  * the volume, never a target. Lives as long as a target or a file refers to it.
  *
  * @route: where direct reads go; NULL while nobody wants them or they may not.
@@ -46,18 +46,20 @@ struct bpio_counters {
  *	without.
  * @map_bypass: the target's map method sends reads along @route; written under
  *	@drain_lock, read without
+ * @awaits_stack: the route was lost to a layer that was suspended, so the next
+ *	read that the layers serve is news; written under @drain_lock, read without
  * @drain_lock: held while the route is changed, from asking the stack until the
  *	old route has drained, so that whoever gets it knows that no earlier route
  *	has reads in flight. Protects @target for reading, @storage_enabled,
  *	@attach_blocked. Taken before bpio_layers_lock and @lock.
- * @lock: protects @files and all their handles, @active, @closed,
+ * @lock: protects @files and all their open files, @active, @closed,
  *	@route_base; with @drain_lock, @target and @route. Innermost; never held
  *	across file-system I/O or a wait for bios.
  * @target: the live target, NULL while there is none
  * @files: struct bpio_file by inode number; a file is in it from its first
- *	handle to its last. A volume has one file system, so numbers are unique.
- * @active: enabled handles of all @files
- * @closed: reads of handles that are closed
+ *	open file to its last. A volume has one file system, so numbers are unique.
+ * @active: enabled open files of all @files
+ * @closed: reads of open files that are closed
  * @route_base: direct reads of the volume when @route was published
  * @mapped_reads: reads of the device that its map method sent along a route
  * @storage_enabled: BPIO_OP_ENABLE was sent to the volume
@@ -77,6 +79,7 @@ struct bpio_volume {
 	struct bpio_route __rcu	*route;
 	enum bpio_reason	no_route;
 	bool			map_bypass;
+	bool			awaits_stack;
 
 	struct mutex		drain_lock;	/* changing the route */
 	struct mutex		lock;		/* target, files, counts */

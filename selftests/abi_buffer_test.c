@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lengths, addresses, flags and reserved fields of the two control codes. Each
- * refusal must leave everything as it was: no file enabled or disabled, no
- * descriptor left behind.
+ * Lengths, addresses, flags and reserved fields of the two control codes, sent to
+ * the mapped device and to the control node. Each refusal must leave everything as
+ * it was: no file enabled or disabled, no descriptor left behind.
  */
 #include <pthread.h>
 #include <sys/ioctl.h>
@@ -26,7 +26,7 @@ static int program_cleanup(void)
 /* One well-formed request, to be spoilt. */
 FIXTURE(request) {
 	int			file;
-	int			handle;	/* of a file that stays enabled, or -1 */
+	int			door;	/* what the request is sent to */
 	int			fds;
 	int			active;
 	unsigned char		*in;	/* ends where unmapped memory begins */
@@ -39,11 +39,12 @@ FIXTURE_VARIANT(request) {
 	uint32_t	operation;
 	size_t		in_size;
 	size_t		out_size;
+	bool		node;
 };
 
-#define REQUEST_VARIANT(name, ioctl_code, op, in_type, out_type)	\
+#define REQUEST_VARIANT(name, ioctl_code, op, in_type, out_type, ...)	\
 	FIXTURE_VARIANT_ADD(request, name) {				\
-		.code = ioctl_code, .operation = op,			\
+		.code = ioctl_code, .operation = op, ##__VA_ARGS__,	\
 		.in_size = sizeof(struct in_type),			\
 		.out_size = sizeof(struct out_type),			\
 	}
@@ -56,6 +57,14 @@ REQUEST_VARIANT(query, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_QUERY,
 		fs_bpio_input, fs_bpio_output);
 REQUEST_VARIANT(get_info, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_GET_INFO,
 		fs_bpio_input, fs_bpio_output);
+REQUEST_VARIANT(enable_by_node, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_ENABLE,
+		fs_bpio_input, fs_bpio_output, .node = true);
+REQUEST_VARIANT(disable_by_node, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_DISABLE,
+		fs_bpio_input, fs_bpio_output, .node = true);
+REQUEST_VARIANT(query_by_node, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_QUERY,
+		fs_bpio_input, fs_bpio_output, .node = true);
+REQUEST_VARIANT(get_info_by_node, FSCTL_MANAGE_BYPASS_IO, FS_BPIO_OP_GET_INFO,
+		fs_bpio_input, fs_bpio_output, .node = true);
 REQUEST_VARIANT(storage_query, IOCTL_STORAGE_MANAGE_BYPASS_IO, BPIO_OP_QUERY,
 		bpio_input, bpio_output);
 
@@ -63,15 +72,14 @@ FIXTURE_SETUP(request)
 {
 	self->file = file_open_direct(volume_path(&volume, "file"));
 	ASSERT_LE(0, self->file);
-	self->handle = -1;
-	if (variant->code == FSCTL_MANAGE_BYPASS_IO &&
-	    variant->operation == FS_BPIO_OP_DISABLE) {
-		self->handle = fs_enable(volume.fd, self->file);
-		ASSERT_LE(0, self->handle);
-	}
+	self->door = variant->node ? node_open() : volume.fd;
+	ASSERT_LE(0, self->door) TH_LOG("%s", strerror(-self->door));
+	self->active = variant->code == FSCTL_MANAGE_BYPASS_IO &&
+		       variant->operation == FS_BPIO_OP_DISABLE;
+	if (self->active)
+		ASSERT_EQ(0, fs_enable(self->door, self->file));
 	self->fds = count_fds();
-	self->active = active_count(volume.fd);
-	ASSERT_EQ(self->handle >= 0, self->active);
+	ASSERT_EQ(self->active, active_count(volume.fd));
 	self->in = guarded_pages(PROT_READ | PROT_WRITE) - variant->in_size;
 	self->out = guarded_pages(PROT_READ | PROT_WRITE) - variant->out_size;
 	self->envelope = (void *)(guarded_pages(PROT_READ | PROT_WRITE) -
@@ -101,14 +109,14 @@ FIXTURE_SETUP(request)
 
 FIXTURE_TEARDOWN(request)
 {
-	if (self->handle >= 0)
-		close(self->handle);
 	close(self->file);
+	if (variant->node)
+		close(self->door);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
 #define SEND(envelope) \
-	(ioctl(volume.fd, variant->code, envelope) ? -errno : 0)
+	(ioctl(self->door, variant->code, envelope) ? -errno : 0)
 
 #define EXPECT_UNTOUCHED(fmt, ...) do {					\
 	EXPECT_EQ(self->active, active_count(volume.fd))		\
@@ -122,26 +130,27 @@ FIXTURE_TEARDOWN(request)
 	EXPECT_UNTOUCHED(fmt, ##__VA_ARGS__);				\
 } while (0)
 
-/* The request as it stands is accepted; take back what it did. */
+/* The request as it stands is accepted. */
 #define EXPECT_ACCEPTED(fmt, ...) do {					\
 	EXPECT_EQ(0, SEND(self->envelope)) TH_LOG(fmt, ##__VA_ARGS__);	\
 	EXPECT_EQ(variant->out_size, self->envelope->bytes_returned)	\
 		TH_LOG(fmt, ##__VA_ARGS__);				\
 } while (0)
 
-static void close_handle_of(const void *output)
+/* Undo what an accepted request did. */
+static void take_back(int file, const void *output)
 {
 	struct fs_bpio_output out;
 
 	memcpy(&out, output, sizeof(out));
-	if (out.operation == FS_BPIO_OP_ENABLE && out.handle >= 0)
-		close(out.handle);
+	if (out.operation == FS_BPIO_OP_ENABLE)
+		fs_disable(volume.fd, file);
 }
 
 TEST_F(request, a_well_formed_request_is_accepted)
 {
 	EXPECT_ACCEPTED("the unspoilt request");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 }
 
 TEST_F(request, every_shorter_input_is_emsgsize)
@@ -183,7 +192,7 @@ TEST_F(request, a_longer_input_must_be_zero_behind_its_structure)
 		in[variant->in_size + i] = 0;
 	}
 	EXPECT_ACCEPTED("zeroes behind the structure");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 }
 
 TEST_F(request, a_longer_input_may_cross_pages_but_must_be_there)
@@ -203,7 +212,7 @@ TEST_F(request, a_longer_input_may_cross_pages_but_must_be_there)
 	self->envelope->in_buffer = (uintptr_t)in;
 	self->envelope->in_length = 2048;
 	EXPECT_ACCEPTED("zeroes of two pages behind the structure");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 }
 
 /* How much longer is not part of the contract; that it ends soon is. */
@@ -223,7 +232,7 @@ TEST_F(request, a_longer_output_is_left_alone_behind_its_structure)
 	self->envelope->out_buffer = (uintptr_t)out;
 	self->envelope->out_length = variant->out_size + 64;
 	EXPECT_ACCEPTED("64 bytes of room behind the structure");
-	close_handle_of(out);
+	take_back(self->file, out);
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(0xa5, out[variant->out_size + i])
 			TH_LOG("byte %u behind the structure", i);
@@ -233,7 +242,7 @@ TEST_F(request, an_output_said_to_be_longer_than_memory_is_accepted)
 {
 	self->envelope->out_length = UINT32_MAX;
 	EXPECT_ACCEPTED("4 GiB of room");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 }
 
 TEST_F(request, input_that_cannot_be_read_is_efault)
@@ -305,7 +314,7 @@ TEST_F(request, buffers_need_no_alignment)
 		copy.out_buffer = (uintptr_t)out;
 		memcpy(envelope, &copy, sizeof(copy));
 		EXPECT_EQ(0, SEND(envelope)) TH_LOG("shifted by %u", shift);
-		close_handle_of(out);
+		take_back(self->file, out);
 		memcpy(self->in, request, variant->in_size);
 		copy.in_buffer = (uintptr_t)self->in;
 		copy.out_buffer = (uintptr_t)self->out;
@@ -318,7 +327,7 @@ TEST_F(request, input_and_output_may_overlap)
 	memcpy(self->out, self->in, variant->in_size);
 	self->envelope->in_buffer = (uintptr_t)self->out;
 	EXPECT_ACCEPTED("the same buffer for both");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 }
 
 TEST_F(request, a_wrong_size_of_the_envelope_is_refused)
@@ -354,7 +363,7 @@ TEST_F(request, what_bytes_returned_holds_before_does_not_matter)
 {
 	self->envelope->bytes_returned = UINT32_MAX;
 	EXPECT_ACCEPTED("bytes_returned of all ones");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 }
 
 /* Set every bit of @bytes bytes at @offset of the input in turn. */
@@ -367,6 +376,16 @@ TEST_F(request, what_bytes_returned_holds_before_does_not_matter)
 		self->in[(offset) + __bit / 8] ^= 1u << __bit % 8;	\
 	}								\
 } while (0)
+
+/* The report on layers is for QUERY only, arming for ENABLE sent to the node. */
+static bool is_known_flag(const FIXTURE_VARIANT(request) *variant, uint32_t flag)
+{
+	return flag == FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY ||
+	       (flag == FS_BPIO_INFL_ALL_LAYERS &&
+		variant->operation == FS_BPIO_OP_QUERY) ||
+	       (flag == FS_BPIO_INFL_ARM && variant->node &&
+		variant->operation == FS_BPIO_OP_ENABLE);
+}
 
 TEST_F(request, every_unknown_flag_and_reserved_bit_of_the_input_is_refused)
 {
@@ -384,10 +403,7 @@ TEST_F(request, every_unknown_flag_and_reserved_bit_of_the_input_is_refused)
 	for (bit = 0; bit < 32; bit++) {
 		uint32_t flags = 1u << bit;
 
-		/* of the known ones, the report on layers is for QUERY only */
-		if (flags == FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY ||
-		    (flags == FS_BPIO_INFL_ALL_LAYERS &&
-		     variant->operation == FS_BPIO_OP_QUERY))
+		if (is_known_flag(variant, flags))
 			continue;
 		memcpy(self->in + 4, &flags, 4);
 		EXPECT_REFUSED(EINVAL, "in_flags 0x%x", flags);
@@ -458,7 +474,7 @@ TEST_F(request, every_byte_of_the_output_is_defined)
 
 	memset(self->out, 0xa5, variant->out_size);
 	EXPECT_ACCEPTED("an output full of 0xa5");
-	close_handle_of(self->out);
+	take_back(self->file, self->out);
 	if (variant->code != FSCTL_MANAGE_BYPASS_IO) {
 		memcpy(&storage, self->out, sizeof(storage));
 		EXPECT_EQ((unsigned int)BPIO_OUTPUT_VERSION, storage.version);
@@ -475,8 +491,14 @@ TEST_F(request, every_byte_of_the_output_is_defined)
 	EXPECT_EQ(variant->operation, fs.operation);
 	EXPECT_EQ(0u, fs.reserved1);
 	EXPECT_EQ(0u, fs.reserved2);
-	if (variant->operation != FS_BPIO_OP_ENABLE)
-		EXPECT_EQ(-1, fs.handle);
+	if (variant->operation == FS_BPIO_OP_ENABLE) {
+		EXPECT_GT((unsigned int)BPIO_REASON_COUNT, fs.obstacle);
+	} else {
+		EXPECT_EQ(0u, fs.obstacle);
+	}
+	if (variant->operation == FS_BPIO_OP_DISABLE ||
+	    variant->operation == FS_BPIO_OP_GET_INFO)
+		EXPECT_EQ(0u, fs.support);
 	i = variant->operation == FS_BPIO_OP_GET_INFO ?
 		sizeof(struct fs_bpio_info) : sizeof(struct bpio_results);
 	for (i += 24; i < 216; i++)
@@ -512,13 +534,13 @@ static void *keep_flickering(void *argument)
 }
 
 /*
- * The output could be written when the operation began, and cannot be when it
- * is done. A matter of luck, so it is tried for a while.
+ * Send ENABLE for a while, to an output that can be written when the operation
+ * begins, and perhaps not when it is done: a matter of luck.
  */
-TEST(an_answer_that_cannot_be_delivered_in_the_end_undoes_enable)
+static void enable_to_flicker(struct __test_metadata *_metadata, int fd,
+			      bool was_enabled)
 {
 	unsigned char *page = guarded_pages(PROT_READ | PROT_WRITE) - PAGE;
-	int fd = file_open_direct(volume_path(&volume, "file"));
 	struct fs_bpio_input in = { .operation = FS_BPIO_OP_ENABLE, .fd = fd };
 	struct bpio_ioctl envelope = {
 		.size = sizeof(envelope),
@@ -536,9 +558,12 @@ TEST(an_answer_that_cannot_be_delivered_in_the_end_undoes_enable)
 	while (now_ms() < end) {
 		if (ioctl(volume.fd, FSCTL_MANAGE_BYPASS_IO, &envelope)) {
 			ASSERT_EQ(EFAULT, errno);
+			ASSERT_EQ(was_enabled, active_count(volume.fd));
 			bad++;
 		} else {
-			close_handle_of(page);
+			ASSERT_EQ(1, active_count(volume.fd));
+			if (!was_enabled)
+				fs_disable(volume.fd, fd);
 			good++;
 		}
 	}
@@ -546,9 +571,28 @@ TEST(an_answer_that_cannot_be_delivered_in_the_end_undoes_enable)
 	pthread_join(thread, NULL);
 	EXPECT_LT(0u, good);
 	EXPECT_LT(0u, bad);
-	EXPECT_EQ(0, active_count(volume.fd));
+	EXPECT_EQ(was_enabled, active_count(volume.fd));
 	EXPECT_EQ(fds, count_fds());
+}
+
+TEST(an_answer_that_cannot_be_delivered_in_the_end_undoes_enable)
+{
+	int fd = file_open_direct(volume_path(&volume, "file"));
+
+	ASSERT_LE(0, fd);
+	enable_to_flicker(_metadata, fd, false);
 	close(fd);
+	EXPECT_EQ(0, active_count(volume.fd));
+}
+
+TEST(an_answer_that_cannot_be_delivered_leaves_what_was_enabled_before)
+{
+	int fd = file_open_direct(volume_path(&volume, "file"));
+
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	enable_to_flicker(_metadata, fd, true);
+	close(fd);
+	EXPECT_EQ(0, active_count(volume.fd));
 }
 
 PROGRAM_MAIN

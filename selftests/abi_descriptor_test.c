@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which descriptors an operation may be about, which devices answer, and the
- * ioctls of a handle.
+ * ioctls of an enabled file.
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -57,10 +58,8 @@ static void expect_no_file(struct __test_metadata *_metadata, int error,
 
 	EXPECT_EQ(-error, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out))
 		TH_LOG("%s", what);
-	if (error == EXDEV) {
+	if (error == EXDEV)
 		expect_other_volume(_metadata, &out, what);
-		EXPECT_EQ(-1, out.handle);
-	}
 	EXPECT_EQ(-error, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out))
 		TH_LOG("%s", what);
 	if (error == EXDEV)
@@ -137,19 +136,20 @@ TEST(a_file_of_another_volume_is_exdev_with_words)
 	EXPECT_EQ(0, active_count(other.fd));
 }
 
-TEST(pause_and_resume_of_files_and_handles_of_another_volume_are_exdev)
+TEST(pause_and_resume_of_files_of_another_volume_are_exdev)
 {
-	int fd = file_open_direct(volume_path(&other, "file"));
-	int handle = fs_enable(other.fd, fd), null, i;
+	int plain = file_open_direct(volume_path(&other, "file"));
+	int fd = file_open_direct(volume_path(&other, "file")), null, i;
 	struct fs_bpio_output out;
 	uint32_t op;
 
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, null);
-	ASSERT_LE(0, handle);
+	ASSERT_LE(0, plain);
+	ASSERT_EQ(0, fs_enable(other.fd, fd));
 	for (op = FS_BPIO_OP_STREAM_PAUSE; op <= FS_BPIO_OP_STREAM_RESUME;
 	     op++) {
-		const int wrong[] = { fd, handle, null };
+		const int wrong[] = { plain, fd, null };
 
 		for (i = 0; i < 3; i++) {
 			EXPECT_EQ(-EXDEV, fs_op(volume.fd, op, wrong[i], &out));
@@ -160,38 +160,45 @@ TEST(pause_and_resume_of_files_and_handles_of_another_volume_are_exdev)
 		ASSERT_EQ(0, fs_op(other.fd, FS_BPIO_OP_QUERY, fd, &out));
 		EXPECT_EQ(0u, out.out_flags &
 			      FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED);
-		/* where they belong, both are accepted */
-		EXPECT_EQ(0, fs_op(other.fd, op, handle, &out));
+		/* where they belong, both are accepted: they are of one file */
 		EXPECT_EQ(0, fs_op(other.fd, op, fd, &out));
+		EXPECT_EQ(0, fs_op(other.fd, op, plain, &out));
 		ASSERT_EQ(0, fs_op(other.fd, FS_BPIO_OP_STREAM_RESUME, fd,
 				   &out));
 	}
+	close(fd);
+	EXPECT_EQ(0, active_count(other.fd));
 }
 
-TEST(disable_of_files_and_handles_of_another_volume_does_nothing)
+TEST(disable_of_files_of_another_volume_does_nothing)
 {
 	int fd = file_open_direct(volume_path(&other, "file"));
-	int handle = fs_enable(other.fd, fd);
 
-	ASSERT_LE(0, handle);
-	EXPECT_EQ(0, fs_disable(volume.fd, handle));
+	ASSERT_EQ(0, fs_enable(other.fd, fd));
 	EXPECT_EQ(0, fs_disable(volume.fd, fd));
 	EXPECT_EQ(1, active_count(other.fd));
 	EXPECT_EQ(0, active_count(volume.fd));
+	close(fd);
+	EXPECT_EQ(0, active_count(other.fd));
 }
 
-TEST(a_handle_cannot_be_enabled_itself)
+TEST(an_enabled_file_may_be_enabled_again_and_is_the_same)
 {
-	struct fs_bpio_output out;
 	int fd = file_open_direct(volume_path(&volume, "file"));
-	int handle = fs_enable(volume.fd, fd);
-	int ret;
+	int fds = count_fds();
+	struct fs_bpio_output out;
 
-	ASSERT_LE(0, handle);
-	ret = fs_op(volume.fd, FS_BPIO_OP_ENABLE, handle, &out);
-	/* whichever way it says no, there is no second handle */
-	EXPECT_EQ(-1, out.handle);
-	EXPECT_TRUE(ret < 0 || out.enable.op_status < 0);
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	EXPECT_EQ(1, active_count(volume.fd));
+	ASSERT_EQ(0, fs_enable(volume.fd, dup(fd)));
+	EXPECT_EQ(1, active_count(volume.fd));
+	EXPECT_EQ(fds + 1, count_fds());
+	ASSERT_EQ(0, fs_disable(volume.fd, fd));
+	EXPECT_EQ(0, fs_disable(volume.fd, fd));
+	EXPECT_EQ(0, active_count(volume.fd));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
 	EXPECT_EQ(1, active_count(volume.fd));
 }
 
@@ -211,8 +218,6 @@ TEST(operations_that_are_not_offered_are_eopnotsupp)
 
 		EXPECT_EQ(offered, ret != -EOPNOTSUPP)
 			TH_LOG("operation %u", op);
-		if (out.handle >= 0)
-			close(out.handle);
 	}
 	for (op = BPIO_OP_ENABLE; op <= BPIO_OP_QUERY; op++)
 		EXPECT_EQ(!!(version.storage_operations & 1u << op),
@@ -248,6 +253,9 @@ TEST(devices_and_files_that_are_no_volume_answer_enotty)
 	fd = file_open_direct(volume_path(&volume, "file"));
 	ASSERT_LE(0, fd);
 	EXPECT_CONTROL_ERRORS(ENOTTY, fd);
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	EXPECT_CONTROL_ERRORS(ENOTTY, fd);
+	close(fd);
 	snprintf(params, sizeof(params), "%s 0", devices.nvme);
 	line.params = params;
 	ASSERT_EQ(0, dm_create("abi-linear", &line, 1, false));
@@ -283,60 +291,81 @@ TEST(a_suspended_volume_answers_eagain_and_recovers)
 	EXPECT_EQ(0, fs_info(other.fd, &info));
 }
 
-TEST(handle_ioctls_belong_to_handles_only)
+TEST(file_ioctls_belong_to_files_that_were_enabled)
 {
-	struct bpio_handle_info info = { .size = sizeof(info) };
-	struct bpio_handle_arm arm = { .size = sizeof(arm) };
 	int fd = file_open_direct(volume_path(&volume, "file"));
-	int handle = fs_enable(volume.fd, fd);
+	int plain = file_open_direct(volume_path(&volume, "file"));
+	struct bpio_file_info info;
+	struct bpio_file_arm arm;
 
-	ASSERT_LE(0, handle);
-	EXPECT_EQ(-ENOTTY, handle_arm(fd, &arm));
-	EXPECT_EQ(-ENOTTY, handle_info(fd, &info));
-	EXPECT_EQ(-ENOTTY, handle_arm(volume.fd, &arm));
-	EXPECT_EQ(-ENOTTY, handle_info(volume.fd, &info));
-	EXPECT_CONTROL_ERRORS(ENOTTY, handle);
-	EXPECT_EQ(-1, ioctl(handle, _IO(BPIO_IOC_TYPE, 0x7f)));
-	EXPECT_EQ(ENOTTY, errno);
-	EXPECT_EQ(0, handle_info(handle, &info));
+	EXPECT_EQ(-ENOTTY, file_arm(fd, &arm));
+	EXPECT_EQ(-ENOTTY, file_info(fd, &info));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	EXPECT_EQ(0, file_arm(fd, &arm));
+	EXPECT_EQ(0, file_info(fd, &info));
+	EXPECT_EQ(1u, info.enabled);
+	/* the same file, opened once more */
+	EXPECT_EQ(-ENOTTY, file_arm(plain, &arm));
+	EXPECT_EQ(-ENOTTY, file_info(plain, &info));
+	EXPECT_EQ(-ENOTTY, file_arm(volume.fd, &arm));
+	EXPECT_EQ(-ENOTTY, file_info(volume.fd, &info));
+	ASSERT_EQ(0, fs_disable(volume.fd, fd));
+	EXPECT_EQ(0, file_arm(fd, &arm));
+	EXPECT_EQ(0u, arm.armed);
+	EXPECT_STREQ("disabled", reason_token(arm.reason));
+	EXPECT_EQ(0, file_info(fd, &info));
+	EXPECT_EQ(0u, info.enabled);
+	EXPECT_EQ(0u, info.armed);
+	EXPECT_STREQ("disabled", reason_token(info.reason));
 }
 
-/* One of the two structures of the handle ioctls. */
-FIXTURE(handle_ioctl) {
-	int		file;
-	int		handle;
+TEST(other_ioctls_of_an_enabled_file_reach_the_file_system)
+{
+	int fd = file_open_direct(volume_path(&volume, "file"));
+	int plain = file_open_direct(volume_path(&volume, "file"));
+	int flags[2] = { -1, -2 };
+
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	EXPECT_EQ(0, ioctl(fd, FS_IOC_GETFLAGS, &flags[0]));
+	EXPECT_EQ(0, ioctl(plain, FS_IOC_GETFLAGS, &flags[1]));
+	EXPECT_EQ(flags[1], flags[0]);
+	EXPECT_EQ(-1, ioctl(fd, _IO(BPIO_IOC_TYPE, 0x7f)));
+	EXPECT_EQ(ENOTTY, errno);
+}
+
+/* One of the two structures of the ioctls of an enabled file. */
+FIXTURE(file_ioctl) {
+	int		fd;
 	unsigned char	*end;	/* of mapped memory */
 };
 
-FIXTURE_VARIANT(handle_ioctl) {
+FIXTURE_VARIANT(file_ioctl) {
 	unsigned long	code;
 	uint32_t	size;
 };
 
-FIXTURE_VARIANT_ADD(handle_ioctl, arm) {
-	.code = BPIO_IOC_HANDLE_ARM, .size = sizeof(struct bpio_handle_arm),
+FIXTURE_VARIANT_ADD(file_ioctl, arm) {
+	.code = BPIO_IOC_FILE_ARM, .size = sizeof(struct bpio_file_arm),
 };
 
-FIXTURE_VARIANT_ADD(handle_ioctl, info) {
-	.code = BPIO_IOC_HANDLE_INFO, .size = sizeof(struct bpio_handle_info),
+FIXTURE_VARIANT_ADD(file_ioctl, info) {
+	.code = BPIO_IOC_FILE_INFO, .size = sizeof(struct bpio_file_info),
 };
 
-FIXTURE_SETUP(handle_ioctl)
+FIXTURE_SETUP(file_ioctl)
 {
 	self->end = guarded_pages(PROT_READ | PROT_WRITE);
-	self->file = file_open_direct(volume_path(&volume, "file"));
-	self->handle = fs_enable(volume.fd, self->file);
-	ASSERT_LE(0, self->handle);
+	self->fd = file_open_direct(volume_path(&volume, "file"));
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
 }
 
-FIXTURE_TEARDOWN(handle_ioctl)
+FIXTURE_TEARDOWN(file_ioctl)
 {
-	close(self->handle);
-	close(self->file);
+	close(self->fd);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
-TEST_F(handle_ioctl, sizes_flags_and_memory_are_checked)
+TEST_F(file_ioctl, sizes_flags_and_memory_are_checked)
 {
 	static const uint32_t wrong[] = { 0, 4, 8, 24, 31, 33, 599, 601, 4096 };
 	uint32_t *words = (uint32_t *)(self->end - variant->size);
@@ -344,24 +373,24 @@ TEST_F(handle_ioctl, sizes_flags_and_memory_are_checked)
 
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		words[0] = wrong[i];
-		EXPECT_EQ(-1, ioctl(self->handle, variant->code, words))
+		EXPECT_EQ(-1, ioctl(self->fd, variant->code, words))
 			TH_LOG("size %u", wrong[i]);
 		EXPECT_EQ(EINVAL, errno) TH_LOG("size %u", wrong[i]);
 	}
 	words[0] = variant->size;
 	for (i = 0; i < 32; i++) {
 		words[1] = 1u << i;
-		EXPECT_EQ(-1, ioctl(self->handle, variant->code, words));
+		EXPECT_EQ(-1, ioctl(self->fd, variant->code, words));
 		EXPECT_EQ(EINVAL, errno) TH_LOG("flags bit %u", i);
 	}
 	words[1] = 0;
-	EXPECT_EQ(0, ioctl(self->handle, variant->code, words));
+	EXPECT_EQ(0, ioctl(self->fd, variant->code, words));
 	EXPECT_EQ(variant->size, words[0]);
 	EXPECT_EQ(0u, words[1]);
-	EXPECT_EQ(-1, ioctl(self->handle, variant->code, NULL));
+	EXPECT_EQ(-1, ioctl(self->fd, variant->code, NULL));
 	EXPECT_EQ(EFAULT, errno);
 	memmove(words + 1, words, variant->size - 4);
-	EXPECT_EQ(-1, ioctl(self->handle, variant->code, words + 1));
+	EXPECT_EQ(-1, ioctl(self->fd, variant->code, words + 1));
 	EXPECT_EQ(EFAULT, errno);
 }
 

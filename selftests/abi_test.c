@@ -60,8 +60,8 @@ TEST(the_file_level_input_and_output_have_their_pinned_layout)
 	EXPECT_FIELD(fs_bpio_output, stream_resume, 24, 172);
 	EXPECT_FIELD(fs_bpio_output, get_info, 24, 96);
 	EXPECT_FIELD(fs_bpio_output, space, 24, 192);
-	EXPECT_FIELD(fs_bpio_output, handle, 216, 4);
-	EXPECT_FIELD(fs_bpio_output, support, 220, 4);
+	EXPECT_FIELD(fs_bpio_output, support, 216, 4);
+	EXPECT_FIELD(fs_bpio_output, obstacle, 220, 4);
 }
 
 TEST(the_verdict_and_the_info_have_their_pinned_layout)
@@ -139,7 +139,7 @@ TEST(the_storage_level_input_and_output_have_their_pinned_layout)
 	EXPECT_FIELD(bpio_output, reserved3, 228, 4);
 }
 
-TEST(the_version_and_the_handle_structures_have_their_pinned_layout)
+TEST(the_version_and_the_file_structures_have_their_pinned_layout)
 {
 	EXPECT_EQ(24, (int)sizeof(struct bpio_version));
 	EXPECT_FIELD(bpio_version, size, 0, 4);
@@ -148,31 +148,47 @@ TEST(the_version_and_the_handle_structures_have_their_pinned_layout)
 	EXPECT_FIELD(bpio_version, fs_operations, 16, 4);
 	EXPECT_FIELD(bpio_version, storage_operations, 20, 4);
 
-	EXPECT_EQ(32, (int)sizeof(struct bpio_handle_arm));
-	EXPECT_FIELD(bpio_handle_arm, size, 0, 4);
-	EXPECT_FIELD(bpio_handle_arm, flags, 4, 4);
-	EXPECT_FIELD(bpio_handle_arm, armed, 8, 4);
-	EXPECT_FIELD(bpio_handle_arm, reason, 12, 4);
-	EXPECT_FIELD(bpio_handle_arm, extents, 16, 8);
-	EXPECT_FIELD(bpio_handle_arm, mapped_bytes, 24, 8);
+	EXPECT_EQ(32, (int)sizeof(struct bpio_file_arm));
+	EXPECT_FIELD(bpio_file_arm, size, 0, 4);
+	EXPECT_FIELD(bpio_file_arm, flags, 4, 4);
+	EXPECT_FIELD(bpio_file_arm, armed, 8, 4);
+	EXPECT_FIELD(bpio_file_arm, reason, 12, 4);
+	EXPECT_FIELD(bpio_file_arm, extents, 16, 8);
+	EXPECT_FIELD(bpio_file_arm, mapped_bytes, 24, 8);
 
-	EXPECT_EQ(600, (int)sizeof(struct bpio_handle_info));
-	EXPECT_FIELD(bpio_handle_info, size, 0, 4);
-	EXPECT_FIELD(bpio_handle_info, flags, 4, 4);
-	EXPECT_FIELD(bpio_handle_info, armed, 8, 4);
-	EXPECT_FIELD(bpio_handle_info, reason, 12, 4);
-	EXPECT_FIELD(bpio_handle_info, support, 16, 4);
-	EXPECT_FIELD(bpio_handle_info, volume_major, 20, 4);
-	EXPECT_FIELD(bpio_handle_info, volume_minor, 24, 4);
-	EXPECT_FIELD(bpio_handle_info, reserved, 28, 4);
-	EXPECT_FIELD(bpio_handle_info, extents, 32, 8);
-	EXPECT_FIELD(bpio_handle_info, mapped_bytes, 40, 8);
-	EXPECT_FIELD(bpio_handle_info, revokes, 48, 8);
-	EXPECT_FIELD(bpio_handle_info, direct_reads, 56, 8);
-	EXPECT_FIELD(bpio_handle_info, direct_bytes, 64, 8);
-	EXPECT_FIELD(bpio_handle_info, fallback_reads, 72, 8);
-	EXPECT_FIELD(bpio_handle_info, fallback_bytes, 80, 8);
-	EXPECT_FIELD(bpio_handle_info, fallback_reason, 88, 512);
+	EXPECT_EQ(600, (int)sizeof(struct bpio_file_info));
+	EXPECT_FIELD(bpio_file_info, size, 0, 4);
+	EXPECT_FIELD(bpio_file_info, flags, 4, 4);
+	EXPECT_FIELD(bpio_file_info, armed, 8, 4);
+	EXPECT_FIELD(bpio_file_info, reason, 12, 4);
+	EXPECT_FIELD(bpio_file_info, support, 16, 4);
+	EXPECT_FIELD(bpio_file_info, volume_major, 20, 4);
+	EXPECT_FIELD(bpio_file_info, volume_minor, 24, 4);
+	EXPECT_FIELD(bpio_file_info, enabled, 28, 4);
+	EXPECT_FIELD(bpio_file_info, extents, 32, 8);
+	EXPECT_FIELD(bpio_file_info, mapped_bytes, 40, 8);
+	EXPECT_FIELD(bpio_file_info, revokes, 48, 8);
+	EXPECT_FIELD(bpio_file_info, direct_reads, 56, 8);
+	EXPECT_FIELD(bpio_file_info, direct_bytes, 64, 8);
+	EXPECT_FIELD(bpio_file_info, fallback_reads, 72, 8);
+	EXPECT_FIELD(bpio_file_info, fallback_bytes, 80, 8);
+	EXPECT_FIELD(bpio_file_info, fallback_reason, 88, 512);
+}
+
+TEST(the_tally_has_its_pinned_layout)
+{
+	EXPECT_EQ(1088, (int)sizeof(struct bpio_tally));
+	EXPECT_FIELD(bpio_tally, size, 0, 4);
+	EXPECT_FIELD(bpio_tally, flags, 4, 4);
+	EXPECT_FIELD(bpio_tally, files, 8, 8);
+	EXPECT_FIELD(bpio_tally, open_files, 16, 8);
+	EXPECT_FIELD(bpio_tally, direct_reads, 24, 8);
+	EXPECT_FIELD(bpio_tally, direct_bytes, 32, 8);
+	EXPECT_FIELD(bpio_tally, fallback_reads, 40, 8);
+	EXPECT_FIELD(bpio_tally, fallback_bytes, 48, 8);
+	EXPECT_FIELD(bpio_tally, refused, 56, 8);
+	EXPECT_FIELD(bpio_tally, fallback_reason, 64, 512);
+	EXPECT_FIELD(bpio_tally, refused_reason, 576, 512);
 }
 
 TEST(ioctl_codes_are_pinned)
@@ -180,8 +196,9 @@ TEST(ioctl_codes_are_pinned)
 	EXPECT_EQ(0xc018bb00u, (unsigned int)BPIO_IOC_GET_VERSION);
 	EXPECT_EQ(0xc028bb01u, (unsigned int)FSCTL_MANAGE_BYPASS_IO);
 	EXPECT_EQ(0xc028bb02u, (unsigned int)IOCTL_STORAGE_MANAGE_BYPASS_IO);
-	EXPECT_EQ(0xc020bb10u, (unsigned int)BPIO_IOC_HANDLE_ARM);
-	EXPECT_EQ(0xc258bb11u, (unsigned int)BPIO_IOC_HANDLE_INFO);
+	EXPECT_EQ(0xc020bb10u, (unsigned int)BPIO_IOC_FILE_ARM);
+	EXPECT_EQ(0xc258bb11u, (unsigned int)BPIO_IOC_FILE_INFO);
+	EXPECT_EQ(0xc440bb20u, (unsigned int)BPIO_IOC_TALLY);
 }
 
 TEST(operations_flags_and_levels_of_support_are_pinned)
@@ -199,7 +216,8 @@ TEST(operations_flags_and_levels_of_support_are_pinned)
 	EXPECT_EQ(3, BPIO_OP_QUERY);
 	EXPECT_EQ(1u, FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY);
 	EXPECT_EQ(0x10000u, FS_BPIO_INFL_ALL_LAYERS);
-	EXPECT_EQ(0x10001u, FS_BPIO_INFL_ALL);
+	EXPECT_EQ(0x20000u, FS_BPIO_INFL_ARM);
+	EXPECT_EQ(0x30001u, FS_BPIO_INFL_ALL);
 	EXPECT_EQ(1u, BPIO_LAYER_TAKES_PART);
 	EXPECT_EQ(2u, BPIO_LAYER_STORAGE);
 	EXPECT_EQ(4u, BPIO_LAYER_BYPASSED);
@@ -213,7 +231,7 @@ TEST(operations_flags_and_levels_of_support_are_pinned)
 	EXPECT_EQ(2, BPIO_SUPPORT_FULL);
 	EXPECT_EQ(1, BPIO_INPUT_VERSION);
 	EXPECT_EQ(1, BPIO_OUTPUT_VERSION);
-	EXPECT_EQ(1, BPIO_ABI_VERSION);
+	EXPECT_EQ(2, BPIO_ABI_VERSION);
 	EXPECT_EQ(64, BPIO_REASON_SLOTS);
 }
 
@@ -226,7 +244,7 @@ static const char *const pinned_reasons[] = {
 	"revoked", "lease", "dirty-pages", "unmapped", "end-of-file",
 	"unaligned", "volume-suspended", "volume-paused", "stream-paused",
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
-	"no-addresses",
+	"no-addresses", "not-read-only",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)
@@ -248,18 +266,41 @@ TEST(reasons_keep_their_numbers_and_fit_their_fields)
 	EXPECT_LE((int)BPIO_REASON_COUNT, BPIO_REASON_SLOTS);
 }
 
-static int get_version(struct bpio_version *version)
+/* Both answer: the mapped device and the control node. */
+FIXTURE(version) {
+	int	fd;
+};
+
+FIXTURE_VARIANT(version) {
+	bool	node;
+};
+
+FIXTURE_VARIANT_ADD(version, of_the_mapped_device) { .node = false };
+FIXTURE_VARIANT_ADD(version, of_the_node) { .node = true };
+
+FIXTURE_SETUP(version)
 {
-	return ioctl(volume.fd, BPIO_IOC_GET_VERSION, version) ? -errno : 0;
+	self->fd = variant->node ? node_open() : dup(volume.fd);
+	ASSERT_LE(0, self->fd) TH_LOG("%s", strerror(-self->fd));
 }
 
-TEST(the_version_query_tells_what_the_kernel_offers)
+FIXTURE_TEARDOWN(version)
+{
+	close(self->fd);
+}
+
+static int get_version(int fd, struct bpio_version *version)
+{
+	return ioctl(fd, BPIO_IOC_GET_VERSION, version) ? -errno : 0;
+}
+
+TEST_F(version, tells_what_the_kernel_offers)
 {
 	struct bpio_version version = { .size = sizeof(version) };
 	uint32_t always = 1u << FS_BPIO_OP_ENABLE | 1u << FS_BPIO_OP_DISABLE |
 			  1u << FS_BPIO_OP_QUERY | 1u << FS_BPIO_OP_GET_INFO;
 
-	ASSERT_EQ(0, get_version(&version));
+	ASSERT_EQ(0, get_version(self->fd, &version));
 	EXPECT_EQ(24u, version.size);
 	EXPECT_EQ((unsigned int)BPIO_ABI_VERSION, version.abi_version);
 	EXPECT_EQ(BPIO_FEATURE_EXT4, version.features & BPIO_FEATURE_EXT4);
@@ -271,7 +312,7 @@ TEST(the_version_query_tells_what_the_kernel_offers)
 	EXPECT_EQ(0u, version.storage_operations & ~0xeu);
 }
 
-TEST(a_version_query_with_too_little_room_is_refused_and_writes_nothing)
+TEST_F(version, with_too_little_room_is_refused_and_writes_nothing)
 {
 	unsigned int size;
 
@@ -281,13 +322,13 @@ TEST(a_version_query_with_too_little_room_is_refused_and_writes_nothing)
 		memset(&version, 0xa5, sizeof(version));
 		version.size = size;
 		before = version;
-		EXPECT_EQ(-EINVAL, get_version(&version))
+		EXPECT_EQ(-EINVAL, get_version(self->fd, &version))
 			TH_LOG("with size %u", size);
 		EXPECT_EQ(0, memcmp(&version, &before, sizeof(version)));
 	}
 }
 
-TEST(a_version_query_with_more_room_gets_zeroes_behind_what_is_known)
+TEST_F(version, with_more_room_gets_zeroes_behind_what_is_known)
 {
 	union {
 		struct bpio_version version;
@@ -297,7 +338,7 @@ TEST(a_version_query_with_more_room_gets_zeroes_behind_what_is_known)
 
 	memset(&room, 0xa5, sizeof(room));
 	room.version.size = 48;
-	ASSERT_EQ(0, get_version(&room.version));
+	ASSERT_EQ(0, get_version(self->fd, &room.version));
 	EXPECT_EQ(sizeof(struct bpio_version), room.version.size);
 	for (i = sizeof(struct bpio_version); i < 48; i++)
 		EXPECT_EQ(0, room.bytes[i]) TH_LOG("byte %u", i);
@@ -305,20 +346,20 @@ TEST(a_version_query_with_more_room_gets_zeroes_behind_what_is_known)
 		EXPECT_EQ(0xa5, room.bytes[i]) TH_LOG("byte %u", i);
 }
 
-TEST(a_version_query_without_memory_is_efault)
+TEST_F(version, without_memory_is_efault)
 {
 	char *end = guarded_pages(PROT_READ | PROT_WRITE);
 	struct bpio_version *version;
 
-	EXPECT_EQ(-EFAULT, get_version(NULL));
+	EXPECT_EQ(-EFAULT, get_version(self->fd, NULL));
 	/* the size can be read, the rest is not there */
 	version = (void *)(end - 8);
 	version->size = sizeof(*version);
-	EXPECT_EQ(-EFAULT, get_version(version));
+	EXPECT_EQ(-EFAULT, get_version(self->fd, version));
 	/* the structure is there, the room it speaks of is not */
 	version = (void *)(end - sizeof(*version));
 	version->size = 4096;
-	EXPECT_EQ(-EFAULT, get_version(version));
+	EXPECT_EQ(-EFAULT, get_version(self->fd, version));
 }
 
 PROGRAM_MAIN

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What decides who may read a file, changed while it is read by a handle: modes,
+ * What decides who may read a file, changed while it is read with BypassIO: modes,
  * owners and lists, projects, mounts with other ids, user namespaces, security
- * modules. Rights are checked when a file is opened, so a handle goes on like the
- * descriptor it was made of; each test compares the two.
+ * modules. Rights are checked when a file is opened, so an enabled open file reads
+ * on like any other; each test compares it with one that is not enabled.
  */
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -48,20 +48,30 @@ static int program_cleanup(void)
 }
 
 FIXTURE(file) {
-	int	fd;
-	int	handle;
+	int	fd;		/* enabled */
+	int	plain;
 	char	*buffer;
 };
 
-/* From now on threads read the file by a handle. */
+/* Who may not open the mapped device has the node. */
+static int enable(int fd)
+{
+	int node = node_open(), ret;
+
+	if (node < 0)
+		return node;
+	ret = node_enable(node, fd);
+	close(node);
+	return ret ?: file_armed(fd);
+}
+
+/* From now on threads read the enabled file. */
 static void enable_and_read(struct __test_metadata *_metadata,
 			    FIXTURE_DATA(file) *self)
 {
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, enable(self->fd));
 	readers = (struct readers) {
-		.handle = self->handle, .file = 1, .bytes = BYTES,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
 		.largest = 64 * 1024, .oldest = 1, .newest = 1,
 	};
 	ASSERT_EQ(0, readers_start(&readers));
@@ -72,6 +82,8 @@ static void read_as_nobody(struct __test_metadata *_metadata,
 			   FIXTURE_DATA(file) *self, int dir, const char *name)
 {
 	ASSERT_EQ(0, thread_is_nobody(true));
+	self->plain = openat(dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	ASSERT_LE(0, self->plain) TH_LOG("%s", strerror(errno));
 	self->fd = openat(dir, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	ASSERT_LE(0, self->fd) TH_LOG("%s", strerror(errno));
 	enable_and_read(_metadata, self);
@@ -85,16 +97,16 @@ FIXTURE_SETUP(file)
 {
 	self->buffer = dio_alloc(BYTES);
 	self->fd = -1;
-	self->handle = -1;
+	self->plain = -1;
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
 }
 
 static void tear_down(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(file) *self)
 {
-	if (readers.handle)
+	if (readers.fd)
 		EXPECT_EQ(0, readers_stop(&readers));
-	close(self->handle);
+	close(self->plain);
 	close(self->fd);
 	unlink(path);
 	EXPECT_EQ(0, active_count(volume.fd));
@@ -105,20 +117,19 @@ FIXTURE_TEARDOWN(file)
 	tear_down(_metadata, self);
 }
 
-/* The same by both descriptors, the right bytes, and direct again soon. */
+/* The same with bypass and without, the right bytes, and direct again soon. */
 #define EXPECT_READS_GO_ON() do {					\
 	EXPECT_EQ(0, readers_progress(&readers, 4 * READERS));		\
-	EXPECT_EQ(0, reads_alike(self->fd, self->handle, BYTES));	\
-	EXPECT_EQ(0, handle_wait_direct(self->handle, self->buffer, BYTES, \
-					0));				\
+	EXPECT_EQ(0, reads_alike(self->plain, self->fd, BYTES));	\
+	EXPECT_EQ(0, file_wait_direct(self->fd, self->buffer, BYTES, 0));	\
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));		\
 } while (0)
 
-static uint64_t revokes(int handle)
+static uint64_t revokes(int fd)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	return handle_info(handle, &info) ? UINT64_MAX : info.revokes;
+	return file_info(fd, &info) ? UINT64_MAX : info.revokes;
 }
 
 /* Changes of rights. The first ones end those of nobody. */
@@ -215,14 +226,14 @@ static void change_rights(struct __test_metadata *_metadata,
 			  FIXTURE_DATA(file) *self,
 			  const FIXTURE_VARIANT(change) *variant)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	uint64_t others;
 
 	nobody_opens(_metadata, 0);
 	ASSERT_EQ(0, variant->make()) TH_LOG("%s", strerror(errno));
 	nobody_opens(_metadata, variant->denies ? EACCES : 0);
 	EXPECT_READS_GO_ON();
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	if (!variant->revokes) {
 		EXPECT_EQ(0u, info.revokes);
 		EXPECT_EQ(0u, info.fallback_reads);
@@ -236,7 +247,7 @@ static void change_rights(struct __test_metadata *_metadata,
 	EXPECT_EQ(0u, others);
 }
 
-TEST_F(change, of_rights_leaves_reads_as_they_are_on_the_descriptor)
+TEST_F(change, of_rights_leaves_reads_as_they_are_without_bypass)
 {
 	change_rights(_metadata, &self->file, variant);
 }
@@ -253,7 +264,7 @@ static int limit_project(uint64_t bytes)
 
 TEST_F(file, a_project_without_quota_left_stops_writers_and_no_reader)
 {
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 	int fd, ret;
 
 	ASSERT_EQ(0, set_project(PROJECT));
@@ -266,12 +277,12 @@ TEST_F(file, a_project_without_quota_left_stops_writers_and_no_reader)
 	ret = posix_fallocate(fd, BYTES, 16 * BYTES);
 	EXPECT_EQ(true, ret == EDQUOT || ret == ENOSPC)
 		TH_LOG("%s", strerror(ret));
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_STREQ("writer", reason_token(arm.reason));
 	EXPECT_EQ(0, readers_progress(&readers, 4 * READERS));
 	close(fd);
 	ASSERT_EQ(0, thread_is_nobody(false));
-	EXPECT_LT(0u, handle_fallbacks(self->handle, BPIO_REASON_WRITER));
+	EXPECT_LT(0u, file_fallbacks(self->fd, BPIO_REASON_WRITER));
 	ASSERT_EQ(0, truncate(path, BYTES));
 	EXPECT_READS_GO_ON();
 	EXPECT_EQ(0, limit_project(0));
@@ -295,9 +306,9 @@ static int idmapped_mount(void)
 	return tree;
 }
 
-TEST_F(file, an_idmapped_mount_gives_a_handle_to_whom_it_gives_the_file)
+TEST_F(file, an_idmapped_mount_gives_bypass_to_whom_it_gives_the_file)
 {
-	struct stat by_fd, by_handle, by_path;
+	struct stat by_fd, by_path;
 	int tree = idmapped_mount();
 	uint64_t before;
 
@@ -306,26 +317,24 @@ TEST_F(file, an_idmapped_mount_gives_a_handle_to_whom_it_gives_the_file)
 	nobody_opens(_metadata, EACCES);
 	READ_AS_NOBODY(tree, "file");
 	ASSERT_EQ(0, fstat(self->fd, &by_fd));
-	ASSERT_EQ(0, fstat(self->handle, &by_handle));
 	ASSERT_EQ(0, stat(path, &by_path));
 	EXPECT_EQ((uid_t)NOBODY, by_fd.st_uid);
-	EXPECT_EQ((uid_t)NOBODY, by_handle.st_uid);
-	EXPECT_EQ((gid_t)NOBODY, by_handle.st_gid);
+	EXPECT_EQ((gid_t)NOBODY, by_fd.st_gid);
 	EXPECT_EQ(0u, by_path.st_uid);
 	EXPECT_READS_GO_ON();
 	/* who is the owner there changes the mode */
-	before = revokes(self->handle);
+	before = revokes(self->fd);
 	ASSERT_EQ(0, thread_is_nobody(true));
 	EXPECT_EQ(-1, chmod(path, 0400));
 	EXPECT_EQ(0, fchmodat(tree, "file", 0400, 0));
 	ASSERT_EQ(0, thread_is_nobody(false));
-	EXPECT_LT(before, revokes(self->handle));
+	EXPECT_LT(before, revokes(self->fd));
 	EXPECT_READS_GO_ON();
 	/* nobody can come by that mount any more */
 	close(tree);
 	ASSERT_EQ(0, chmod(path, 0000));
 	EXPECT_READS_GO_ON();
-	EXPECT_LT(0u, revokes(self->handle));
+	EXPECT_LT(0u, revokes(self->fd));
 }
 
 /* In a child that stays root: wait to be told, and take the mode away. */
@@ -350,14 +359,14 @@ static pid_t later_chmod(int *tell)
 TEST(a_process_in_a_user_namespace_is_given_what_its_ids_give_it)
 {
 	FIXTURE_DATA(file) data = { .buffer = dio_alloc(BYTES) }, *self = &data;
-	int tell, fd, handle, status;
+	int tell, fd, plain, status;
 	pid_t pid;
 
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "namespace"));
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
+	plain = file_open_direct(path);
 	fd = file_open_direct(path);
-	handle = fs_enable(volume.fd, fd);
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
 	pid = later_chmod(&tell);
 	ASSERT_LT(0, pid);
 	ASSERT_EQ(0, become_nobody());
@@ -365,6 +374,7 @@ TEST(a_process_in_a_user_namespace_is_given_what_its_ids_give_it)
 	/* as a root of whom the file is not */
 	EXPECT_EQ(0u, geteuid());
 	EXPECT_EQ(-1, chmod(path, 0666));
+	self->plain = file_open_direct(path);
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	enable_and_read(_metadata, self);
@@ -374,9 +384,9 @@ TEST(a_process_in_a_user_namespace_is_given_what_its_ids_give_it)
 	EXPECT_EQ(-1, open(path, O_RDONLY));
 	EXPECT_EQ(EACCES, errno);
 	EXPECT_READS_GO_ON();
-	EXPECT_LT(0u, revokes(self->handle));
+	EXPECT_LT(0u, revokes(self->fd));
 	/* what it inherited goes on, too */
-	EXPECT_EQ(0, reads_alike(fd, handle, BYTES));
+	EXPECT_EQ(0, reads_alike(plain, fd, BYTES));
 	EXPECT_EQ(0, readers_stop(&readers));
 }
 
@@ -406,44 +416,40 @@ static int landlock(uint64_t access)
 
 TEST_F(file, a_process_under_landlock_reads_what_it_has_open)
 {
-	int fd = file_open_direct(path), handle;
-
 	NEED_LANDLOCK(1, "the kernel has no Landlock, or it is not enabled");
+	self->plain = file_open_direct(path);
+	self->fd = file_open_direct(path);
 	ASSERT_EQ(0, landlock(LANDLOCK_ACCESS_FS_READ_FILE));
 	EXPECT_EQ(-1, open(path, O_RDONLY | O_DIRECT));
 	EXPECT_EQ(EACCES, errno);
 	/* armed for the first time by who may not open it */
-	handle = fs_enable(volume.fd, fd);
-	ASSERT_LE(0, handle);
-	EXPECT_EQ(0, handle_armed(handle));
-	EXPECT_EQ(0, reads_alike(fd, handle, BYTES));
-	EXPECT_EQ(1u, handle_direct(handle));
-	close(handle);
-	close(fd);
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	EXPECT_EQ(0, file_armed(self->fd));
+	EXPECT_EQ(0, reads_alike(self->plain, self->fd, BYTES));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 TEST_F(file, a_process_that_goes_under_landlock_reads_on)
 {
 	NEED_LANDLOCK(1, "the kernel has no Landlock, or it is not enabled");
+	self->plain = file_open_direct(path);
 	self->fd = file_open_direct(path);
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, enable(self->fd));
 	ASSERT_EQ(0, landlock(LANDLOCK_ACCESS_FS_READ_FILE));
 	readers = (struct readers) {
-		.handle = self->handle, .file = 1, .bytes = BYTES,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
 		.largest = 64 * 1024, .oldest = 1, .newest = 1,
 	};
 	ASSERT_EQ(0, readers_start(&readers));
 	EXPECT_READS_GO_ON();
 	ASSERT_EQ(0, chmod(path, 0600));
 	EXPECT_READS_GO_ON();
-	EXPECT_LT(0u, revokes(self->handle));
+	EXPECT_LT(0u, revokes(self->fd));
 	ASSERT_EQ(0, chmod(path, 0644));
-	EXPECT_EQ(0, handle_armed_among_reads(self->handle));
+	EXPECT_EQ(0, file_armed_among_reads(self->fd));
 }
 
-TEST_F(file, under_landlock_neither_the_file_nor_the_device_can_be_opened)
+TEST_F(file, under_landlock_neither_file_nor_device_nor_node_can_be_opened)
 {
 	NEED_LANDLOCK(1, "the kernel has no Landlock, or it is not enabled");
 	ASSERT_EQ(0, landlock(LANDLOCK_ACCESS_FS_READ_FILE));
@@ -451,6 +457,7 @@ TEST_F(file, under_landlock_neither_the_file_nor_the_device_can_be_opened)
 	EXPECT_EQ(EACCES, errno);
 	EXPECT_EQ(-1, open(volume.node, O_RDONLY));
 	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(-EACCES, node_open());
 }
 
 #ifndef LANDLOCK_ACCESS_FS_IOCTL_DEV
@@ -460,23 +467,28 @@ TEST_F(file, under_landlock_neither_the_file_nor_the_device_can_be_opened)
 TEST_F(file, landlock_of_ioctls_holds_for_devices_opened_under_it)
 {
 	struct fs_bpio_output out;
-	int device, handle;
+	int device, node, before = node_open();
 
 	NEED_LANDLOCK(5, "the kernel has no Landlock of ioctls of devices");
+	self->plain = file_open_direct(path);
 	self->fd = file_open_direct(path);
 	ASSERT_EQ(0, landlock(LANDLOCK_ACCESS_FS_IOCTL_DEV));
 	device = open(volume.node, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, device);
 	EXPECT_EQ(-EACCES, fs_op(device, FS_BPIO_OP_ENABLE, self->fd, &out));
-	handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, handle);
-	EXPECT_EQ(0, handle_armed(handle));
-	EXPECT_EQ(0, reads_alike(self->fd, handle, BYTES));
-	close(handle);
+	node = node_open();
+	ASSERT_LE(0, node);
+	EXPECT_EQ(-EACCES, fs_op(node, FS_BPIO_OP_ENABLE, self->fd, &out));
+	EXPECT_EQ(0, active_count(volume.fd));
+	ASSERT_EQ(0, node_enable(before, self->fd));
+	EXPECT_EQ(0, file_armed(self->fd));
+	EXPECT_EQ(0, reads_alike(self->plain, self->fd, BYTES));
+	close(before);
+	close(node);
 	close(device);
 }
 
-TEST_F(file, selinux_allows_by_a_handle_what_it_allows_by_the_descriptor)
+TEST_F(file, selinux_allows_with_bypass_what_it_allows_without)
 {
 	if (access("/sys/fs/selinux/enforce", F_OK))
 		SKIP(return, "SELinux is not enabled on this kernel");
@@ -485,10 +497,10 @@ TEST_F(file, selinux_allows_by_a_handle_what_it_allows_by_the_descriptor)
 }
 
 /* It may call read(), write() and exit() from now on, and read into @buffer. */
-static void read_under_seccomp(int handle, char *buffer)
+static void read_under_seccomp(int fd, char *buffer)
 {
 	bool good = !prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) &&
-		    read(handle, buffer, BYTES) == BYTES;
+		    read(fd, buffer, BYTES) == BYTES;
 
 	syscall(SYS_exit, good ? 0 : 1);
 }
@@ -497,23 +509,21 @@ TEST_F(file, a_process_under_strict_seccomp_reads_direct)
 {
 	char *buffer = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	int fd = file_open_direct(path), status;
 	uint64_t direct;
-	int fd = file_open_direct(path), handle = fs_enable(volume.fd, fd);
-	int status;
 	pid_t pid;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	READ_AS_NOBODY(AT_FDCWD, path);
-	direct = handle_direct(handle);
+	direct = file_direct(fd);
 	pid = fork();
 	if (!pid)
-		read_under_seccomp(handle, buffer);
+		read_under_seccomp(fd, buffer);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
-	EXPECT_EQ(direct + 1, handle_direct(handle));
-	close(handle);
+	EXPECT_EQ(direct + 1, file_direct(fd));
 	close(fd);
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who may do what. The permission to use the operations is that to open the
- * mapped device, the permission to read a handle is to have it; the bypass of a
- * whole volume takes write access to the mapped device or CAP_SYS_ADMIN. Nothing
- * else needs a capability, and nothing else is allowed.
+ * Who may do what with the mapped device, and what an enabled file gives to those
+ * who are handed it. Whoever may open the mapped device may enable the files that
+ * it may read; what concerns others too, a pause or the bypass of a whole volume,
+ * takes write access to the mapped device or CAP_SYS_ADMIN. Nothing else needs a
+ * capability, and nothing else is allowed.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -149,6 +150,32 @@ TEST_F(caller, pauses_the_volume_with_write_access_or_cap_sys_admin_only)
 	EXPECT_EQ(0u, out.out_flags & paused);
 }
 
+TEST_F(caller, pauses_a_file_with_write_access_or_cap_sys_admin_only)
+{
+	const uint32_t paused = FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED;
+	int denied = variant->admin ? 0 : -EPERM;
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, fs_enable(self->read_only, self->fd));
+	EXPECT_EQ(denied, fs_op(self->read_only, FS_BPIO_OP_STREAM_PAUSE,
+				self->fd, &out));
+	ASSERT_EQ(0, fs_op(self->read_only, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ(variant->admin ? paused : 0, out.out_flags & paused);
+
+	ASSERT_EQ(0, fs_op(self->write_only, FS_BPIO_OP_STREAM_PAUSE, self->fd,
+			   &out));
+	EXPECT_EQ(denied, fs_op(self->read_only, FS_BPIO_OP_STREAM_RESUME,
+				self->fd, &out));
+	ASSERT_EQ(0, fs_op(self->read_only, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ(variant->admin ? 0 : paused, out.out_flags & paused);
+
+	EXPECT_EQ(0, fs_op(self->read_write, FS_BPIO_OP_STREAM_PAUSE, self->fd,
+			   &out));
+	EXPECT_EQ(0, fs_op(self->read_write, FS_BPIO_OP_STREAM_RESUME, self->fd,
+			   &out));
+	EXPECT_EQ(0u, out.out_flags & paused);
+}
+
 TEST_F(caller, enables_the_storage_with_write_access_or_cap_sys_admin_only)
 {
 	const uint32_t enabled = FS_BPIO_OUTFL_ALL_READS_ENABLED;
@@ -173,38 +200,32 @@ TEST_F(caller, does_everything_else_with_descriptors_open_for_reading)
 {
 	struct bpio_version version = { .size = sizeof(version) };
 	char *buffer = dio_alloc(BYTES);
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	struct fs_bpio_output out;
 	struct bpio_output storage;
-	int handle;
 
 	EXPECT_EQ(0, ioctl(self->read_only, BPIO_IOC_GET_VERSION, &version));
 	EXPECT_EQ(0, storage_op(self->read_only, BPIO_OP_QUERY, &storage));
 	EXPECT_EQ(0, fs_op(self->read_only, FS_BPIO_OP_QUERY, self->fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 	EXPECT_EQ(0, fs_op(self->read_only, FS_BPIO_OP_QUERY, -1, &out));
-	handle = fs_enable(self->read_only, self->fd);
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, fs_enable(self->read_only, self->fd));
 	EXPECT_EQ(1, active_count(self->read_only));
-	EXPECT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
+	EXPECT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(BYTES, pread(self->fd, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
-	ASSERT_EQ(0, handle_info(handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(1u, info.direct_reads);
-	EXPECT_EQ(0, fs_op(self->read_only, FS_BPIO_OP_STREAM_PAUSE, self->fd,
-			   &out));
-	EXPECT_EQ(0, fs_op(self->read_only, FS_BPIO_OP_STREAM_RESUME, handle,
-			   &out));
 	EXPECT_EQ(0, fs_disable(self->read_only, self->fd));
 	EXPECT_EQ(0, active_count(self->read_only));
-	close(handle);
+	free(buffer);
 }
 
 /* The whole of it as somebody whom no file mode favours. */
 TEST(the_mode_of_the_mapped_device_lets_others_use_it_without_privilege)
 {
 	char *buffer = dio_alloc(BYTES);
-	int device, fd, handle;
+	int device, fd;
 
 	ASSERT_EQ(0, chmod(volume.node, 0664));
 	ASSERT_EQ(0, become_nobody());
@@ -213,22 +234,19 @@ TEST(the_mode_of_the_mapped_device_lets_others_use_it_without_privilege)
 	EXPECT_ERROR(EACCES, open(volume.node, O_RDWR));
 	fd = file_open_direct(path);
 	ASSERT_LE(0, fd);
-	handle = fs_enable(device, fd);
-	ASSERT_LE(0, handle);
-	EXPECT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
+	ASSERT_EQ(0, fs_enable(device, fd));
+	EXPECT_EQ(0, file_armed(fd));
+	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
-	EXPECT_EQ(1u, handle_direct(handle));
+	EXPECT_EQ(1u, file_direct(fd));
 }
 
-TEST(who_may_not_open_the_mapped_device_has_nothing_to_send_an_enable_to)
+TEST(who_may_not_open_the_mapped_device_enables_files_through_the_node)
 {
-	int fd = file_open_direct(path), handle = fs_enable(volume.fd, fd);
+	int fd = file_open_direct(path), node, place;
+	char *buffer = dio_alloc(BYTES), again[64];
 	struct fs_bpio_output out;
-	char again[64];
-	int place;
 
-	ASSERT_LE(0, handle);
 	ASSERT_EQ(0, chmod(volume.node, 0660));
 	ASSERT_EQ(0, become_nobody());
 	EXPECT_ERROR(EACCES, open(volume.node, O_RDONLY));
@@ -240,220 +258,260 @@ TEST(who_may_not_open_the_mapped_device_has_nothing_to_send_an_enable_to)
 	ASSERT_LE(0, place);
 	EXPECT_EQ(-EBADF, fs_op(place, FS_BPIO_OP_ENABLE, fd, &out));
 	EXPECT_EQ(-ENOTTY, fs_op(fd, FS_BPIO_OP_ENABLE, fd, &out));
-	EXPECT_EQ(-ENOTTY, fs_op(handle, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_EQ(0, active_count(volume.fd));
+	node = node_open();
+	ASSERT_LE(0, node) TH_LOG("%s", strerror(-node));
+	ASSERT_EQ(0, node_enable(node, fd));
+	EXPECT_EQ(-ENOTTY, fs_op(fd, FS_BPIO_OP_ENABLE, fd, &out));
 	EXPECT_EQ(1, active_count(volume.fd));
+	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
+	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
+	EXPECT_EQ(1u, file_direct(fd));
 }
 
 TEST(a_file_that_may_not_be_read_is_not_enabled)
 {
-	int writable = open(secret, O_WRONLY | O_DIRECT | O_CLOEXEC), place;
+	int writable = open(secret, O_WRONLY | O_DIRECT | O_CLOEXEC), place, i;
+	int doors[2] = { volume.fd, node_open() };
 	struct fs_bpio_output out;
 
 	ASSERT_LE(0, writable);
+	ASSERT_LE(0, doors[1]);
 	ASSERT_EQ(0, become_nobody());
 	EXPECT_ERROR(EACCES, open(secret, O_RDONLY | O_DIRECT));
 	place = open(secret, O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, place);
-	EXPECT_EQ(-EBADF, fs_op(volume.fd, FS_BPIO_OP_ENABLE, place, &out));
-	EXPECT_EQ(-EBADF, fs_op(volume.fd, FS_BPIO_OP_QUERY, place, &out));
-	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, writable, &out));
-	EXPECT_EQ(-1, out.handle);
-	EXPECT_VERDICT(&out.enable, NOT_READABLE, NULL);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(-EBADF, fs_op(doors[i], FS_BPIO_OP_ENABLE, place,
+					&out));
+		EXPECT_EQ(-EBADF, fs_op(doors[i], FS_BPIO_OP_QUERY, place,
+					&out));
+		ASSERT_EQ(0, fs_op(doors[i], FS_BPIO_OP_ENABLE, writable,
+				   &out));
+		EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
+		EXPECT_VERDICT(&out.enable, NOT_READABLE, NULL);
+	}
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
-TEST(without_room_for_a_descriptor_enable_is_emfile_and_enables_nothing)
+TEST(enable_needs_no_room_for_a_descriptor)
 {
 	int fd = file_open_direct(path), last = dup(fd);
 	struct rlimit limit = { .rlim_cur = last, .rlim_max = last };
-	struct fs_bpio_output out;
 
 	close(last);
 	ASSERT_EQ(0, become_nobody());
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
-	EXPECT_EQ(-EMFILE, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
-	EXPECT_EQ(0, active_count(volume.fd));
+	EXPECT_EQ(0, fs_enable(volume.fd, fd));
+	EXPECT_EQ(0, file_armed(fd));
+	EXPECT_EQ(1, active_count(volume.fd));
 }
 
-/* Another process that may open the same file, but has not been given the handle. */
+/* Another process that may open the same file, but has not been given this one. */
 TEST(a_process_disables_only_what_it_has_open_itself)
 {
-	int fd = file_open_direct(path), handle = fs_enable(volume.fd, fd);
+	int fd = file_open_direct(path);
 	char *buffer = dio_alloc(BYTES);
 	int status;
 	pid_t pid;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	pid = fork();
 	if (!pid) {
 		int own;
 
-		close(handle);
 		close(fd);
 		if (become_nobody())
 			_exit(1);
 		own = file_open_direct(path);
 		_exit(own < 0 || fs_disable(volume.fd, own) ||
-		      fs_disable(volume.fd, handle + 100) != -EBADF);
+		      fs_disable(volume.fd, fd + 100) != -EBADF);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	EXPECT_EQ(1, active_count(volume.fd));
-	ASSERT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
-	EXPECT_EQ(1u, handle_direct(handle));
+	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
+	EXPECT_EQ(1u, file_direct(fd));
 }
 
-/* What somebody tries who has a handle and nothing else; all must fail. */
-static int open_again(int handle, int flags)
+/*
+ * What somebody tries who has been handed an open file and nothing else. With
+ * BypassIO enabled for it, the answers are those without.
+ */
+static int open_again(int fd, int flags)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", handle);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	return open(name, flags);
 }
 
-static int open_to_read(int handle)
+static int open_to_read(int fd)
 {
-	return open_again(handle, O_RDONLY);
+	return open_again(fd, O_RDONLY);
 }
 
-static int open_to_write(int handle)
+static int open_to_write(int fd)
 {
-	return open_again(handle, O_RDWR);
+	return open_again(fd, O_RDWR);
 }
 
-static int open_the_file(int handle)
+static int open_the_file(int fd)
 {
-	(void)handle;
+	(void)fd;
 	return open(secret, O_RDONLY);
 }
 
-static int open_its_directory(int handle)
+static int open_its_directory(int fd)
 {
-	return openat(handle, "..", O_RDONLY);
+	return openat(fd, "..", O_RDONLY);
 }
 
-static int write_to_it(int handle)
+static int write_to_it(int fd)
 {
-	return write(handle, "x", 1);
+	return write(fd, "x", 1);
 }
 
-static int cut_it(int handle)
+static int cut_it(int fd)
 {
-	return ftruncate(handle, 0);
+	return ftruncate(fd, 0);
 }
 
-static int map_it(int handle)
+static int map_it_to_write(int fd)
 {
-	return mmap(NULL, 4096, PROT_READ, MAP_SHARED, handle, 0) ==
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) ==
 	       MAP_FAILED ? -1 : 0;
 }
 
-static int give_it_a_name(int handle)
+static int give_it_a_name(int fd)
 {
-	return linkat(handle, "", AT_FDCWD, "/tmp/" DM_PREFIX "name",
+	return linkat(fd, "", AT_FDCWD, volume_path(&volume, "name"),
 		      AT_EMPTY_PATH);
 }
 
-static int change_its_mode(int handle)
+static int change_its_mode(int fd)
 {
-	return fchmod(handle, 0666);
+	return fchmod(fd, 0666);
 }
 
-static int give_it_an_attribute(int handle)
+static int give_it_an_attribute(int fd)
 {
-	return fsetxattr(handle, "user.test", "x", 1, 0);
+	return fsetxattr(fd, "user.test", "x", 1, 0);
 }
 
-static int change_its_flags(int handle)
+static int change_its_flags(int fd)
 {
 	int flags = FS_IMMUTABLE_FL;
 
-	return ioctl(handle, FS_IOC_SETFLAGS, &flags);
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
-static int ask_for_its_blocks(int handle)
+static int ask_for_its_blocks(int fd)
 {
 	int block = 0;
 
-	return ioctl(handle, FIBMAP, &block);
+	return ioctl(fd, FIBMAP, &block);
 }
 
-static int ask_it_for_another_file(int handle)
+/* Those of our own set no errno. */
+static int failed(int ret)
+{
+	errno = -ret;
+	return ret ? -1 : 0;
+}
+
+static int ask_it_for_another_file(int fd)
 {
 	struct fs_bpio_output out;
 
-	return fs_op(handle, FS_BPIO_OP_ENABLE, STDIN_FILENO, &out);
+	return failed(fs_op(fd, FS_BPIO_OP_ENABLE, STDIN_FILENO, &out));
 }
 
-static int pause_its_volume(int handle)
+static int pause_its_volume(int fd)
 {
 	struct fs_bpio_output out;
 
-	return fs_op(handle, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out);
+	return failed(fs_op(fd, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out));
 }
 
 static const struct attempt {
 	const char	*name;
-	int		(*make)(int handle);
+	int		(*make)(int fd);
 } attempts[] = {
 #define ATTEMPT(function) { #function, function }
 	ATTEMPT(open_to_read), ATTEMPT(open_to_write), ATTEMPT(open_the_file),
 	ATTEMPT(open_its_directory), ATTEMPT(write_to_it), ATTEMPT(cut_it),
-	ATTEMPT(map_it), ATTEMPT(give_it_a_name), ATTEMPT(change_its_mode),
-	ATTEMPT(give_it_an_attribute), ATTEMPT(change_its_flags),
-	ATTEMPT(ask_for_its_blocks), ATTEMPT(ask_it_for_another_file),
-	ATTEMPT(pause_its_volume),
+	ATTEMPT(map_it_to_write), ATTEMPT(give_it_a_name),
+	ATTEMPT(change_its_mode), ATTEMPT(give_it_an_attribute),
+	ATTEMPT(change_its_flags), ATTEMPT(ask_for_its_blocks),
+	ATTEMPT(ask_it_for_another_file), ATTEMPT(pause_its_volume),
 };
 
-/* Read the file that the handle is of, and nothing else. */
-static int reads_that_file_and_nothing_else(int handle)
+/* All fail; why is what @plain, not enabled, is told. */
+static int attempts_fail_alike(int fd, int plain)
 {
-	char *buffer = dio_alloc(2 * BYTES);
 	unsigned int i;
+	int error[2];
 
-	if (pread(handle, buffer, 2 * BYTES, 0) != BYTES ||
-	    content_is(buffer, BYTES, 0, 2, 1) ||
-	    pread(handle, buffer, BYTES, BYTES) ||
-	    pread(handle, buffer, BYTES, -4096) >= 0) {
-		diag("it does not read that file");
-		return -EIO;
+	for (i = 0; i < ARRAY_SIZE(attempts); i++) {
+		const struct attempt *attempt = &attempts[i];
+
+		error[0] = attempt->make(plain) < 0 ? errno : 0;
+		error[1] = attempt->make(fd) < 0 ? errno : 0;
+		if (error[0] && error[0] == error[1])
+			continue;
+		diag("%s: %s without bypass, %s with it", attempt->name,
+		     strerror(error[0]), strerror(error[1]));
+		return -EPERM;
 	}
-	for (i = 0; i < ARRAY_SIZE(attempts); i++)
-		if (attempts[i].make(handle) >= 0) {
-			diag("it can: %s", attempts[i].name);
-			return -EPERM;
-		}
 	return 0;
 }
 
-/* How an heir, which has nothing else, comes to a handle. */
-static void heir(int socket, int handle)
+/* Read the file that the descriptors are of, and nothing else. */
+static int reads_that_file_and_nothing_else(int fd, int plain)
 {
-	int keep;
+	char *buffer = dio_alloc(2 * BYTES);
 
-	if (become_nobody())
-		_exit(2);
-	keep = handle < 0 ? receive_fd(socket) : handle;
-	/* nothing but the handle and where to complain */
-	if (dup2(keep, 3) != 3 || close_range(4, ~0U, 0))
-		_exit(3);
-	_exit(reads_that_file_and_nothing_else(3) ? 1 : 0);
+	if (pread(fd, buffer, 2 * BYTES, 0) != BYTES ||
+	    content_is(buffer, BYTES, 0, 2, 1) ||
+	    pread(fd, buffer, BYTES, BYTES) ||
+	    pread(fd, buffer, BYTES, -4096) >= 0) {
+		diag("it does not read that file");
+		return -EIO;
+	}
+	return attempts_fail_alike(fd, plain);
 }
 
-static void heir_by_exec(int handle)
+/* How an heir, which has nothing else, comes to an enabled file and a plain one. */
+static void heir(int socket, int fd, int plain)
+{
+	if (become_nobody())
+		_exit(2);
+	if (fd < 0) {
+		fd = receive_fd(socket);
+		plain = receive_fd(socket);
+	}
+	/* out of the way, and then to where nothing else is left behind them */
+	fd = fcntl(fd, F_DUPFD, 100);
+	plain = fcntl(plain, F_DUPFD, 100);
+	if (dup2(fd, 3) != 3 || dup2(plain, 4) != 4 || close_range(5, ~0U, 0))
+		_exit(3);
+	_exit(reads_that_file_and_nothing_else(3, 4) ? 1 : 0);
+}
+
+static void heir_by_exec(int fd)
 {
 	/* a shell takes one digit */
-	if (dup2(handle, 9) != 9 || fcntl(9, F_SETFD, 0) || become_nobody())
+	if (dup2(fd, 9) != 9 || fcntl(9, F_SETFD, 0) || become_nobody())
 		_exit(2);
 	_exit(shell("test ! -r %s && dd bs=16k iflag=direct status=none <&9 | cmp - "
 		    COPY, secret) ? 1 : 0);
 }
 
 FIXTURE(inheritance) {
-	int	handle;
-	int	fd;
+	int	fd;		/* enabled */
+	int	plain;
 };
 
 FIXTURE_VARIANT(inheritance) {
@@ -467,23 +525,23 @@ FIXTURE_VARIANT_ADD(inheritance, by_a_socket) { .socket = true };
 
 FIXTURE_SETUP(inheritance)
 {
+	self->plain = file_open_direct(secret);
+	ASSERT_LE(0, self->plain);
 	self->fd = file_open_direct(secret);
-	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 }
 
 FIXTURE_TEARDOWN(inheritance)
 {
-	close(self->handle);
+	close(self->plain);
 	close(self->fd);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
-TEST_F(inheritance, of_a_handle_is_that_of_reading_its_file_and_nothing_else)
+TEST_F(inheritance, of_an_enabled_file_gives_what_that_of_a_plain_one_gives)
 {
-	uint64_t direct = handle_direct(self->handle);
+	uint64_t direct = file_direct(self->fd);
 	int pair[2], status;
 	pid_t pid;
 
@@ -491,17 +549,22 @@ TEST_F(inheritance, of_a_handle_is_that_of_reading_its_file_and_nothing_else)
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid && variant->exec)
-		heir_by_exec(self->handle);
-	if (!pid && variant->socket)
-		close(self->handle);
+		heir_by_exec(self->fd);
+	if (!pid && variant->socket) {
+		close(self->fd);
+		close(self->plain);
+		heir(pair[1], -1, -1);
+	}
 	if (!pid)
-		heir(pair[1], variant->socket ? -1 : self->handle);
-	if (variant->socket)
-		EXPECT_EQ(0, send_fd(pair[0], self->handle));
+		heir(-1, self->fd, self->plain);
+	if (variant->socket) {
+		EXPECT_EQ(0, send_fd(pair[0], self->fd));
+		EXPECT_EQ(0, send_fd(pair[0], self->plain));
+	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	/* what the heir has read is counted with the rest */
-	EXPECT_LT(direct, handle_direct(self->handle));
+	EXPECT_LT(direct, file_direct(self->fd));
 	close(pair[0]);
 	close(pair[1]);
 }

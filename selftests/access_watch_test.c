@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Watchers of a file that is read by a handle: those that are asked whether it
+ * Watchers of a file that is read with BypassIO: those that are asked whether it
  * may be opened and read, and those that are told. They see, and decide, the same
- * of a handle as of the descriptor that it was made of.
+ * of an open file that is enabled as of one that is not.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -96,8 +96,8 @@ static int watch(int fd, unsigned int mark, uint64_t mask, const char *name)
 }
 
 FIXTURE(asked) {
-	int		fd;
-	int		handle;
+	int		fd;		/* enabled */
+	int		plain;
 	char		*buffer;
 	struct watcher	watcher;
 };
@@ -110,6 +110,19 @@ FIXTURE_VARIANT_ADD(asked, of_the_file) { .mark = 0 };
 FIXTURE_VARIANT_ADD(asked, of_the_mount) { .mark = FAN_MARK_MOUNT };
 FIXTURE_VARIANT_ADD(asked, of_the_file_system) { .mark = FAN_MARK_FILESYSTEM };
 
+#define OPEN_FILES() do {						\
+	self->plain = file_open_direct(path);				\
+	ASSERT_LE(0, self->plain);					\
+	self->fd = file_open_direct(path);				\
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));			\
+	ASSERT_EQ(0, file_armed(self->fd));				\
+} while (0)
+
+#define CLOSE_FILES() do {						\
+	close(self->fd);						\
+	close(self->plain);						\
+} while (0)
+
 FIXTURE_SETUP(asked)
 {
 	int ret;
@@ -120,24 +133,19 @@ FIXTURE_SETUP(asked)
 	if (ret == -EINVAL)
 		SKIP(return, "the kernel has no fanotify permission events");
 	ASSERT_EQ(0, ret) TH_LOG("%s", strerror(-ret));
-	self->fd = file_open_direct(path);
-	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	OPEN_FILES();
 }
 
 FIXTURE_TEARDOWN(asked)
 {
 	watcher_stop(&self->watcher);
-	close(self->handle);
-	close(self->fd);
+	CLOSE_FILES();
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
 #define START_READERS(error) do {					\
 	readers = (struct readers) {					\
-		.handle = self->handle, .file = 1, .bytes = BYTES,	\
+		.fd = self->fd, .file = 1, .bytes = BYTES,	\
 		.largest = 64 * 1024, .oldest = 1, .newest = 1,		\
 		.may_fail = error,					\
 	};								\
@@ -147,35 +155,35 @@ FIXTURE_TEARDOWN(asked)
 
 /* The watcher is asked as often for a read of the one as of the other. */
 static void expect_asked_alike(struct __test_metadata *_metadata,
-			       struct watcher *watcher, int fd, int handle,
+			       struct watcher *watcher, int plain, int fd,
 			       char *buffer)
 {
 	uint64_t asked[3];
 
 	asked[0] = watcher->answers;
-	EXPECT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
+	EXPECT_EQ(BYTES, pread(plain, buffer, BYTES, 0));
 	asked[1] = watcher->answers;
-	EXPECT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
+	EXPECT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	asked[2] = watcher->answers;
 	EXPECT_EQ(asked[1] - asked[0], asked[2] - asked[1]);
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
 }
 
-#define EXPECT_ASKED_ALIKE(fd, handle)					\
-	expect_asked_alike(_metadata, &self->watcher, fd, handle,	\
+#define EXPECT_ASKED_ALIKE()						\
+	expect_asked_alike(_metadata, &self->watcher, self->plain, self->fd, \
 			   self->buffer)
 
 TEST_F(asked, a_watcher_that_is_added_later_and_allows_leaves_reads_direct)
 {
-	uint64_t direct = handle_direct(self->handle);
+	uint64_t direct = file_direct(self->fd);
 
 	START_READERS(0);
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_ADD | variant->mark,
 			   FAN_ACCESS_PERM, path));
 	EXPECT_EQ(0, readers_progress(&readers, 4 * READERS));
 	EXPECT_EQ(0, readers_stop(&readers));
-	EXPECT_ASKED_ALIKE(self->fd, self->handle);
-	EXPECT_EQ(direct + readers.reads + 1, handle_direct(self->handle));
+	EXPECT_ASKED_ALIKE();
+	EXPECT_EQ(direct + readers.reads + 1, file_direct(self->fd));
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_REMOVE | variant->mark,
 			   FAN_ACCESS_PERM, path));
 }
@@ -183,7 +191,7 @@ TEST_F(asked, a_watcher_that_is_added_later_and_allows_leaves_reads_direct)
 /* Newer kernels do not ask for files that were opened before there was a watcher. */
 TEST_F(asked, a_watcher_that_is_added_later_and_denies_is_obeyed_alike)
 {
-	struct bpio_handle_info before, after;
+	struct bpio_file_info before, after;
 	int error;
 
 	START_READERS(EPERM);
@@ -192,17 +200,17 @@ TEST_F(asked, a_watcher_that_is_added_later_and_denies_is_obeyed_alike)
 			   FAN_ACCESS_PERM, path));
 	EXPECT_EQ(0, readers_progress(&readers, 4 * READERS));
 	EXPECT_EQ(0, readers_stop(&readers));
-	ASSERT_EQ(0, handle_info(self->handle, &before));
-	error = reads_alike(self->fd, self->handle, BYTES);
+	ASSERT_EQ(0, file_info(self->fd, &before));
+	error = reads_alike(self->plain, self->fd, BYTES);
 	EXPECT_EQ(true, error == EPERM || error == 0);
-	ASSERT_EQ(0, handle_info(self->handle, &after));
+	ASSERT_EQ(0, file_info(self->fd, &after));
 	/* what is denied is no read, and has no reason */
 	EXPECT_EQ(error ? 0 : 1, after.direct_reads - before.direct_reads);
 	EXPECT_EQ(before.fallback_reads, after.fallback_reads);
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_REMOVE | variant->mark,
 			   FAN_ACCESS_PERM, path));
-	EXPECT_EQ(0, reads_alike(self->fd, self->handle, BYTES));
-	EXPECT_EQ(after.direct_reads + 1, handle_direct(self->handle));
+	EXPECT_EQ(0, reads_alike(self->plain, self->fd, BYTES));
+	EXPECT_EQ(after.direct_reads + 1, file_direct(self->fd));
 }
 
 TEST_F(asked, a_watcher_changes_its_mind_while_reads_are_in_flight)
@@ -211,33 +219,29 @@ TEST_F(asked, a_watcher_changes_its_mind_while_reads_are_in_flight)
 
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_ADD | variant->mark,
 			   FAN_ACCESS_PERM, path));
-	close(self->handle);
-	close(self->fd);
-	self->fd = file_open_direct(path);
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
-	EXPECT_ASKED_ALIKE(self->fd, self->handle);
+	CLOSE_FILES();
+	OPEN_FILES();
+	EXPECT_ASKED_ALIKE();
 	EXPECT_LT(0u, self->watcher.answers);
 	START_READERS(EPERM);
 	for (round = 0; round < 4; round++) {
 		self->watcher.answer = FAN_DENY;
-		EXPECT_EQ(EPERM, reads_alike(self->fd, self->handle, BYTES));
+		EXPECT_EQ(EPERM, reads_alike(self->plain, self->fd, BYTES));
 		EXPECT_EQ(0, readers_progress(&readers, READERS));
 		self->watcher.answer = FAN_ALLOW;
-		EXPECT_EQ(0, reads_alike(self->fd, self->handle, BYTES));
+		EXPECT_EQ(0, reads_alike(self->plain, self->fd, BYTES));
 		EXPECT_EQ(0, readers_progress(&readers, READERS));
 	}
 	EXPECT_EQ(0, readers_stop(&readers));
-	EXPECT_LT(0u, handle_direct(self->handle));
+	EXPECT_LT(0u, file_direct(self->fd));
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_REMOVE | variant->mark,
 			   FAN_ACCESS_PERM, path));
 }
 
 TEST_F(asked, a_watcher_that_denies_every_open_keeps_no_file_from_being_armed)
 {
-	struct bpio_handle_info info;
-	int fd = file_open_direct(other), handle;
+	struct bpio_file_info info;
+	int fd = file_open_direct(other), plain = file_open_direct(other);
 
 	ASSERT_LE(0, fd);
 	START_READERS(0);
@@ -247,20 +251,19 @@ TEST_F(asked, a_watcher_that_denies_every_open_keeps_no_file_from_being_armed)
 	EXPECT_EQ(-1, open(other, O_RDONLY));
 	EXPECT_EQ(EPERM, errno);
 	/* for the first time, and after a change */
-	handle = fs_enable(volume.fd, fd);
-	ASSERT_LE(0, handle);
-	EXPECT_EQ(0, handle_armed(handle));
-	EXPECT_EQ(0, reads_alike(fd, handle, BYTES));
-	EXPECT_EQ(1u, handle_direct(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	EXPECT_EQ(0, file_armed(fd));
+	EXPECT_EQ(0, reads_alike(plain, fd, BYTES));
+	EXPECT_EQ(1u, file_direct(fd));
 	ASSERT_EQ(0, chmod(other, 0600));
-	EXPECT_EQ(0, handle_wait_direct(handle, self->buffer, BYTES, 0));
+	EXPECT_EQ(0, file_wait_direct(fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
-	ASSERT_EQ(0, handle_info(handle, &info));
+	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_LT(0u, info.revokes);
 	EXPECT_EQ(0, readers_stop(&readers));
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_REMOVE | variant->mark,
 			   FAN_OPEN_PERM, other));
-	close(handle);
+	close(plain);
 	close(fd);
 }
 
@@ -282,30 +285,30 @@ static uint64_t only_event(int fanotify, ino_t *ino)
 	return event[0].pid == getpid() ? event[0].mask : 0;
 }
 
-TEST_F(asked, a_watcher_that_is_told_sees_the_same_of_both_descriptors)
+TEST_F(asked, a_watcher_that_is_told_sees_the_same_with_bypass_and_without)
 {
 	int fanotify = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC |
 				     FAN_NONBLOCK, O_RDONLY);
-	ino_t by_fd, by_handle;
+	ino_t ino;
 	uint64_t mask;
 	struct stat st;
 
 	ASSERT_EQ(0, stat(path, &st));
 	ASSERT_EQ(0, watch(fanotify, FAN_MARK_ADD | variant->mark, FAN_ACCESS,
 			   path));
-	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
-	mask = only_event(fanotify, &by_fd);
+	ASSERT_EQ(BYTES, pread(self->plain, self->buffer, BYTES, 0));
+	mask = only_event(fanotify, &ino);
 	EXPECT_EQ((uint64_t)FAN_ACCESS, mask);
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
-	EXPECT_EQ(mask, only_event(fanotify, &by_handle));
-	EXPECT_EQ(1u, handle_direct(self->handle));
-	EXPECT_EQ(st.st_ino, by_fd);
-	EXPECT_EQ(st.st_ino, by_handle);
+	EXPECT_EQ(st.st_ino, ino);
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
+	EXPECT_EQ(mask, only_event(fanotify, &ino));
+	EXPECT_EQ(st.st_ino, ino);
+	EXPECT_EQ(1u, file_direct(self->fd));
 	/* the same when the file system serves the read */
 	ASSERT_EQ(0, fs_disable(volume.fd, self->fd));
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
-	EXPECT_EQ(mask, only_event(fanotify, &by_handle));
-	EXPECT_EQ(st.st_ino, by_handle);
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
+	EXPECT_EQ(mask, only_event(fanotify, &ino));
+	EXPECT_EQ(st.st_ino, ino);
 	close(fanotify);
 }
 

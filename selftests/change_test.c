@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ways in which a file can change, one in each row, on an armed handle with
+ * The ways in which a file can change, one in each row, while it is armed and has
  * reads in flight: what these may return meanwhile, for which reason they do not
  * go direct, and that bypass is there again when the change is over.
  */
@@ -322,7 +322,7 @@ FIXTURE(change) {
 
 FIXTURE_VARIANT(change) {
 	int		(*make)(struct change *change);
-	/* before the handle is made */
+	/* before it is enabled */
 	void		(*prepare)(struct change *change);
 	/* that a read has to be counted for; the change is made until it is */
 	enum bpio_reason reason;
@@ -510,9 +510,9 @@ FIXTURE_TEARDOWN(change)
 
 static void expect_revoked(struct __test_metadata *_metadata, struct change *c)
 {
-	struct bpio_handle_info now;
+	struct bpio_file_info now;
 
-	ASSERT_EQ(0, handle_info(c->handle, &now));
+	ASSERT_EQ(0, file_info(c->fd, &now));
 	EXPECT_LT(c->before.revokes, now.revokes);
 }
 
@@ -520,9 +520,9 @@ static void expect_revoked(struct __test_metadata *_metadata, struct change *c)
 static void expect_untouched(struct __test_metadata *_metadata,
 			     struct change *c)
 {
-	struct bpio_handle_info now;
+	struct bpio_file_info now;
 
-	ASSERT_EQ(0, handle_info(c->handle, &now));
+	ASSERT_EQ(0, file_info(c->fd, &now));
 	EXPECT_EQ(c->before.revokes, now.revokes);
 	EXPECT_EQ(c->before.fallback_reads, now.fallback_reads);
 	EXPECT_LT(c->before.direct_reads, now.direct_reads);
@@ -531,9 +531,9 @@ static void expect_untouched(struct __test_metadata *_metadata,
 static void expect_ended(struct __test_metadata *_metadata, struct change *c,
 			 enum bpio_reason reason)
 {
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 
-	ASSERT_EQ(0, handle_arm(c->handle, &arm));
+	ASSERT_EQ(0, file_arm(c->fd, &arm));
 	EXPECT_EQ(0u, arm.armed);
 	EXPECT_STREQ(reason_token(reason), reason_token(arm.reason));
 	EXPECT_EQ(0, change_wait_counted(c, reason));

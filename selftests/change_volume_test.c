@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Changes of a file on file systems that keep it in their own way, and changes
- * of the file system below a file, on an armed handle with reads in flight. Each
+ * of the file system below a file, while it is armed and has reads in flight. Each
  * test makes a file system of its own.
  */
 #include <fcntl.h>
@@ -172,7 +172,7 @@ TEST_F(layout, reads_in_flight_are_right_while_the_file_is_changed)
 		ASSERT_EQ(0, change_end_writer(c, fd, changes[i / 2](c, fd)))
 			TH_LOG("change %u: %s", i / 2, c->readers.why);
 		ASSERT_EQ(0, change_wait_direct(c));
-		ASSERT_EQ(0, handle_info(c->handle, &c->before));
+		ASSERT_EQ(0, file_info(c->fd, &c->before));
 	}
 	EXPECT_EQ(0, readers_progress(&c->readers, 20));
 	EXPECT_EQ(0, readers_stop(&c->readers));
@@ -306,10 +306,8 @@ static void expect_recovery(struct __test_metadata *_metadata,
 {
 	struct change again = { 0 };
 
-	close(c->handle);
 	close(c->fd);
 	close(c->plain);
-	c->handle = -1;
 	c->fd = -1;
 	c->plain = -1;
 	ASSERT_EQ(0, volume_umount(volume));
@@ -317,11 +315,9 @@ static void expect_recovery(struct __test_metadata *_metadata,
 	again = *c;
 	again.plain = open(c->path, O_RDONLY | O_CLOEXEC);
 	again.fd = file_open_direct(c->path);
-	again.handle = fs_enable(volume->fd, again.fd);
-	ASSERT_LE(0, again.handle);
+	ASSERT_EQ(0, fs_enable(volume->fd, again.fd));
 	EXPECT_EQ(0, change_wait_direct(&again));
 	EXPECT_EQ(0, change_compare(&again));
-	close(again.handle);
 	close(again.fd);
 	close(again.plain);
 }
@@ -353,7 +349,7 @@ TEST_F(end, what_was_lost_with_the_file_system_is_not_read_in_its_old_state)
 	ASSERT_EQ(0, shut_down(&self->volume, SHUTDOWN_NOLOGFLUSH));
 	close(fd);
 	do {
-		n = pread(c->handle, buffer, CHANGE_BYTES, 0);
+		n = pread(c->fd, buffer, CHANGE_BYTES, 0);
 		ASSERT_TRUE(n > 0 || errno == EIO)
 			TH_LOG("%zd, %s", n, strerror(errno));
 		if (n > 0)
@@ -379,11 +375,11 @@ TEST_F(end, reads_go_on_right_when_the_journal_is_aborted)
 TEST_F(end, reads_go_on_direct_when_it_is_unmounted_lazily)
 {
 	struct change *c = &self->change;
-	struct bpio_handle_info now;
+	struct bpio_file_info now;
 
 	ASSERT_EQ(0, umount2(self->volume.mount, MNT_DETACH));
 	EXPECT_EQ(0, readers_progress(&c->readers, 50));
-	ASSERT_EQ(0, handle_info(c->handle, &now));
+	ASSERT_EQ(0, file_info(c->fd, &now));
 	EXPECT_EQ(c->before.fallback_reads, now.fallback_reads);
 	EXPECT_EQ(0, readers_stop(&c->readers));
 	EXPECT_EQ(0, change_compare(c));

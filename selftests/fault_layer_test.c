@@ -41,32 +41,32 @@ static int program_cleanup(void)
 	return stack_remove(&stack);
 }
 
-/* An armed handle, which is to be right whatever becomes of the stack. */
+/* Of an armed file, which are to be right whatever becomes of the stack. */
 struct reads {
 	int	fd;
-	int	handle;
+	int	plain;		/* the same file, not enabled */
 	char	*buffer;
 };
 
 static int reads_begin(struct reads *reads)
 {
 	reads->buffer = dio_alloc(BYTES);
+	reads->plain = file_open_direct(volume_path(&stack.volume, "file"));
 	reads->fd = file_open_direct(volume_path(&stack.volume, "file"));
-	reads->handle = fs_enable(stack.volume.fd, reads->fd);
-	return reads->handle < 0 ? reads->handle : handle_armed(reads->handle);
+	return fs_enable(stack.volume.fd, reads->fd) ?: file_armed(reads->fd);
 }
 
 static void reads_end(struct reads *reads)
 {
-	close(reads->handle);
 	close(reads->fd);
+	close(reads->plain);
 	free(reads->buffer);
 }
 
 /* 0, -EPROTO for wrong bytes, or the error. */
 static int reads_right(struct reads *reads)
 {
-	ssize_t n = pread(reads->handle, reads->buffer, BYTES, 0);
+	ssize_t n = pread(reads->fd, reads->buffer, BYTES, 0);
 
 	if (n < 0)
 		return -errno;
@@ -76,7 +76,7 @@ static int reads_right(struct reads *reads)
 
 static int reads_direct(struct reads *reads)
 {
-	return handle_wait_direct(reads->handle, reads->buffer, BYTES, 0);
+	return file_wait_direct(reads->fd, reads->buffer, BYTES, 0);
 }
 
 /* @call returns 0 or a negative errno and changes nothing then. */
@@ -297,21 +297,21 @@ FIXTURE_TEARDOWN(device)
 
 TEST_F(device, error_is_repeated_through_the_layers_and_seen_by_nobody)
 {
-	int handle = self->reads.handle;
-	uint64_t before = handle_fallbacks(handle, BPIO_REASON_DEVICE_ERROR);
+	int fd = self->reads.fd;
+	uint64_t before = file_fallbacks(fd, BPIO_REASON_DEVICE_ERROR);
 
 	ASSERT_EQ(0, fails(self->faults, 1));
 	EXPECT_EQ(0, reads_right(&self->reads));
-	EXPECT_LT(before, handle_fallbacks(handle, BPIO_REASON_DEVICE_ERROR));
+	EXPECT_LT(before, file_fallbacks(fd, BPIO_REASON_DEVICE_ERROR));
 	EXPECT_EQ(0, reads_direct(&self->reads));
 }
 
 TEST_F(device, errors_that_last_reach_the_reader_and_end_with_them)
 {
-	int handle = self->reads.handle, error;
+	int error;
 
 	ASSERT_EQ(0, fails(self->faults, -1));
-	error = reads_alike(self->reads.fd, handle, BYTES);
+	error = reads_alike(self->reads.plain, self->reads.fd, BYTES);
 	EXPECT_TRUE(error == EIO || error == ENODATA) TH_LOG("%d", error);
 	ASSERT_EQ(0, fails(self->faults, 0));
 	EXPECT_EQ(0, reads_right(&self->reads));

@@ -56,10 +56,12 @@ static int program_cleanup(void)
 
 /* A step: what the call is given, and what is left of it. */
 struct step {
-	int		fd;		/* a second open file of "file", or "other" */
-	int		handle;		/* of that, or -1 */
-	int		other;		/* handle of "pieces" */
-	int		first;		/* handle of the first open file */
+	const char	*path;		/* "file", or "other" */
+	int		fd;		/* of that, not enabled at first */
+	int		other;		/* of "pieces", enabled */
+	int		first;		/* of "file", enabled */
+	int		node;
+	int		new_node;	/* or -1 */
 	char		*buffer;
 };
 
@@ -68,14 +70,13 @@ FIXTURE_VARIANT(step) {
 	int	(*prepare)(struct step *step);
 	int	(*call)(struct step *step);
 	int	(*undo)(struct step *step);
-	bool	enables;	/* "handle", if it succeeds */
+	bool	enables;	/* "fd", if it succeeds */
 	bool	may_succeed;	/* whatever fails */
 	bool	of_other;	/* which nobody has enabled */
 };
 
 FIXTURE(step) {
 	struct step	step;
-	int		fds[2];
 };
 
 #define STEP(name, ...) \
@@ -83,32 +84,67 @@ FIXTURE(step) {
 
 static int enable(struct step *step)
 {
-	int ret = fs_enable(volume.fd, step->fd);
-
-	step->handle = ret < 0 ? -1 : ret;
-	return ret < 0 ? ret : 0;
+	return fs_enable(volume.fd, step->fd);
 }
 
-static int close_handle(struct step *step)
+/* With all that ENABLE has made: what is only disabled keeps it. */
+static int reopen(struct step *step)
 {
-	int ret = step->handle < 0 ? 0 : close(step->handle);
+	close(step->fd);
+	step->fd = file_open_direct(step->path);
+	return step->fd < 0 ? step->fd : 0;
+}
 
-	step->handle = -1;
+STEP(enable, .call = enable, .undo = reopen, .enables = true);
+
+FIXTURE_VARIANT_ADD(step, enable_of_another_file) {
+	.call = enable, .undo = reopen, .enables = true, .of_other = true,
+};
+
+static int enable_by_node(struct step *step)
+{
+	return node_enable(step->node, step->fd);
+}
+
+FIXTURE_VARIANT_ADD(step, enable_by_the_node) {
+	.call = enable_by_node, .undo = reopen, .enables = true,
+	.of_other = true,
+};
+
+static int open_node(struct step *step)
+{
+	step->new_node = node_open();
+	return step->new_node < 0 ? step->new_node : 0;
+}
+
+static int close_node(struct step *step)
+{
+	int ret = step->new_node < 0 ? 0 : close(step->new_node);
+
+	step->new_node = -1;
 	return ret;
 }
 
-STEP(enable, .call = enable, .undo = close_handle, .enables = true);
+STEP(open_of_the_node, .call = open_node, .undo = close_node);
 
-FIXTURE_VARIANT_ADD(step, enable_of_another_file) {
-	.call = enable, .undo = close_handle, .enables = true, .of_other = true,
-};
+static int ask_tally(struct step *step)
+{
+	struct bpio_tally tally;
+	int ret = tally_read(step->node, &tally);
+
+	if (ret)
+		return ret;
+	return tally.files || tally.refused ? -EPROTO : 0;
+}
+
+STEP(tally, .call = ask_tally);
 
 static int disable(struct step *step)
 {
 	return fs_disable(volume.fd, step->fd);
 }
 
-STEP(disable, .prepare = enable, .call = disable, .undo = close_handle);
+STEP(disable, .prepare = enable, .call = disable, .undo = reopen);
 
 static int query_all_layers(struct step *step)
 {
@@ -165,8 +201,8 @@ static int revoke_pieces(struct step *step)
 
 static int arm(struct step *step)
 {
-	struct bpio_handle_arm arm;
-	int ret = handle_arm(step->other, &arm);
+	struct bpio_file_arm arm;
+	int ret = file_arm(step->other, &arm);
 
 	if (ret || arm.armed)
 		return ret;
@@ -246,27 +282,26 @@ static int judge_read(struct step *step, ssize_t got, size_t asked,
 	return (size_t)got == asked ? 0 : -ENOMEM;
 }
 
-static int read_handle(struct step *step, int handle, size_t bytes,
-		       uint32_t file)
+static int read_file(struct step *step, int fd, size_t bytes, uint32_t file)
 {
-	ssize_t got = pread(handle, step->buffer, bytes, 0);
+	ssize_t got = pread(fd, step->buffer, bytes, 0);
 
 	return judge_read(step, got < 0 ? -errno : got, bytes, file);
 }
 
 static int read_one_bio(struct step *step)
 {
-	return read_handle(step, step->first, BLOCK, 1);
+	return read_file(step, step->first, BLOCK, 1);
 }
 
 static int read_many_bios(struct step *step)
 {
-	return read_handle(step, step->other, BYTES, 2);
+	return read_file(step, step->other, BYTES, 2);
 }
 
 static int read_the_volume(struct step *step)
 {
-	return read_handle(step, step->fd, BYTES, 1);
+	return read_file(step, step->fd, BYTES, 1);
 }
 
 STEP(read_of_one_bio, .call = read_one_bio, .may_succeed = true);
@@ -347,18 +382,19 @@ FIXTURE_SETUP(step)
 
 	if (unavailable)
 		SKIP(return, "%s", unavailable);
-	step->handle = -1;
+	step->new_node = -1;
 	step->buffer = dio_alloc(BYTES);
-	self->fds[0] = file_open_direct(path);
-	self->fds[1] = file_open_direct(pieces);
-	step->fd = file_open_direct(variant->of_other ? other : path);
+	step->path = variant->of_other ? other : path;
+	step->fd = file_open_direct(step->path);
 	ASSERT_LE(0, step->fd);
-	step->first = fs_enable(volume.fd, self->fds[0]);
-	ASSERT_LE(0, step->first);
-	step->other = fs_enable(volume.fd, self->fds[1]);
-	ASSERT_LE(0, step->other);
-	ASSERT_EQ(0, handle_armed(step->first));
-	ASSERT_EQ(0, handle_armed(step->other));
+	step->node = node_open();
+	ASSERT_LE(0, step->node);
+	step->first = file_open_direct(path);
+	ASSERT_EQ(0, fs_enable(volume.fd, step->first));
+	step->other = file_open_direct(pieces);
+	ASSERT_EQ(0, fs_enable(volume.fd, step->other));
+	ASSERT_EQ(0, file_armed(step->first));
+	ASSERT_EQ(0, file_armed(step->other));
 }
 
 FIXTURE_TEARDOWN(step)
@@ -367,12 +403,11 @@ FIXTURE_TEARDOWN(step)
 
 	if (unavailable)
 		return;
-	close_handle(step);
+	close_node(step);
+	close(step->node);
 	close(step->fd);
 	close(step->first);
 	close(step->other);
-	close(self->fds[0]);
-	close(self->fds[1]);
 	free(step->buffer);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
@@ -384,7 +419,7 @@ static bool is_injected(int ret)
 	       ret == -ENOBUFS;
 }
 
-/* Both handles read what they should. */
+/* Both enabled files read what they should. */
 static int still_right(struct step *step)
 {
 	return read_one_bio(step) ?: read_many_bios(step);
@@ -432,7 +467,6 @@ TEST_F_TIMEOUT(step, does_what_it_should_or_nothing_whatever_fails_on_its_way,
 		ASSERT_EQ(0, optional(variant->prepare, step));
 		ASSERT_EQ(0, variant->call(step)) TH_LOG("failure %u", nth);
 		ASSERT_EQ(0, optional(variant->undo, step));
-		ASSERT_EQ(0, close_handle(step));
 		ASSERT_EQ(2, active_count(volume.fd));
 	}
 	TH_LOG("%u steps, of which %u failed", nth - 1, failures);
@@ -442,8 +476,8 @@ TEST_F_TIMEOUT(step, does_what_it_should_or_nothing_whatever_fails_on_its_way,
 		EXPECT_LT(2u, nth);
 		EXPECT_LT(0u, failures);
 	}
-	EXPECT_EQ(0, handle_armed(step->first));
-	EXPECT_EQ(0, handle_armed(step->other));
+	EXPECT_EQ(0, file_armed(step->first));
+	EXPECT_EQ(0, file_armed(step->other));
 }
 
 /* Until a read of "pieces", which was disarmed, goes direct again. */
@@ -455,7 +489,7 @@ static int get_bypass_back(struct step *step, uint64_t deadline)
 		return ret;
 	/* the file system may be the one that finds no memory */
 	do
-		ret = handle_wait_direct(step->other, step->buffer, BYTES, 0);
+		ret = file_wait_direct(step->other, step->buffer, BYTES, 0);
 	while (ret == -ENOMEM && poll_again(deadline));
 	return ret;
 }

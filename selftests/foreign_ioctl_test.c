@@ -180,7 +180,8 @@ TEST_F(device, unknown_ioctls_answer_as_linear_does)
 	EXPECT_SAME(_IO('Z', 0x7f), int, 0);
 	EXPECT_SAME(_IO(BPIO_IOC_TYPE, 0x7f), int, 0);
 	EXPECT_SAME(_IOR(BPIO_IOC_TYPE, 0x01, struct bpio_ioctl), int, 0);
-	EXPECT_SAME(BPIO_IOC_HANDLE_INFO, int, 0);
+	EXPECT_SAME(BPIO_IOC_FILE_INFO, int, 0);
+	EXPECT_SAME(BPIO_IOC_TALLY, int, 0);
 	EXPECT_SAME(CDROM_GET_CAPABILITY, int, 0);
 	EXPECT_SAME(SG_GET_VERSION_NUM, int, 0);
 	EXPECT_SAME(SG_IO, struct sg_io_hdr, 0);

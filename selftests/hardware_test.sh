@@ -95,7 +95,7 @@ fail_without_bypass()
 		--sizes 4k --depths 1) || status=$?
 	exec {writer}>&-
 	same "the status" 1 "$status"
-	[[ $said == *"FAILED: handle/psync/4k/1"* ]] || fail "it said: $said"
+	[[ $said == *"FAILED: enabled/psync/4k/1"* ]] || fail "it said: $said"
 	same "the summary" "1 passed, 1 failed, 0 skipped" \
 		"$(tail -n 1 <<<"$said")"
 	tear_down
@@ -104,5 +104,5 @@ fail_without_bypass()
 plan 4
 it "arguments that make no sense are refused with a sentence" refuse_arguments
 it "a file that cannot be bypassed is refused" refuse_file_without_bypass
-it "device, file and handle are measured by each engine, and not changed" measure
-it "a row of a handle whose reads fall back has failed" fail_without_bypass
+it "device, file and enabled file are measured by each engine, and not changed" measure
+it "a row of an enabled file whose reads fall back has failed" fail_without_bypass

@@ -121,11 +121,9 @@ TEST_F(api, a_reason_of_128_bytes_is_told_in_full_and_one_of_129_is_no_veto)
 TEST_F(api, bpio_veto_refuses_every_wrong_argument_and_then_vetoes_nothing)
 {
 	struct fs_bpio_output out;
-	int handle;
 
 	TELL(GUARD, "check");
-	handle = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
 	/* EINVAL for what is no error, ENODATA, E2BIG; EOPNOTSUPP too late */
 	EXPECT_ANSWER("file_pre -22 -22 -22 -61 -61 -7 file_post -95 "
 		      "storage_pre -22 -22 -22 -61 -61 -7 storage_post -95",
@@ -134,7 +132,8 @@ TEST_F(api, bpio_veto_refuses_every_wrong_argument_and_then_vetoes_nothing)
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 	EXPECT_NO_OBJECTION(&out.query);
 	/* DISABLE, at both levels */
-	close(handle);
+	close(self->fd);
+	self->fd = -1;
 	EXPECT_ANSWER("file_pre -22 -22 -22 -61 -61 -7 file_post -95 "
 		      "storage_pre -22 -22 -22 -61 -61 -7 storage_post -95",
 		      GUARD, "checks");
@@ -195,28 +194,24 @@ TEST_F(nonsense, from_a_callback_for_files_is_a_veto_of_the_file)
 
 	TELL(SCANNER, "file_return %d", variant->ret);
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
-	EXPECT_EQ(-1, out.handle);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
 	EXPECT_OBJECTION(&out.enable, FILE_VETO, variant->status, "scanner",
 			 NULL);
+	EXPECT_EQ(0, active_count(stack.volume.fd));
 }
 
 TEST_F(nonsense, from_a_callback_for_the_volume_is_a_veto_of_the_volume)
 {
 	struct fs_bpio_output out;
-	int handle;
 
 	TELL(SCANNER, "storage_return %d", variant->ret);
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
-	handle = out.handle;
-	ASSERT_LE(0, handle);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_OBJECTION(&out.enable, LAYER_VETO, variant->status, "scanner",
 			 NULL);
-	ASSERT_EQ(0, handle_armed(handle));
-	READ_BLOCKS(handle, BLOCKS, 1);
-	EXPECT_EQ((uint64_t)BLOCKS, handle_direct(handle));
-	close(handle);
+	ASSERT_EQ(0, file_armed(self->fd));
+	READ_BLOCKS(self->fd, BLOCKS, 1);
+	EXPECT_EQ((uint64_t)BLOCKS, file_direct(self->fd));
 }
 
 /* Calls of the callbacks of a layer, for ENABLE and DISABLE. */
@@ -260,35 +255,34 @@ static void count_calls(struct __test_metadata *_metadata, const char *layer,
 
 TEST_F(api, the_storage_operations_come_with_the_first_file_and_the_last)
 {
-	int other_fd = file_open_direct(other), again, handles[3], i;
 	const char *layers[] = { GUARD, SCANNER };
+	int first, duplicate, last, i;
 
 	for (i = 0; i < 2; i++) {
 		struct calls calls;
 
+		first = file_open_direct(path);
+		duplicate = dup(first);
+		last = file_open_direct(other);
 		count_calls(_metadata, layers[i], &calls);
-		handles[0] = fs_enable(stack.volume.fd, self->fd);
-		ASSERT_LE(0, handles[0]);
+		ASSERT_EQ(0, fs_enable(stack.volume.fd, first));
 		EXPECT_CALLS(layers[i], calls, .file_pre = 1, .file_post = 1,
 			     .storage_pre = 1, .storage_post = 1);
 		/* the same open file again is nothing new */
-		again = fs_enable(stack.volume.fd, self->fd);
-		ASSERT_LE(0, again);
+		ASSERT_EQ(0, fs_enable(stack.volume.fd, duplicate));
 		EXPECT_CALLS(layers[i], calls, 0);
-		handles[1] = fs_enable(stack.volume.fd, other_fd);
-		ASSERT_LE(0, handles[1]);
+		ASSERT_EQ(0, fs_enable(stack.volume.fd, last));
 		EXPECT_CALLS(layers[i], calls, .file_pre = 1, .file_post = 1);
-		close(again);
+		close(duplicate);
 		EXPECT_CALLS(layers[i], calls, 0);
-		close(handles[0]);
+		close(first);
 		EXPECT_CALLS(layers[i], calls, .file_disable = 1);
-		ASSERT_EQ(0, fs_disable(stack.volume.fd, other_fd));
+		ASSERT_EQ(0, fs_disable(stack.volume.fd, last));
 		EXPECT_CALLS(layers[i], calls, .file_disable = 1,
 			     .storage_disable = 1);
-		close(handles[1]);
+		close(last);
 		EXPECT_CALLS(layers[i], calls, 0);
 	}
-	close(other_fd);
 }
 
 TEST_F(api, a_query_sends_neither_enable_nor_disable)
@@ -397,37 +391,34 @@ TEST_F(api, a_layer_pauses_with_a_reason_and_only_with_one_that_fits)
 
 TEST_F(api, a_layer_pauses_a_file_and_reads_its_open_count)
 {
-	int fd = file_open_direct(path), handles[2];
+	int fd = file_open_direct(path);
 
 	EXPECT_ANSWER("0", GUARD, "open_count %s", path);
-	handles[0] = fs_enable(stack.volume.fd, self->fd);
-	handles[1] = fs_enable(stack.volume.fd, fd);
-	ASSERT_EQ(0, handle_armed(handles[0]));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	EXPECT_ANSWER("2", GUARD, "open_count %s", path);
 	EXPECT_ANSWER("0", GUARD, "open_count %s", other);
 	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
-	READ_BLOCKS(handles[0], BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ((uint64_t)BLOCKS,
-		  handle_fallbacks(handles[0], BPIO_REASON_STREAM_PAUSED));
+		  file_fallbacks(self->fd, BPIO_REASON_STREAM_PAUSED));
 	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
-	READ_BLOCKS(handles[0], BLOCKS, 1);
-	EXPECT_EQ((uint64_t)BLOCKS, handle_direct(handles[0]));
-	close(handles[1]);
-	EXPECT_ANSWER("1", GUARD, "open_count %s", path);
-	close(handles[0]);
-	EXPECT_ANSWER("0", GUARD, "open_count %s", path);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
+	EXPECT_EQ((uint64_t)BLOCKS, file_direct(self->fd));
 	close(fd);
+	EXPECT_ANSWER("1", GUARD, "open_count %s", path);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_ANSWER("0", GUARD, "open_count %s", path);
 }
 
 TEST_F(api, a_resume_of_a_file_from_the_kernel_tells_of_a_veto)
 {
-	int handle = fs_enable(stack.volume.fd, self->fd);
-
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
 	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
 	TELL(SCANNER, "file_veto 13 No.");
 	EXPECT_ANSWER("-13", GUARD, "resume_file %s", path);
-	close(handle);
 }
 
 TEST_F(api, a_file_elsewhere_is_no_file_of_a_volume)
@@ -477,19 +468,16 @@ TEST_F(api, a_mapping_told_in_pieces_is_followed_piece_by_piece)
 {
 	struct fs_bpio_output out;
 	uint64_t before;
-	int handle;
 
 	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe",
 				  "4 name guard map_length 8"));
 	ASSERT_EQ(0, query(self->fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
-	handle = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	before = filter_reads(GUARD);
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ(before, filter_reads(GUARD));
-	close(handle);
 	RESTORE_GUARD();
 }
 
@@ -526,44 +514,39 @@ TEST_F(unmapped, range_ends_the_route_at_the_layer_which_is_named)
 {
 	struct fs_bpio_output out;
 	uint64_t before;
-	int handle;
 
 	ASSERT_EQ(0, query(self->fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_GT(0, out.query.op_status);
 	verdict_strings(_metadata, &out.query, "guard");
-	handle = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	before = filter_reads(GUARD);
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ(before + BLOCKS, filter_reads(GUARD));
-	EXPECT_EQ((uint64_t)BLOCKS, handle_direct(handle));
-	close(handle);
+	EXPECT_EQ((uint64_t)BLOCKS, file_direct(self->fd));
 }
 
 /* Reads that go past it elsewhere have to be waited for when it goes. */
 TEST(a_layer_that_maps_only_a_part_is_one_of_the_route)
 {
 	const char *guard = stack.layer[0].name;
-	struct bpio_handle_info info;
-	int fd = file_open_direct(path), handle;
+	struct bpio_file_info info;
+	int fd = file_open_direct(path);
 
 	/* the upper half is not told, in pieces of 1 MiB */
 	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe",
 				  "6 name guard map_length 2048 map_end 32768"));
-	handle = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(0, handle_info(handle, &info));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(fd, BLOCKS, 1);
 	ASSERT_EQ(0, dm_suspend(guard));
-	ASSERT_EQ(0, handle_info(handle, &info));
+	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_STREQ("volume-suspended", reason_token(info.reason));
 	ASSERT_EQ(0, dm_resume(guard));
-	READ_BLOCKS(handle, BLOCKS, 1);
-	close(handle);
+	READ_BLOCKS(fd, BLOCKS, 1);
 	close(fd);
 	RESTORE_GUARD();
 }

@@ -31,20 +31,17 @@ FIXTURE(layout) {
 	struct volume	volume;
 	char		path[192];
 	int		fd;
-	int		handle;
 	char		*buffer;
 };
 
 FIXTURE_SETUP(layout)
 {
 	self->fd = -1;
-	self->handle = -1;
 	self->buffer = dio_alloc(MIB);
 }
 
 FIXTURE_TEARDOWN(layout)
 {
-	close(self->handle);
 	close(self->fd);
 	EXPECT_EQ(0, volume_remove(&self->volume));
 }
@@ -58,36 +55,35 @@ FIXTURE_TEARDOWN(layout)
 		 volume_path(&self->volume, "file"));			\
 } while (0)
 
-#define OPEN_HANDLE() do {						\
+#define OPEN_ENABLED() do {						\
 	self->fd = file_open_direct(self->path);			\
 	ASSERT_LE(0, self->fd);						\
-	self->handle = fs_enable(self->volume.fd, self->fd);		\
-	ASSERT_LE(0, self->handle);					\
+	ASSERT_EQ(0, fs_enable(self->volume.fd, self->fd));		\
 } while (0)
 
 #define EXPECT_CONTENT(bytes, offset, generation) do {			\
 	memset(self->buffer, 0xa5, bytes);				\
-	EXPECT_EQ(bytes, pread(self->handle, self->buffer, bytes, offset)); \
+	EXPECT_EQ(bytes, pread(self->fd, self->buffer, bytes, offset));	\
 	EXPECT_EQ(0, content_is(self->buffer, bytes, offset, 1,		\
 				generation));				\
 } while (0)
 
 TEST_F(layout, data_inside_the_inode_is_read_by_the_file_system)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
 	MAKE(MKFS_EXT4 " -I 256 -O inline_data", "ext4", "");
 	ASSERT_EQ(0, file_create(self->path, 60, 1));
-	OPEN_HANDLE();
-	ASSERT_EQ(0, handle_armed(self->handle));
-	ASSERT_EQ(60, pread(self->handle, self->buffer, 4096, 0));
+	OPEN_ENABLED();
+	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(60, pread(self->fd, self->buffer, 4096, 0));
 	EXPECT_EQ(0, content_is(self->buffer, 60, 0, 1, 1));
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(0u, info.direct_reads);
 	EXPECT_EQ(0u, info.mapped_bytes);
 	/* grown out of the inode, it has a block like any other file */
 	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
-	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 4096, 0));
 	EXPECT_CONTENT(BYTES, 0, 1);
 }
 
@@ -98,7 +94,7 @@ TEST_F(layout, data_that_went_through_the_journal_is_read_from_its_place)
 
 	MAKE(MKFS_EXT4, "ext4", "data=journal");
 	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
-	OPEN_HANDLE();
+	OPEN_ENABLED();
 	for (generation = 2; generation < 6; generation++) {
 		int fd = open(self->path, O_WRONLY | O_CLOEXEC);
 
@@ -107,31 +103,31 @@ TEST_F(layout, data_that_went_through_the_journal_is_read_from_its_place)
 			ASSERT_EQ(0, fsync(fd));
 		close(fd);
 		EXPECT_CONTENT(BYTES, 0, generation);
-		ASSERT_EQ(0, handle_armed(self->handle));
+		ASSERT_EQ(0, file_armed(self->fd));
 		EXPECT_CONTENT(BYTES, 0, generation);
 	}
-	EXPECT_LT(0u, handle_direct(self->handle));
+	EXPECT_LT(0u, file_direct(self->fd));
 }
 
 TEST_F(layout, files_of_clusters_are_read_right)
 {
 	MAKE(MKFS_EXT4 " -O bigalloc -C 65536", "ext4", "");
 	ASSERT_EQ(0, file_create_fragmented(self->path, 4, 65536, 1));
-	OPEN_HANDLE();
-	ASSERT_EQ(0, handle_armed(self->handle));
+	OPEN_ENABLED();
+	ASSERT_EQ(0, file_armed(self->fd));
 	EXPECT_CONTENT(4 * 65536, 0, 1);
 	EXPECT_CONTENT(8192, 61440, 1);
-	EXPECT_EQ(2u, handle_direct(self->handle));
+	EXPECT_EQ(2u, file_direct(self->fd));
 }
 
 TEST_F(layout, ext3_takes_part)
 {
 	MAKE("mkfs.ext3 -q -F -m 0 -b 4096", "ext3", "");
 	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
-	OPEN_HANDLE();
-	ASSERT_EQ(0, handle_armed(self->handle));
+	OPEN_ENABLED();
+	ASSERT_EQ(0, file_armed(self->fd));
 	EXPECT_CONTENT(BYTES, 0, 1);
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 TEST_F(layout, a_file_system_mounted_read_only_takes_part)
@@ -140,10 +136,10 @@ TEST_F(layout, a_file_system_mounted_read_only_takes_part)
 	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
 	ASSERT_EQ(0, mount(NULL, self->volume.mount, NULL,
 			   MS_REMOUNT | MS_RDONLY, NULL));
-	OPEN_HANDLE();
-	ASSERT_EQ(0, handle_armed(self->handle));
+	OPEN_ENABLED();
+	ASSERT_EQ(0, file_armed(self->fd));
 	EXPECT_CONTENT(BYTES, 0, 1);
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 	ASSERT_EQ(0, mount(NULL, self->volume.mount, NULL, MS_REMOUNT, NULL));
 	EXPECT_CONTENT(BYTES, 0, 1);
 }
@@ -160,23 +156,20 @@ TEST_F(layout, a_file_seen_through_a_bind_mount_takes_part)
 	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
 	snprintf(path, sizeof(path), "%s/file", dir);
 	self->fd = file_open_direct(path);
-	self->handle = fs_enable(self->volume.fd, self->fd);
-	EXPECT_LE(0, self->handle);
-	EXPECT_EQ(0, handle_armed(self->handle));
+	EXPECT_EQ(0, fs_enable(self->volume.fd, self->fd));
+	EXPECT_EQ(0, file_armed(self->fd));
 	EXPECT_CONTENT(BYTES, 0, 1);
-	EXPECT_EQ(1u, handle_direct(self->handle));
-	close(self->handle);
+	EXPECT_EQ(1u, file_direct(self->fd));
 	close(self->fd);
-	self->handle = -1;
 	self->fd = -1;
 	EXPECT_EQ(0, umount2(dir, 0));
 }
 
-/* The lease needs an open file, which was opened like the first handle's. */
-TEST_F(layout, a_mount_is_free_when_the_handles_on_it_are_closed)
+/* The lease needs an open file, opened by the path of the first enabled one. */
+TEST_F(layout, a_mount_is_free_when_the_enabled_files_on_it_are_closed)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
-	int fd, handle, ret;
+	int fd, ret;
 	const char *dir;
 	char path[256];
 
@@ -187,17 +180,15 @@ TEST_F(layout, a_mount_is_free_when_the_handles_on_it_are_closed)
 	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
 	snprintf(path, sizeof(path), "%s/file", dir);
 	fd = file_open_direct(path);
-	handle = fs_enable(self->volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	OPEN_HANDLE();
-	close(handle);
+	ASSERT_EQ(0, fs_enable(self->volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	OPEN_ENABLED();
 	close(fd);
 	do
 		ret = umount2(dir, 0);
 	while (ret && errno == EBUSY && poll_again(deadline));
 	EXPECT_EQ(0, ret);
-	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 4096, 0));
 	EXPECT_CONTENT(BYTES, 0, 1);
 }
 
@@ -215,21 +206,21 @@ TEST_F(layout, data_far_behind_in_a_sparse_file_is_read_right)
 		ASSERT_EQ(0, file_write(fd, offsets[i], 8192, 1, 1));
 	ASSERT_EQ(0, fsync(fd));
 	close(fd);
-	OPEN_HANDLE();
+	OPEN_ENABLED();
 	/* before there is a map, the file system knows */
 	for (i = 0; i < ARRAY_SIZE(offsets); i++)
 		EXPECT_CONTENT(8192, offsets[i], 1);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, file_armed(self->fd));
 	for (i = 0; i < ARRAY_SIZE(offsets); i++)
 		EXPECT_CONTENT(8192, offsets[i], 1);
-	EXPECT_LE(ARRAY_SIZE(offsets), handle_direct(self->handle));
-	EXPECT_EQ(4096, pread(self->handle, self->buffer, 4096, 3 * GIB));
+	EXPECT_LE(ARRAY_SIZE(offsets), file_direct(self->fd));
+	EXPECT_EQ(4096, pread(self->fd, self->buffer, 4096, 3 * GIB));
 	EXPECT_EQ(0, self->buffer[0]);
-	EXPECT_LE(1u, handle_fallbacks(self->handle, BPIO_REASON_UNMAPPED));
+	EXPECT_LE(1u, file_fallbacks(self->fd, BPIO_REASON_UNMAPPED));
 }
 
 /* Closing does not wait until the map of a huge file is complete. */
-TEST_F(layout, a_handle_on_a_huge_sparse_file_opens_and_closes_at_once)
+TEST_F(layout, a_huge_sparse_file_is_enabled_and_closed_at_once)
 {
 	uint64_t start;
 	int fd;
@@ -241,19 +232,17 @@ TEST_F(layout, a_handle_on_a_huge_sparse_file_opens_and_closes_at_once)
 	ASSERT_EQ(0, fsync(fd));
 	close(fd);
 	start = now_ms();
-	OPEN_HANDLE();
+	OPEN_ENABLED();
 	/* the front of it goes direct while the rest is still unknown */
-	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, 8192, 0));
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 8192, 0));
 	EXPECT_CONTENT(8192, 0, 1);
 	/* and whoever writes is not held up by the mapping either */
 	fd = open(self->path, O_WRONLY | O_CLOEXEC);
 	ASSERT_EQ(0, file_write(fd, 0, 8192, 1, 2));
 	close(fd);
 	EXPECT_CONTENT(8192, 0, 2);
-	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, 8192, 0));
-	close(self->handle);
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 8192, 0));
 	close(self->fd);
-	self->handle = -1;
 	self->fd = -1;
 	ASSERT_EQ(0, volume_umount(&self->volume));
 	EXPECT_GT(20000u, now_ms() - start);
@@ -268,16 +257,16 @@ TEST_F(layout, arming_a_huge_file_can_be_interrupted)
 	fd = open(self->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	ASSERT_EQ(0, ftruncate(fd, 8192 * GIB));
 	close(fd);
-	OPEN_HANDLE();
+	OPEN_ENABLED();
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		struct bpio_handle_arm arm;
+		struct bpio_file_arm arm;
 
 		/* a signal that is ignored would not interrupt */
 		signal(SIGALRM, SIG_DFL);
 		ualarm(300000, 0);
-		handle_arm(self->handle, &arm);
+		file_arm(self->fd, &arm);
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -322,20 +311,20 @@ TEST_F(layout, pages_that_become_dirty_without_a_writer_are_not_read_past)
 	EXPECT_EQ(0, munmap(map, 64 * KIB));
 	close(fd);
 
-	OPEN_HANDLE();
-	EXPECT_EQ(0, handle_armed(self->handle));
+	OPEN_ENABLED();
+	EXPECT_EQ(0, file_armed(self->fd));
 	EXPECT_CONTENT(64 * KIB, 0, 1);
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 
 	EXPECT_EQ(0, dm_resume("layout-slow"));
 	EXPECT_EQ(1, syscall(SYS_io_getevents, context, 1, 1, &event, NULL));
 	EXPECT_EQ(64 * KIB, event.res);
 	EXPECT_CONTENT(64 * KIB, 0, 2);
-	EXPECT_EQ(1u, handle_direct(self->handle));
-	EXPECT_EQ(1u, handle_fallbacks(self->handle, BPIO_REASON_DIRTY_PAGES));
+	EXPECT_EQ(1u, file_direct(self->fd));
+	EXPECT_EQ(1u, file_fallbacks(self->fd, BPIO_REASON_DIRTY_PAGES));
 	/* that read has written the pages back: the way is free again */
 	EXPECT_CONTENT(64 * KIB, 0, 2);
-	EXPECT_EQ(2u, handle_direct(self->handle));
+	EXPECT_EQ(2u, file_direct(self->fd));
 	syscall(SYS_io_destroy, context);
 	close(source);
 	EXPECT_EQ(0, dm_remove("layout-slow"));

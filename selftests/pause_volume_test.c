@@ -65,7 +65,6 @@ static int resume_by(const struct stack *on, int who)
 
 FIXTURE(pause) {
 	int	fd;
-	int	handle;
 	int	who;
 };
 
@@ -92,16 +91,14 @@ FIXTURE_SETUP(pause)
 	self->who = variant->who;
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 }
 
 FIXTURE_TEARDOWN(pause)
 {
 	unsigned int i;
 
-	close(self->handle);
 	close(self->fd);
 	resume_by(&stack, self->who);
 	for (i = 0; i < LAYERS; i++)
@@ -109,41 +106,41 @@ FIXTURE_TEARDOWN(pause)
 	EXPECT_EQ(0, active_count(stack.volume.fd));
 }
 
-/* Which layers see the reads of the handle now: those from @first on. */
-static void expect_seen_from(struct __test_metadata *_metadata, int handle,
+/* Which layers see the reads of the file now: those from @first on. */
+static void expect_seen_from(struct __test_metadata *_metadata, int fd,
 			     unsigned int first)
 {
 	uint64_t before[STACK_LAYERS], after[STACK_LAYERS];
-	uint64_t direct = handle_direct(handle);
+	uint64_t direct = file_direct(fd);
 	unsigned int i;
 
 	stack_reads(&stack, before);
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(fd, BLOCKS, 1);
 	stack_reads(&stack, after);
 	for (i = 0; i < LAYERS; i++)
 		EXPECT_EQ(i < first ? 0 : BLOCKS, after[i] - before[i])
 			TH_LOG("layer %u", i);
 	/* the bypass of the file system has gone on */
-	EXPECT_EQ(direct + BLOCKS, handle_direct(handle));
+	EXPECT_EQ(direct + BLOCKS, file_direct(fd));
 }
 
-#define EXPECT_SEEN_FROM(handle, first) \
-	expect_seen_from(_metadata, handle, first)
-#define EXPECT_NOT_SEEN(handle)	EXPECT_SEEN_FROM(handle, LAYERS)
+#define EXPECT_SEEN_FROM(fd, first) \
+	expect_seen_from(_metadata, fd, first)
+#define EXPECT_NOT_SEEN(fd)	EXPECT_SEEN_FROM(fd, LAYERS)
 
 TEST_F(pause, makes_reads_enter_the_stack_at_whoever_paused)
 {
 	unsigned int first = variant->who == PROGRAM ? 0 : variant->who;
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	EXPECT_NOT_SEEN(self->handle);
+	EXPECT_NOT_SEEN(self->fd);
 	ASSERT_EQ(0, pause_by(&stack, self->who));
-	EXPECT_SEEN_FROM(self->handle, first);
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	EXPECT_SEEN_FROM(self->fd, first);
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
 	EXPECT_EQ(0u, info.fallback_reads);
 	ASSERT_EQ(0, resume_by(&stack, self->who));
-	EXPECT_NOT_SEEN(self->handle);
+	EXPECT_NOT_SEEN(self->fd);
 }
 
 TEST_F(pause, may_be_repeated_and_is_ended_by_one_resume)
@@ -153,14 +150,14 @@ TEST_F(pause, may_be_repeated_and_is_ended_by_one_resume)
 
 	for (i = 0; i < 5; i++) {
 		ASSERT_EQ(0, pause_by(&stack, self->who));
-		EXPECT_SEEN_FROM(self->handle, first);
+		EXPECT_SEEN_FROM(self->fd, first);
 	}
 	ASSERT_EQ(0, resume_by(&stack, self->who));
-	EXPECT_NOT_SEEN(self->handle);
+	EXPECT_NOT_SEEN(self->fd);
 	/* nor does a resume too many count for later */
 	ASSERT_EQ(0, resume_by(&stack, self->who));
 	ASSERT_EQ(0, pause_by(&stack, self->who));
-	EXPECT_SEEN_FROM(self->handle, first);
+	EXPECT_SEEN_FROM(self->fd, first);
 }
 
 TEST_F(pause, with_nothing_enabled_holds_for_what_is_enabled_later)
@@ -168,19 +165,18 @@ TEST_F(pause, with_nothing_enabled_holds_for_what_is_enabled_later)
 	unsigned int first = variant->who == PROGRAM ? 0 : variant->who;
 	struct fs_bpio_output out;
 
-	close(self->handle);
-	self->handle = -1;
+	close(self->fd);
+	self->fd = file_open_direct(path);
+	ASSERT_EQ(0, active_count(stack.volume.fd));
 	ASSERT_EQ(0, pause_by(&stack, self->who));
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
-	self->handle = out.handle;
-	ASSERT_LE(0, self->handle);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_OBJECTION(&out.enable, VOLUME_PAUSED, -EBUSY, variant->name,
 			 variant->why);
-	ASSERT_EQ(0, handle_armed(self->handle));
-	EXPECT_SEEN_FROM(self->handle, first);
+	ASSERT_EQ(0, file_armed(self->fd));
+	EXPECT_SEEN_FROM(self->fd, first);
 	ASSERT_EQ(0, resume_by(&stack, self->who));
-	EXPECT_NOT_SEEN(self->handle);
+	EXPECT_NOT_SEEN(self->fd);
 }
 
 TEST_F(pause, is_told_by_query_with_who_and_why)
@@ -209,18 +205,18 @@ TEST_F(pause, is_followed_by_a_new_query_so_that_a_veto_since_holds)
 	ASSERT_EQ(0, dm_message(stack.layer[lower].name, NULL, 0,
 				"veto 13 A scanner has come."));
 	ASSERT_EQ(0, resume_by(&stack, self->who));
-	EXPECT_SEEN_FROM(self->handle, lower);
+	EXPECT_SEEN_FROM(self->fd, lower);
 	ASSERT_EQ(0, dm_message(stack.layer[lower].name, NULL, 0, "allow"));
-	EXPECT_NOT_SEEN(self->handle);
+	EXPECT_NOT_SEEN(self->fd);
 }
 
 /* One pause under load; leaves it in force. */
-static void pause_under_load(struct __test_metadata *_metadata, int handle,
+static void pause_under_load(struct __test_metadata *_metadata, int fd,
 			     int who)
 {
 	const char *name = stack.layer[who == PROGRAM ? 0 : who].name;
 	struct load load = {
-		.fd = handle, .file = 1, .bytes = BYTES,
+		.fd = fd, .file = 1, .bytes = BYTES,
 		.length = 4096, .unit = 4096,
 	};
 	struct load_watch watch;
@@ -237,30 +233,28 @@ TEST_F(pause, lets_no_read_past_from_its_return_on_however_busy_the_file_is)
 	int round;
 
 	for (round = 0; round < 8; round++) {
-		pause_under_load(_metadata, self->handle, self->who);
+		pause_under_load(_metadata, self->fd, self->who);
 		ASSERT_EQ(0, resume_by(&stack, self->who));
 	}
-	EXPECT_NOT_SEEN(self->handle);
+	EXPECT_NOT_SEEN(self->fd);
 }
 
 TEST_F(pause, returns_when_the_reads_in_flight_have_ended)
 {
 	const char *slowest = slow.layer[3].name;
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
-	int handle = fs_enable(slow.volume.fd, fd);
 	struct flight flight;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(slow.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	ASSERT_EQ(0, stack_reload(&slow, 3, "delay", FLIGHT_MS));
-	ASSERT_EQ(0, flight_start(&flight, handle, slowest));
+	ASSERT_EQ(0, flight_start(&flight, fd, slowest));
 	ASSERT_EQ(0, pause_by(&slow, self->who));
 	EXPECT_EQ(0, flight_left(&flight));
 	EXPECT_EQ(0, flight_end(&flight, 2));
-	EXPECT_EQ((uint64_t)FLIGHT_READS, handle_direct(handle));
+	EXPECT_EQ((uint64_t)FLIGHT_READS, file_direct(fd));
 	ASSERT_EQ(0, resume_by(&slow, self->who));
 	ASSERT_EQ(0, stack_reload(&slow, 3, "delay", "0"));
-	close(handle);
 	close(fd);
 }
 
@@ -268,7 +262,7 @@ TEST(the_flags_of_every_operation_tell_of_a_pause_of_the_volume)
 {
 	const uint32_t paused = FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED;
 	struct fs_bpio_output out;
-	int fd = file_open_direct(path), handle;
+	int fd = file_open_direct(path);
 
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1,
 			   &out));
@@ -276,7 +270,6 @@ TEST(the_flags_of_every_operation_tell_of_a_pause_of_the_volume)
 	EXPECT_EQ(0u, out.support);
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
 	EXPECT_EQ(paused, out.out_flags & paused);
-	handle = out.handle;
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_GET_INFO, -1, &out));
 	EXPECT_EQ(paused, out.out_flags & paused);
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_STREAM_PAUSE, fd, &out));
@@ -287,7 +280,6 @@ TEST(the_flags_of_every_operation_tell_of_a_pause_of_the_volume)
 	EXPECT_EQ(0u, out.out_flags & paused);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 	EXPECT_NO_OBJECTION(&out.volume_stack_resume);
-	close(handle);
 	close(fd);
 }
 
@@ -308,11 +300,10 @@ TEST(the_resume_tells_of_a_veto_that_has_come_meanwhile)
 
 TEST(a_pause_by_a_program_lasts_over_a_reload_of_the_volume)
 {
-	int fd = file_open_direct(path), handle;
+	int fd = file_open_direct(path);
 	struct fs_bpio_output out;
 
-	handle = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
 	ASSERT_EQ(0, pause_by(&stack, PROGRAM));
 	ASSERT_EQ(0, dm_reload_one("pause", "bpio",
 				   dm_node(stack.layer[0].name), 0,
@@ -320,33 +311,30 @@ TEST(a_pause_by_a_program_lasts_over_a_reload_of_the_volume)
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_QUERY, -1, &out));
 	EXPECT_OBJECTION(&out.query, VOLUME_PAUSED, -EBUSY, "bpio",
 			 "Paused by a command.");
-	ASSERT_EQ(0, handle_armed(handle));
-	EXPECT_SEEN_FROM(handle, 0);
+	ASSERT_EQ(0, file_armed(fd));
+	EXPECT_SEEN_FROM(fd, 0);
 	ASSERT_EQ(0, resume_by(&stack, PROGRAM));
-	EXPECT_NOT_SEEN(handle);
-	close(handle);
+	EXPECT_NOT_SEEN(fd);
 	close(fd);
 }
 
 TEST(pauses_of_several_are_all_to_be_ended)
 {
-	int fd = file_open_direct(path), handle;
+	int fd = file_open_direct(path);
 
-	handle = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	ASSERT_EQ(0, pause_by(&stack, 1));
-	EXPECT_SEEN_FROM(handle, 1);
+	EXPECT_SEEN_FROM(fd, 1);
 	ASSERT_EQ(0, pause_by(&stack, PROGRAM));
-	EXPECT_SEEN_FROM(handle, 0);
+	EXPECT_SEEN_FROM(fd, 0);
 	ASSERT_EQ(0, pause_by(&stack, 0));
 	ASSERT_EQ(0, resume_by(&stack, 1));
-	EXPECT_SEEN_FROM(handle, 0);
+	EXPECT_SEEN_FROM(fd, 0);
 	ASSERT_EQ(0, resume_by(&stack, PROGRAM));
-	EXPECT_SEEN_FROM(handle, 0);
+	EXPECT_SEEN_FROM(fd, 0);
 	ASSERT_EQ(0, resume_by(&stack, 0));
-	EXPECT_NOT_SEEN(handle);
-	close(handle);
+	EXPECT_NOT_SEEN(fd);
 	close(fd);
 }
 

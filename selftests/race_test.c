@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writers against readers of a handle. Whatever the writer does, a reader may
+ * Writers against readers of an enabled file. Whatever the writer does, a reader may
  * see only what a reader of the file could have seen, never an old generation.
  */
 #include <fcntl.h>
@@ -33,10 +33,9 @@ static int program_cleanup(void)
 	return volume_remove(&volume);
 }
 
-/* A file with a handle, and the readers of it. */
+/* An enabled file, and the readers of it. */
 struct race {
 	int		fd;
-	int		handle;
 	struct readers	readers;
 };
 
@@ -45,10 +44,9 @@ static void race_begin(struct __test_metadata *_metadata, struct race *race)
 	ASSERT_EQ(0, file_create(path, BYTES, FILE_ID));
 	race->fd = file_open_direct(path);
 	ASSERT_LE(0, race->fd);
-	race->handle = fs_enable(volume.fd, race->fd);
-	ASSERT_LE(0, race->handle);
-	ASSERT_EQ(0, handle_armed(race->handle));
-	race->readers.handle = race->handle;
+	ASSERT_EQ(0, fs_enable(volume.fd, race->fd));
+	ASSERT_EQ(0, file_armed(race->fd));
+	race->readers.fd = race->fd;
 	race->readers.file = FILE_ID;
 	race->readers.bytes = BYTES;
 	race->readers.largest = 64 * KIB;
@@ -58,7 +56,6 @@ static void race_begin(struct __test_metadata *_metadata, struct race *race)
 
 static void race_end(struct __test_metadata *_metadata, struct race *race)
 {
-	close(race->handle);
 	close(race->fd);
 	unlink(path);
 	unlink(other);
@@ -81,8 +78,7 @@ static void race_end(struct __test_metadata *_metadata, struct race *race)
 									\
 	EXPECT_EQ(0, readers_progress(&self->race.readers, 100));	\
 	EXPECT_EQ(0, readers_stop(&self->race.readers));		\
-	EXPECT_EQ(0, handle_wait_direct(self->race.handle, __buffer,	\
-					4096, 0));			\
+	EXPECT_EQ(0, file_wait_direct(self->race.fd, __buffer, 4096, 0)); \
 	free(__buffer);							\
 } while (0)
 
@@ -137,7 +133,7 @@ TEST_F(overwrite, readers_never_see_what_was_overwritten_before_they_began)
 		close(fd);
 		/* sometimes armed again, sometimes not */
 		if (generation % 3 == 0)
-			ASSERT_EQ(0, handle_armed_among_reads(self->race.handle));
+			ASSERT_EQ(0, file_armed_among_reads(self->race.fd));
 		if (generation % 3 == 1)
 			ASSERT_EQ(0, readers_progress(&self->race.readers, 20));
 	}
@@ -157,14 +153,14 @@ TEST_F(alone, bypass_comes_back_while_readers_go_on)
 
 	ASSERT_EQ(0, readers_start(&self->race.readers));
 	ASSERT_EQ(0, close(open(path, O_WRONLY)));
-	direct = handle_direct(self->race.handle);
-	while (handle_direct(self->race.handle) < direct + 50 &&
+	direct = file_direct(self->race.fd);
+	while (file_direct(self->race.fd) < direct + 50 &&
 	       poll_again(deadline))
 		;
-	EXPECT_LE(direct + 50, handle_direct(self->race.handle))
+	EXPECT_LE(direct + 50, file_direct(self->race.fd))
 		TH_LOG("%llu reads were refused a lease",
 		       (unsigned long long)
-		       handle_fallbacks(self->race.handle, BPIO_REASON_LEASE));
+		       file_fallbacks(self->race.fd, BPIO_REASON_LEASE));
 	EXPECT_SURVIVED();
 }
 
@@ -236,23 +232,21 @@ TEST_F(alone, readers_do_not_notice_changes_that_are_not_of_content)
 	EXPECT_SURVIVED();
 }
 
-TEST_F(alone, handles_may_come_and_go_while_others_read)
+TEST_F(alone, files_are_enabled_and_closed_while_others_read)
 {
 	unsigned int i;
 
 	ASSERT_EQ(0, readers_start(&self->race.readers));
 	for (i = 0; i < 200; i++) {
 		int fd = file_open_direct(path);
-		int handle = fs_enable(volume.fd, fd);
 
-		ASSERT_LE(0, handle);
+		ASSERT_EQ(0, fs_enable(volume.fd, fd));
 		if (i % 3 == 0)
-			ASSERT_EQ(0, handle_armed_among_reads(handle));
+			ASSERT_EQ(0, file_armed_among_reads(fd));
 		if (i % 5 == 0)
 			ASSERT_EQ(0, fs_disable(volume.fd, fd));
 		if (i % 7 == 0)
 			ASSERT_EQ(0, close(open(path, O_WRONLY)));
-		close(handle);
 		close(fd);
 	}
 	EXPECT_EQ(1, active_count(volume.fd));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the scripts: make a file with known content, and read it through a handle
+ * For the scripts: make a file with known content, and read it with BypassIO enabled
  * all the time while a script does something to the stack.
  *
  *	reader create FILE BYTES
@@ -31,21 +31,21 @@
 
 #define FILE_ID	1
 
-static void answer_direct(int handle)
+static void answer_direct(int fd)
 {
 	void *buffer = dio_alloc(4096);
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	if (!handle_wait_direct(handle, buffer, 4096, 0))
+	if (!file_wait_direct(fd, buffer, 4096, 0))
 		printf("direct\n");
-	else if (!handle_info(handle, &info))
+	else if (!file_info(fd, &info))
 		printf("no: %s\n", reason_token(info.reason));
 	else
-		printf("no: the handle does not answer\n");
+		printf("no: the file does not answer\n");
 	free(buffer);
 }
 
-static void answer_fallbacks(int handle, const char *token)
+static void answer_fallbacks(int fd, const char *token)
 {
 	uint32_t reason;
 
@@ -55,23 +55,23 @@ static void answer_fallbacks(int handle, const char *token)
 	if (reason == BPIO_REASON_COUNT)
 		printf("no reason is called %s\n", token);
 	else
-		printf("%llu\n", (unsigned long long)
-		       handle_fallbacks(handle, reason));
+		printf("%llu\n",
+		       (unsigned long long)file_fallbacks(fd, reason));
 }
 
 static void answer(struct readers *readers, const char *line)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	if (!strcmp(line, "counts") && !handle_info(readers->handle, &info))
+	if (!strcmp(line, "counts") && !file_info(readers->fd, &info))
 		printf("%llu %llu\n", (unsigned long long)info.direct_reads,
 		       (unsigned long long)info.fallback_reads);
 	else if (!strcmp(line, "direct"))
-		answer_direct(readers->handle);
+		answer_direct(readers->fd);
 	else if (!strcmp(line, "move"))
 		printf("%s\n", readers_progress(readers, 20) ? "stands" : "moves");
 	else if (!strncmp(line, "fallbacks ", 10))
-		answer_fallbacks(readers->handle, line + 10);
+		answer_fallbacks(readers->fd, line + 10);
 	else
 		printf("cannot answer '%s'\n", line);
 	fflush(stdout);
@@ -86,18 +86,20 @@ static int read_all_the_time(const char *volume, const char *file)
 	int fd = file_open_direct(file);
 	struct stat st;
 	char line[128];
+	int ret;
 
 	if (volume_fd < 0 || fd < 0 || fstat(fd, &st))
 		return 1;
 	readers.bytes = st.st_size;
-	readers.handle = fs_enable(volume_fd, fd);
-	if (readers.handle < 0) {
-		diag("ENABLE: %s", strerror(-readers.handle));
+	readers.fd = fd;
+	ret = fs_enable(volume_fd, fd);
+	if (ret) {
+		diag("ENABLE: %s", strerror(-ret));
 		return 1;
 	}
 	/* or the volume could not be removed while a script tries to */
 	close(volume_fd);
-	if (handle_armed(readers.handle) || readers_start(&readers))
+	if (file_armed(fd) || readers_start(&readers))
 		return 1;
 	answer(&readers, "move");
 	while (fgets(line, sizeof(line), stdin)) {

@@ -49,7 +49,6 @@ static void expect_refused(struct __test_metadata *_metadata,
 
 		EXPECT_EQ(0, fs_op(vol->fd, operations[i], fd, &out));
 		EXPECT_EQ(operations[i], out.operation);
-		EXPECT_EQ(-1, out.handle);
 		EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
 		/* the file is refused, not the storage */
 		EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER,
@@ -63,34 +62,123 @@ static void expect_refused(struct __test_metadata *_metadata,
 #define EXPECT_FILE_REFUSED(fd, reason, name) \
 	expect_refused(_metadata, &volume, fd, BPIO_REASON_##reason, name)
 
-TEST(a_descriptor_without_o_direct_is_refused)
+/* What is read, when @counted, direct; else by the file system and not counted. */
+static void expect_read(struct __test_metadata *_metadata, int fd, void *buffer,
+			size_t bytes, uint64_t offset, bool counted)
 {
-	int fd = open(volume_path(&volume, "file"), O_RDONLY | O_CLOEXEC);
+	struct bpio_file_info before, after;
 
-	ASSERT_LE(0, fd);
-	EXPECT_FILE_REFUSED(fd, NOT_DIRECT, NULL);
+	ASSERT_EQ(0, file_info(fd, &before));
+	memset(buffer, 0xa5, bytes);
+	EXPECT_EQ((ssize_t)bytes, pread(fd, buffer, bytes, offset));
+	EXPECT_EQ(0, content_is(buffer, bytes, offset, 1, 1));
+	ASSERT_EQ(0, file_info(fd, &after));
+	EXPECT_EQ(before.direct_reads + counted, after.direct_reads);
+	EXPECT_EQ(before.fallback_reads, after.fallback_reads);
 }
 
-TEST(o_direct_may_be_switched_on_later_and_off_again)
+#define EXPECT_READ(bytes, offset, counted) \
+	expect_read(_metadata, fd, buffer, bytes, offset, counted)
+
+TEST(a_descriptor_without_o_direct_is_enabled_and_goes_direct_once_it_has_it)
 {
 	int fd = open(volume_path(&volume, "file"), O_RDONLY | O_CLOEXEC);
-	int handle;
+	char *buffer = dio_alloc(64 * KIB);
+	struct fs_bpio_output out;
+	struct bpio_file_arm arm;
+	int round;
 
-	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_DIRECT));
-	handle = fs_enable(volume.fd, fd);
-	EXPECT_LE(0, handle);
-	close(handle);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_NO_OBJECTION(&out.enable);
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	EXPECT_EQ(1, active_count(volume.fd));
+	ASSERT_EQ(0, file_arm(fd, &arm));
+	EXPECT_STREQ("not-direct", reason_token(arm.reason));
+	EXPECT_EQ(64u * KIB, arm.mapped_bytes);
+	/* and back and forth, as for the odd tail of a file */
+	for (round = 0; round < 3; round++) {
+		EXPECT_READ(64 * KIB, 0, false);
+		EXPECT_READ(777, 1001, false);
+		ASSERT_EQ(0, fcntl(fd, F_SETFL, O_DIRECT));
+		EXPECT_READ(64 * KIB, 0, true);
+		ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
+	}
+}
+
+TEST(enable_and_query_tell_of_a_missing_o_direct_and_of_no_other_obstacle)
+{
+	int fd = open(volume_path(&volume, "file"), O_RDONLY | O_CLOEXEC);
+	struct fs_bpio_output out;
+	int round;
+
+	ASSERT_LE(0, fd);
+	/* the second time it is enabled, and armed */
+	for (round = 0; round < 2; round++) {
+		ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
+		ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
+		EXPECT_NO_OBJECTION(&out.query);
+		EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+		EXPECT_STREQ("not-direct", reason_token(out.obstacle));
+		ASSERT_EQ(0, fcntl(fd, F_SETFL, O_DIRECT));
+		ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
+		EXPECT_NO_OBJECTION(&out.query);
+		EXPECT_STREQ("none", reason_token(out.obstacle));
+		ASSERT_EQ(0, fs_enable(volume.fd, fd));
+		ASSERT_EQ(0, file_armed(fd));
+	}
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_STREQ("none", reason_token(out.obstacle));
 	ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
-	EXPECT_FILE_REFUSED(fd, NOT_DIRECT, NULL);
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_STREQ("not-direct", reason_token(out.obstacle));
 }
 
-TEST(a_descriptor_that_is_not_open_for_reading_is_refused)
-{
-	int fd = open(volume_path(&volume, "file"),
-		      O_WRONLY | O_DIRECT | O_CLOEXEC);
+FIXTURE(mode) {
+	int	fd;
+};
 
-	ASSERT_LE(0, fd);
-	EXPECT_FILE_REFUSED(fd, NOT_READABLE, NULL);
+FIXTURE_VARIANT(mode) {
+	int			flags;
+	enum bpio_reason	reason;
+	int			status;
+};
+
+#define MODE(name, open_flags, why, error)				\
+	FIXTURE_VARIANT_ADD(mode, name) {				\
+		.flags = open_flags, .reason = BPIO_REASON_##why,		\
+		.status = error,					\
+	}
+
+MODE(for_writing_only, O_WRONLY | O_DIRECT, NOT_READABLE, -EBADF);
+MODE(for_writing_only_without_o_direct, O_WRONLY, NOT_READABLE, -EBADF);
+MODE(for_appending, O_WRONLY | O_APPEND, NOT_READABLE, -EBADF);
+MODE(for_both, O_RDWR | O_DIRECT, NOT_READ_ONLY, -EOPNOTSUPP);
+MODE(for_both_without_o_direct, O_RDWR, NOT_READ_ONLY, -EOPNOTSUPP);
+MODE(for_both_and_appending, O_RDWR | O_APPEND, NOT_READ_ONLY, -EOPNOTSUPP);
+
+FIXTURE_SETUP(mode)
+{
+	self->fd = open(volume_path(&volume, "file"),
+			variant->flags | O_CLOEXEC);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(mode)
+{
+	close(self->fd);
+}
+
+TEST_F(mode, of_a_descriptor_is_refused_with_a_reason_of_its_own)
+{
+	struct bpio_file_info info;
+	struct bpio_file_arm arm;
+
+	expect_refused(_metadata, &volume, self->fd, variant->reason, NULL);
+	EXPECT_EQ(variant->status, fs_enable(volume.fd, self->fd));
+	/* still the file system's */
+	EXPECT_EQ(-ENOTTY, file_info(self->fd, &info));
+	EXPECT_EQ(-ENOTTY, file_arm(self->fd, &arm));
 }
 
 TEST(a_directory_cannot_be_enabled_but_can_be_asked_about)
@@ -102,11 +190,9 @@ TEST(a_directory_cannot_be_enabled_but_can_be_asked_about)
 	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
 	EXPECT_VERDICT(&out.enable, NOT_REGULAR_FILE, NULL);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
-	EXPECT_EQ(-1, out.handle);
 	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
 	EXPECT_NO_OBJECTION(&out.query);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
-	EXPECT_EQ(-1, out.handle);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
@@ -117,7 +203,6 @@ TEST(the_mapped_device_cannot_be_enabled_like_a_file)
 	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, volume.fd, &out));
 	EXPECT_VERDICT(&out.enable, NOT_REGULAR_FILE, NULL);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
-	EXPECT_EQ(-1, out.handle);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
@@ -215,7 +300,7 @@ TEST(an_encrypted_file_is_refused)
 TEST(a_swap_file_is_refused_while_it_is_in_use)
 {
 	char path[192];
-	int fd, handle;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "swap"));
 	ASSERT_EQ(0, file_create(path, 1024 * KIB, 4));
@@ -223,14 +308,13 @@ TEST(a_swap_file_is_refused_while_it_is_in_use)
 	ASSERT_EQ(0, shell("mkswap -q %s", path));
 	fd = file_open_direct(path);
 	ASSERT_LE(0, fd);
-	handle = fs_enable(volume.fd, fd);
-	EXPECT_LE(0, handle);
-	close(handle);
+	EXPECT_EQ(0, fs_enable(volume.fd, fd));
+	close(fd);
+	fd = file_open_direct(path);
 	ASSERT_EQ(0, swapon(path, 0));
 	EXPECT_FILE_REFUSED(fd, SWAP_FILE, "ext4");
 	ASSERT_EQ(0, swapoff(path));
-	handle = fs_enable(volume.fd, fd);
-	EXPECT_LE(0, handle);
+	EXPECT_EQ(0, fs_enable(volume.fd, fd));
 }
 
 TEST(a_file_seen_through_an_overlay_is_not_of_this_volume)
@@ -255,7 +339,6 @@ TEST(a_file_seen_through_an_overlay_is_not_of_this_volume)
 		  O_RDONLY | O_DIRECT | O_CLOEXEC);
 	EXPECT_LE(0, fd);
 	EXPECT_EQ(-EXDEV, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
-	EXPECT_EQ(-1, out.handle);
 	close(fd);
 	EXPECT_EQ(0, umount2(volume_path(&volume, "merged"), 0));
 }

@@ -243,7 +243,7 @@ full_support()
 	[ "$(status_field 9)" = full ]
 }
 
-by_handles()
+by_file_bypass()
 {
 	local direct fallback
 
@@ -289,7 +289,7 @@ seen_more()
 }
 
 plan 2
-it "fio verifies by handles while all layers in turn are suspended and replaced" \
-	by_handles
+it "fio verifies by file bypass while all layers in turn are suspended and replaced" \
+	by_file_bypass
 it "fio verifies by volume bypass while all layers in turn are so" unmodified
 ktap_finished

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A layer appears below a live volume, or vanishes by force, while a file is read
- * on its handle.
+ * A layer appears below a live volume, or vanishes by force, while an enabled file
+ * is read.
  */
 #include <fcntl.h>
 
@@ -94,16 +94,15 @@ FIXTURE_SETUP(inserted)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	self->load = (struct load) {
-		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
+		.length = 64 * KIB, .unit = 512,
 	};
-	self->load.fd = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, self->load.fd);
-	ASSERT_EQ(0, handle_armed(self->load.fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 }
 
 FIXTURE_TEARDOWN(inserted)
 {
-	close(self->load.fd);
 	close(self->fd);
 	EXPECT_EQ(0, active_count(stack.volume.fd));
 }
@@ -153,11 +152,12 @@ TEST_F(inserted, before_anything_is_enabled_is_no_late_attachment)
 {
 	struct fs_bpio_output out;
 
-	close(self->load.fd);
+	close(self->fd);
+	self->fd = file_open_direct(path);
+	ASSERT_EQ(0, active_count(stack.volume.fd));
 	ASSERT_EQ(0, insert(variant->type, variant->options));
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
-	self->load.fd = out.handle;
-	ASSERT_LE(0, out.handle);
+	EXPECT_EQ(1, active_count(stack.volume.fd));
 	EXPECT_EQ(0u, BLOCKED(out));
 	ASSERT_EQ(0, take_out());
 }
@@ -167,9 +167,9 @@ TEST_F(inserted, sees_the_reads_that_it_did_not_let_pass_and_no_others)
 	uint64_t before;
 
 	ASSERT_EQ(0, insert(variant->type, variant->options));
-	ASSERT_EQ(0, handle_armed(self->load.fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	before = device_reads(dm_node(NEW));
-	READ_BLOCKS(self->load.fd, 16, 1);
+	READ_BLOCKS(self->fd, 16, 1);
 	EXPECT_EQ(before + (variant->reason ? 16 : 0),
 		  device_reads(dm_node(NEW)));
 	ASSERT_EQ(0, take_out());
@@ -177,22 +177,20 @@ TEST_F(inserted, sees_the_reads_that_it_did_not_let_pass_and_no_others)
 
 TEST(a_late_layer_that_vetoes_a_file_is_obeyed_from_its_first_read_on)
 {
-	int fd = file_open_direct(path), handle;
+	int fd = file_open_direct(path);
 	uint64_t direct;
 
-	handle = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	READ_BLOCKS(handle, 16, 1);
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	READ_BLOCKS(fd, 16, 1);
 	ASSERT_EQ(0, insert(FILTER, "4 file_veto f* 13 Mine"));
-	direct = handle_direct(handle);
-	READ_BLOCKS(handle, 16, 1);
-	EXPECT_EQ(direct, handle_direct(handle));
+	direct = file_direct(fd);
+	READ_BLOCKS(fd, 16, 1);
+	EXPECT_EQ(direct, file_direct(fd));
 	ASSERT_EQ(0, take_out());
-	ASSERT_EQ(0, handle_armed(handle));
-	READ_BLOCKS(handle, 16, 1);
-	EXPECT_EQ(direct + 16, handle_direct(handle));
-	close(handle);
+	ASSERT_EQ(0, file_armed(fd));
+	READ_BLOCKS(fd, 16, 1);
+	EXPECT_EQ(direct + 16, file_direct(fd));
 	close(fd);
 }
 
@@ -223,18 +221,17 @@ FIXTURE_SETUP(forced)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	self->load = (struct load) {
-		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
+		.length = 64 * KIB, .unit = 512,
 	};
-	self->load.fd = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, self->load.fd);
-	ASSERT_EQ(0, handle_armed(self->load.fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, load_start(&self->load));
 }
 
 FIXTURE_TEARDOWN(forced)
 {
 	EXPECT_EQ(0, load_stop(&self->load));
-	close(self->load.fd);
 	close(self->fd);
 	EXPECT_EQ(0, active_count(stack.volume.fd));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The NVMe controller below a volume is reset, or pulled out, while a file is
- * read on its handle or by volume bypass. The controller that is pulled out is
+ * read by file bypass or by volume bypass. The controller that is pulled out is
  * plugged in again.
  */
 #include <fcntl.h>
@@ -81,7 +81,7 @@ FIXTURE_VARIANT(controller) {
 	bool	mapped;
 };
 
-FIXTURE_VARIANT_ADD(controller, below_a_handle) {
+FIXTURE_VARIANT_ADD(controller, below_an_enabled_file) {
 	.mapped = false,
 };
 
@@ -114,12 +114,10 @@ static int begin(FIXTURE_DATA(controller) *self, bool mapped)
 {
 	struct bpio_output out;
 
-	if (mapped) {
-		self->load.fd = dup(self->fd);
+	if (mapped)
 		return storage_op(self->stack.volume.fd, BPIO_OP_ENABLE, &out);
-	}
-	self->load.fd = fs_enable(self->stack.volume.fd, self->fd);
-	return self->load.fd < 0 ? self->load.fd : handle_armed(self->load.fd);
+	return fs_enable(self->stack.volume.fd, self->fd) ?:
+	       file_armed(self->fd);
 }
 
 FIXTURE_SETUP(controller)
@@ -128,7 +126,8 @@ FIXTURE_SETUP(controller)
 	self->fd = file_open_direct(volume_path(&self->stack.volume, "file"));
 	ASSERT_LE(0, self->fd);
 	self->load = (struct load) {
-		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
+		.length = 64 * KIB, .unit = 512,
 	};
 	ASSERT_EQ(0, begin(self, variant->mapped));
 	ASSERT_EQ(0, load_start(&self->load));
@@ -138,7 +137,6 @@ FIXTURE_SETUP(controller)
 FIXTURE_TEARDOWN(controller)
 {
 	EXPECT_EQ(0, load_stop(&self->load));
-	close(self->load.fd);
 	close(self->fd);
 	EXPECT_EQ(0, active_count(self->stack.volume.fd));
 	EXPECT_EQ(0, stack_remove(&self->stack));
@@ -159,8 +157,8 @@ TEST_F(controller, that_is_reset_fails_no_read_and_bypass_goes_on)
 	}
 	EXPECT_EQ(0u, self->load.errors);
 	if (!variant->mapped)
-		EXPECT_EQ(0u, handle_fallbacks(self->load.fd,
-					       BPIO_REASON_DEVICE_ERROR));
+		EXPECT_EQ(0u, file_fallbacks(self->fd,
+					     BPIO_REASON_DEVICE_ERROR));
 }
 
 TEST_F(controller, that_is_pulled_out_fails_reads_and_holds_up_nothing)

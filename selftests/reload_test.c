@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A layer is suspended, reloaded, moved or resized while a file is read on its
- * handle in every way: not one read fails or is wrong, and bypass comes back by
- * itself.
+ * A layer is suspended, reloaded, moved or resized while an enabled file is read
+ * in every way: not one read fails or is wrong, and bypass comes back by itself.
  */
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -100,11 +99,11 @@ FIXTURE_SETUP(under_load)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	self->load = (struct load) {
-		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
+		.length = 64 * KIB, .unit = 512,
 	};
-	self->load.fd = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, self->load.fd);
-	ASSERT_EQ(0, handle_armed(self->load.fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, load_start(&self->load));
 	ASSERT_EQ(0, load_direct(&self->load));
 }
@@ -115,7 +114,6 @@ FIXTURE_TEARDOWN(under_load)
 	EXPECT_EQ(0, load_direct(&self->load));
 	EXPECT_EQ(0, load_stop(&self->load));
 	EXPECT_EQ(0u, self->load.errors);
-	close(self->load.fd);
 	close(self->fd);
 	EXPECT_EQ(0, restore(self->layer));
 	EXPECT_EQ(0, active_count(stack.volume.fd));
@@ -237,10 +235,10 @@ TEST_F(under_load, is_loaded_and_cleared_without_becoming_live)
 {
 	const char *name = name_of(variant->layer);
 	uint64_t direct, fallback;
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	int round;
 
-	ASSERT_EQ(0, handle_info(self->load.fd, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	fallback = info.fallback_reads;
 	direct = info.direct_reads;
 	for (round = 0; round < ROUNDS; round++) {
@@ -250,7 +248,7 @@ TEST_F(under_load, is_loaded_and_cleared_without_becoming_live)
 		ASSERT_EQ(0, load_progress(&self->load, 5));
 	}
 	/* an inactive table is no reason for anything */
-	ASSERT_EQ(0, handle_info(self->load.fd, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(fallback, info.fallback_reads);
 	EXPECT_LT(direct, info.direct_reads);
 }
@@ -287,14 +285,14 @@ static int move(uint64_t from, uint64_t to)
 
 TEST(the_data_moves_elsewhere_on_the_device_while_it_is_read)
 {
-	struct load load = {
-		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
-	};
 	int fd = file_open_direct(path), round;
+	struct load load = {
+		.fd = fd, .file = 1, .bytes = BYTES, .length = 64 * KIB,
+		.unit = 512,
+	};
 
-	load.fd = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, load.fd);
-	ASSERT_EQ(0, handle_armed(load.fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	ASSERT_EQ(0, load_start(&load));
 	for (round = 0; round < ROUNDS; round++) {
 		ASSERT_EQ(0, move(HERE, THERE));
@@ -306,7 +304,6 @@ TEST(the_data_moves_elsewhere_on_the_device_while_it_is_read)
 	}
 	EXPECT_EQ(0, load_stop(&load));
 	EXPECT_EQ(0u, load.errors);
-	close(load.fd);
 	close(fd);
 }
 
@@ -327,18 +324,18 @@ static int resize(uint64_t sectors)
 
 TEST(the_volume_grows_while_a_file_is_read_and_new_room_is_bypassed_too)
 {
+	int fd = file_open_direct(path), large;
 	struct load load = {
-		.file = 1, .bytes = BYTES, .length = 64 * KIB, .unit = 512,
+		.fd = fd, .file = 1, .bytes = BYTES, .length = 64 * KIB,
+		.unit = 512,
 	};
-	int fd = file_open_direct(path), large, handle;
 	const char *name = volume_path(&stack.volume, "large");
 	uint64_t size = 0, reads[STACK_LAYERS], after[STACK_LAYERS];
 	const off_t bytes = 48ll * 1024 * KIB;
 	char *buffer = dio_alloc(4096);
 
-	load.fd = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, load.fd);
-	ASSERT_EQ(0, handle_armed(load.fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	ASSERT_EQ(0, load_start(&load));
 	ASSERT_EQ(0, resize(2 * SECTORS));
 	ASSERT_EQ(0, ioctl(stack.volume.fd, BLKGETSIZE64, &size));
@@ -352,18 +349,15 @@ TEST(the_volume_grows_while_a_file_is_read_and_new_room_is_bypassed_too)
 	/* larger than the volume was */
 	ASSERT_EQ(0, file_create(name, bytes, 7));
 	large = file_open_direct(name);
-	handle = fs_enable(stack.volume.fd, large);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, large));
+	ASSERT_EQ(0, file_armed(large));
 	stack_reads(&stack, reads);
-	ASSERT_EQ(4096, pread(handle, buffer, 4096, bytes - 4096));
+	ASSERT_EQ(4096, pread(large, buffer, 4096, bytes - 4096));
 	EXPECT_EQ(0, content_is(buffer, 4096, bytes - 4096, 7, 1));
 	stack_reads(&stack, after);
 	EXPECT_EQ(reads[0], after[0]);
-	EXPECT_EQ(1u, handle_direct(handle));
-	close(handle);
+	EXPECT_EQ(1u, file_direct(large));
 	close(large);
-	close(load.fd);
 	close(fd);
 	unlink(name);
 	/* back to what the other tests expect, from the top; too late for ext4 */

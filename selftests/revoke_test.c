@@ -40,7 +40,6 @@ static int program_cleanup(void)
 
 #define FIXTURE_FIELDS		\
 	int	fd;		\
-	int	handle;		\
 	char	*buffer
 
 #define SET_UP() do {							\
@@ -48,40 +47,37 @@ static int program_cleanup(void)
 	self->buffer = dio_alloc(BYTES);				\
 	self->fd = file_open_direct(path);				\
 	ASSERT_LE(0, self->fd);						\
-	self->handle = fs_enable(volume.fd, self->fd);			\
-	ASSERT_LE(0, self->handle);					\
-	ASSERT_EQ(0, handle_armed(self->handle));			\
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));			\
+	ASSERT_EQ(0, file_armed(self->fd));				\
 	EXPECT_GENERATION(1);						\
-	EXPECT_EQ(1u, handle_direct(self->handle));			\
+	EXPECT_EQ(1u, file_direct(self->fd));				\
 } while (0)
 
 #define TEAR_DOWN() do {						\
-	close(self->handle);						\
 	close(self->fd);						\
 	unlink(path);							\
 	unlink(other);							\
 	EXPECT_EQ(0, active_count(volume.fd));				\
 } while (0)
 
-/* The whole file by the handle, whichever way it goes. */
+/* The whole file, whichever way it goes. */
 #define EXPECT_GENERATION(generation) do {				\
 	memset(self->buffer, 0xa5, BYTES);				\
-	EXPECT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));	\
+	EXPECT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));	\
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, generation)); \
 } while (0)
 
 /* Bypass comes back without any call, and reads what is there now. */
 #define EXPECT_BACK(generation) do {					\
-	EXPECT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, \
-					0));				\
+	EXPECT_EQ(0, file_wait_direct(self->fd, self->buffer, 4096, 0)); \
 	EXPECT_GENERATION(generation);					\
 } while (0)
 
-static uint64_t revokes(int handle)
+static uint64_t revokes(int fd)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	return handle_info(handle, &info) ? UINT64_MAX : info.revokes;
+	return file_info(fd, &info) ? UINT64_MAX : info.revokes;
 }
 
 FIXTURE(file) {
@@ -131,7 +127,7 @@ static int rename_it(void)
 
 static int rename_over_it(void)
 {
-	/* the inode of the handle loses its name, its content stays */
+	/* the inode that is read loses its name, its content stays */
 	return file_create(other, 4096, 2) ?: rename(other, path);
 }
 
@@ -202,11 +198,11 @@ FIXTURE_TEARDOWN(change)
 
 TEST_F(change, it_revokes_does_not_wait_and_bypass_comes_back)
 {
-	uint64_t before = revokes(self->handle), start = now_ms();
+	uint64_t before = revokes(self->fd), start = now_ms();
 
 	ASSERT_EQ(0, variant->make()) TH_LOG("%s", strerror(errno));
 	EXPECT_GT(WRITER_MS, now_ms() - start);
-	EXPECT_LT(before, revokes(self->handle));
+	EXPECT_LT(before, revokes(self->fd));
 	EXPECT_GENERATION(1);
 	EXPECT_BACK(1);
 }
@@ -342,21 +338,21 @@ FIXTURE_TEARDOWN(writer)
 TEST_F(writer, what_it_writes_is_read_at_once_and_bypass_comes_back_after_it)
 {
 	uint64_t start = now_ms(), direct;
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	ASSERT_LE(0, fd);
 	EXPECT_GT(WRITER_MS, now_ms() - start);
-	direct = handle_direct(self->handle);
+	direct = file_direct(self->fd);
 	EXPECT_GENERATION(1);
 	ASSERT_EQ(0, variant->write(fd));
 	EXPECT_GENERATION(2);
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_EQ(0u, arm.armed);
 	EXPECT_STREQ("writer", reason_token(arm.reason));
 	EXPECT_GENERATION(2);
-	EXPECT_LT(0u, handle_fallbacks(self->handle, BPIO_REASON_WRITER));
-	EXPECT_EQ(direct, handle_direct(self->handle));
+	EXPECT_LT(0u, file_fallbacks(self->fd, BPIO_REASON_WRITER));
+	EXPECT_EQ(direct, file_direct(self->fd));
 	/* nothing has been synced: arming has to */
 	close(fd);
 	EXPECT_GENERATION(2);
@@ -365,55 +361,35 @@ TEST_F(writer, what_it_writes_is_read_at_once_and_bypass_comes_back_after_it)
 
 TEST_F(file, a_file_that_is_open_for_writing_is_not_armed)
 {
-	int writer = open(path, O_RDWR | O_CLOEXEC), second, fd;
-	struct bpio_handle_arm arm;
+	int writer = open(path, O_RDWR | O_CLOEXEC), fd;
+	struct bpio_file_arm arm;
 
 	ASSERT_LE(0, writer);
 	fd = file_open_direct(path);
-	second = fs_enable(volume.fd, fd);
-	ASSERT_LE(0, second);
-	ASSERT_EQ(0, handle_arm(second, &arm));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_arm(fd, &arm));
 	EXPECT_EQ(0u, arm.armed);
 	EXPECT_STREQ("writer", reason_token(arm.reason));
 	ASSERT_EQ(0, file_write(writer, 0, BYTES, 1, 2));
-	ASSERT_EQ(BYTES, pread(second, self->buffer, BYTES, 0));
+	ASSERT_EQ(BYTES, pread(fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 2));
-	EXPECT_EQ(0u, handle_direct(second));
+	EXPECT_EQ(0u, file_direct(fd));
 	close(writer);
-	EXPECT_EQ(0, handle_armed(second));
+	EXPECT_EQ(0, file_armed(fd));
 	EXPECT_BACK(2);
-	close(second);
 	close(fd);
-}
-
-TEST_F(file, a_descriptor_that_may_write_is_its_own_writer)
-{
-	int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
-	int handle = fs_enable(volume.fd, fd);
-	struct bpio_handle_arm arm;
-
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_arm(handle, &arm));
-	EXPECT_EQ(0u, arm.armed);
-	EXPECT_STREQ("writer", reason_token(arm.reason));
-	ASSERT_EQ(0, file_write(fd, 0, BYTES, 1, 2));
-	ASSERT_EQ(BYTES, pread(handle, self->buffer, BYTES, 0));
-	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 2));
-	close(fd);
-	close(handle);
-	EXPECT_BACK(2);
 }
 
 TEST_F(file, a_shared_writable_mapping_is_a_writer_until_it_is_unmapped)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 	char *map;
 
 	map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, (void *)map);
 	close(fd);
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_EQ(0u, arm.armed);
 	EXPECT_STREQ("writer", reason_token(arm.reason));
 	content_fill(map, BYTES, 1, 0, 2);
@@ -432,10 +408,10 @@ TEST_F(file, a_shared_mapping_that_cannot_be_written_is_no_writer)
 
 	ASSERT_NE(MAP_FAILED, (void *)map);
 	EXPECT_EQ(0, content_is(map, BYTES, 0, 1, 1));
-	direct = handle_direct(self->handle);
+	direct = file_direct(self->fd);
 	EXPECT_GENERATION(1);
-	EXPECT_EQ(direct + 1, handle_direct(self->handle));
-	EXPECT_EQ(0u, revokes(self->handle));
+	EXPECT_EQ(direct + 1, file_direct(self->fd));
+	EXPECT_EQ(0u, revokes(self->fd));
 	munmap(map, BYTES);
 	close(fd);
 }
@@ -455,20 +431,20 @@ TEST_F(file, readers_of_every_kind_do_not_revoke)
 	ASSERT_LE(1, file_extents(path));
 	close(fd);
 	EXPECT_GENERATION(1);
-	EXPECT_EQ(0u, revokes(self->handle));
-	EXPECT_EQ(2u, handle_direct(self->handle));
+	EXPECT_EQ(0u, revokes(self->fd));
+	EXPECT_EQ(2u, file_direct(self->fd));
 }
 
-TEST_F(file, opening_read_only_with_o_trunc_empties_the_handle_too)
+TEST_F(file, opening_read_only_with_o_trunc_empties_it_at_once)
 {
-	uint64_t before = revokes(self->handle), start = now_ms();
+	uint64_t before = revokes(self->fd), start = now_ms();
 	int fd = open(path, O_RDONLY | O_TRUNC | O_CLOEXEC);
 
 	ASSERT_LE(0, fd);
 	close(fd);
 	EXPECT_GT(WRITER_MS, now_ms() - start);
-	EXPECT_LT(before, revokes(self->handle));
-	EXPECT_EQ(0, pread(self->handle, self->buffer, BYTES, 0));
+	EXPECT_LT(before, revokes(self->fd));
+	EXPECT_EQ(0, pread(self->fd, self->buffer, BYTES, 0));
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
 	EXPECT_BACK(1);
 }
@@ -478,11 +454,10 @@ TEST_F(file, an_appended_part_is_read_at_once_and_direct_soon)
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	ASSERT_EQ(0, file_write(fd, BYTES, BYTES, 1, 1));
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, BYTES));
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, BYTES));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, BYTES, 1, 1));
 	close(fd);
-	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, BYTES,
-					BYTES));
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, BYTES, BYTES));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, BYTES, 1, 1));
 }
 
@@ -495,10 +470,9 @@ TEST_F(file, a_punched_hole_reads_as_zeroes_and_its_surroundings_as_before)
 	ASSERT_EQ(0, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			       64 * KIB, 64 * KIB));
 	close(fd);
-	ASSERT_EQ(0, handle_wait_direct(self->handle, self->buffer, 64 * KIB,
-					0));
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 64 * KIB, 0));
 	EXPECT_EQ(0, content_is(self->buffer, 64 * KIB, 0, 1, 1));
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_check(self->buffer + 64 * KIB, 64 * KIB, 64 * KIB,
 				   &zero, why, sizeof(why)))
 		TH_LOG("%s", why);
@@ -506,18 +480,16 @@ TEST_F(file, a_punched_hole_reads_as_zeroes_and_its_surroundings_as_before)
 				128 * KIB, 1, 1));
 }
 
-/* The blocks stay the handle's until it is closed. */
-TEST_F(file, an_unlinked_file_is_readable_until_the_handle_is_closed)
+/* Its blocks are nobody else's until it is closed. */
+TEST_F(file, an_unlinked_file_is_read_direct_until_it_is_closed)
 {
 	struct stat st;
 
-	close(self->fd);
-	self->fd = -1;
 	ASSERT_EQ(0, unlink(path));
 	ASSERT_EQ(0, file_create(other, 4 * BYTES, 2));
 	EXPECT_GENERATION(1);
 	EXPECT_BACK(1);
-	ASSERT_EQ(0, fstat(self->handle, &st));
+	ASSERT_EQ(0, fstat(self->fd, &st));
 	EXPECT_EQ(0u, st.st_nlink);
 }
 
@@ -525,26 +497,26 @@ TEST_F(file, an_unlinked_file_is_readable_until_the_handle_is_closed)
 TEST_F(file, flags_that_are_changed_do_not_end_the_bypass)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), flags;
-	uint64_t direct = handle_direct(self->handle);
+	uint64_t direct = file_direct(self->fd);
 
 	ASSERT_EQ(0, ioctl(fd, FS_IOC_GETFLAGS, &flags));
 	flags ^= FS_NOATIME_FL;
 	ASSERT_EQ(0, ioctl(fd, FS_IOC_SETFLAGS, &flags));
 	close(fd);
 	EXPECT_GENERATION(1);
-	EXPECT_EQ(direct + 1, handle_direct(self->handle));
+	EXPECT_EQ(direct + 1, file_direct(self->fd));
 }
 
 TEST_F(file, reads_go_on_when_the_file_system_is_made_read_only_and_back)
 {
-	uint64_t direct = handle_direct(self->handle);
+	uint64_t direct = file_direct(self->fd);
 
 	ASSERT_EQ(0, shell("mount -o remount,ro %s", volume.mount));
 	EXPECT_GENERATION(1);
 	ASSERT_EQ(0, shell("mount -o remount,rw %s", volume.mount));
 	EXPECT_GENERATION(1);
-	EXPECT_EQ(direct + 2, handle_direct(self->handle));
-	EXPECT_EQ(0u, revokes(self->handle));
+	EXPECT_EQ(direct + 2, file_direct(self->fd));
+	EXPECT_EQ(0u, revokes(self->fd));
 }
 
 TEST_F(file, verity_that_is_switched_on_ends_the_bypass)
@@ -553,8 +525,8 @@ TEST_F(file, verity_that_is_switched_on_ends_the_bypass)
 		.version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256,
 		.block_size = 4096,
 	};
-	struct bpio_handle_info info;
-	struct bpio_handle_arm arm;
+	struct bpio_file_info info;
+	struct bpio_file_arm arm;
 	uint64_t direct;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -563,27 +535,27 @@ TEST_F(file, verity_that_is_switched_on_ends_the_bypass)
 		SKIP(return, "there is no fs-verity");
 	}
 	close(fd);
-	direct = handle_direct(self->handle);
+	direct = file_direct(self->fd);
 	EXPECT_GENERATION(1);
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_EQ(0u, arm.armed);
 	EXPECT_STREQ("verity", reason_token(arm.reason));
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(0u, info.armed);
 	EXPECT_STREQ("verity", reason_token(info.reason));
 	EXPECT_GENERATION(1);
-	EXPECT_EQ(direct, handle_direct(self->handle));
-	EXPECT_LT(0u, handle_fallbacks(self->handle, BPIO_REASON_VERITY));
+	EXPECT_EQ(direct, file_direct(self->fd));
+	EXPECT_LT(0u, file_fallbacks(self->fd, BPIO_REASON_VERITY));
 }
 
 TEST_F(file, reads_go_on_while_the_file_system_is_frozen)
 {
 	int fd = open(volume.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint64_t direct = handle_direct(self->handle);
+	uint64_t direct = file_direct(self->fd);
 
 	ASSERT_EQ(0, ioctl(fd, FIFREEZE, 0));
 	EXPECT_GENERATION(1);
-	EXPECT_EQ(direct + 1, handle_direct(self->handle));
+	EXPECT_EQ(direct + 1, file_direct(self->fd));
 	EXPECT_EQ(0, ioctl(fd, FITHAW, 0));
 	close(fd);
 }
@@ -605,19 +577,19 @@ TEST_F(file, bypass_comes_back_after_a_thousand_writers)
 
 TEST_F(file, the_extent_map_follows_the_file)
 {
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 	int fd;
 
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_EQ((uint64_t)BYTES, arm.mapped_bytes);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	ASSERT_EQ(0, file_write(fd, BYTES, BYTES, 1, 1));
 	close(fd);
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_EQ(1u, arm.armed);
 	EXPECT_EQ((uint64_t)2 * BYTES, arm.mapped_bytes);
 	ASSERT_EQ(0, truncate(path, 4096));
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
 	EXPECT_EQ(1u, arm.armed);
 	EXPECT_EQ(4096u, arm.mapped_bytes);
 	EXPECT_EQ(1u, arm.extents);

@@ -107,8 +107,7 @@ static int set_bypass(bool enabled)
 }
 
 FIXTURE(failed) {
-	int		file;
-	int		fd;	/* that is read */
+	int		fd;
 	char		*buffer;
 	uint64_t	entered;
 	uint64_t	layered;
@@ -119,7 +118,7 @@ FIXTURE_VARIANT(failed) {
 	bool	mapped;
 };
 
-FIXTURE_VARIANT_ADD(failed, read_of_a_handle) {
+FIXTURE_VARIANT_ADD(failed, read_of_an_enabled_file) {
 	.mapped = false,
 };
 
@@ -130,15 +129,13 @@ FIXTURE_VARIANT_ADD(failed, read_by_volume_bypass) {
 FIXTURE_SETUP(failed)
 {
 	self->buffer = dio_alloc(BYTES);
-	self->file = file_open_direct(path);
-	ASSERT_LE(0, self->file);
+	self->fd = file_open_direct(path);
+	ASSERT_LE(0, self->fd);
 	if (variant->mapped) {
 		ASSERT_EQ(0, set_bypass(true));
-		self->fd = dup(self->file);
 	} else {
-		self->fd = fs_enable(volume.fd, self->file);
-		ASSERT_LE(0, self->fd);
-		ASSERT_EQ(0, handle_armed(self->fd));
+		ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+		ASSERT_EQ(0, file_armed(self->fd));
 	}
 	self->entered = entered();
 	self->layered = layered();
@@ -148,7 +145,6 @@ FIXTURE_TEARDOWN(failed)
 {
 	EXPECT_EQ(0, fail_reads(0));
 	close(self->fd);
-	close(self->file);
 	EXPECT_EQ(0, set_bypass(false));
 	EXPECT_EQ(0, active_count(volume.fd));
 	free(self->buffer);
@@ -169,8 +165,8 @@ TEST_F(failed, is_repeated_through_the_layers)
 	READ_BLOCKS(self->fd, 1, 1);
 	EXPECT_READS(3, 1);
 	if (!variant->mapped)
-		EXPECT_EQ(1u, handle_fallbacks(self->fd,
-					       BPIO_REASON_DEVICE_ERROR));
+		EXPECT_EQ(1u, file_fallbacks(self->fd,
+					     BPIO_REASON_DEVICE_ERROR));
 	ASSERT_EQ(0, fail_reads(0));
 	/* and the next one goes past it again */
 	READ_BLOCKS(self->fd, 1, 1);
@@ -179,7 +175,7 @@ TEST_F(failed, is_repeated_through_the_layers)
 
 TEST_F(failed, is_repeated_once_and_then_fails_as_it_would_without_bypass)
 {
-	int error;
+	int plain = file_open_direct(path), error;
 
 	ASSERT_EQ(0, fail_reads(2));
 	EXPECT_EQ(-1, pread(self->fd, self->buffer, 4096, 0));
@@ -188,9 +184,10 @@ TEST_F(failed, is_repeated_once_and_then_fails_as_it_would_without_bypass)
 
 	ASSERT_EQ(0, fail_reads(1000));
 	ASSERT_EQ(0, set_bypass(false));
-	EXPECT_EQ(-1, pread(self->file, self->buffer, 4096, 0));
+	EXPECT_EQ(-1, pread(plain, self->buffer, 4096, 0));
 	EXPECT_EQ(errno, error);
 	EXPECT_EQ(EIO, error);
+	close(plain);
 }
 
 /* Cut into many on the way, of which one fails. */
@@ -251,31 +248,29 @@ TEST_F(failed, is_repeated_while_others_are_in_flight)
 	io_uring_queue_exit(&ring);
 }
 
-/* By the handle, by volume bypass behind it, and at last through the layers. */
+/* By file bypass, by volume bypass behind it, and at last through the layers. */
 TEST(each_of_both_ways_is_tried_once_when_both_are_enabled)
 {
-	int fd = file_open_direct(path), handle;
+	int fd = file_open_direct(path);
 	uint64_t at_entry, by_layer;
 	char *buffer = dio_alloc(4096);
 
 	ASSERT_LE(0, fd);
-	handle = fs_enable(volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	ASSERT_EQ(0, set_bypass(true));
 	at_entry = entered();
 	by_layer = layered();
 	ASSERT_EQ(0, fail_reads(2));
-	READ_BLOCKS(handle, 1, 1);
+	READ_BLOCKS(fd, 1, 1);
 	EXPECT_EQ(at_entry + 3, entered());
 	EXPECT_EQ(by_layer + 1, layered());
 	ASSERT_EQ(0, fail_reads(3));
-	EXPECT_EQ(-1, pread(handle, buffer, 4096, 0));
+	EXPECT_EQ(-1, pread(fd, buffer, 4096, 0));
 	EXPECT_EQ(EIO, errno);
 	EXPECT_EQ(at_entry + 6, entered());
 	ASSERT_EQ(0, fail_reads(0));
 	EXPECT_EQ(0, set_bypass(false));
-	close(handle);
 	close(fd);
 }
 

@@ -257,14 +257,14 @@ TEST_F(list, has_the_veto_of_a_file_in_the_row_of_its_layer)
 
 TEST_F(list, of_a_file_that_is_refused_is_that_of_the_volume)
 {
-	int fd = open(volume_path(&stack.volume, "file"), O_RDONLY | O_CLOEXEC);
+	int fd = open(volume_path(&stack.volume, "file"),
+		      O_RDWR | O_DIRECT | O_CLOEXEC);
 	int i;
 
-	/* not O_DIRECT */
 	ASSERT_LE(0, fd);
 	LIST(fd);
 	close(fd);
-	EXPECT_VERDICT(&self->all->output.query, NOT_DIRECT, NULL);
+	EXPECT_VERDICT(&self->all->output.query, NOT_READ_ONLY, NULL);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, self->all->output.support);
 	ASSERT_EQ((unsigned int)ROWS, self->all->written);
 	for (i = 0; i < ROWS; i++)
@@ -312,19 +312,18 @@ TEST_F(list, tells_who_paused_and_when_and_why)
 TEST_F(list, counts_the_reads_that_went_past_each_layer)
 {
 	const struct bpio_layer_info *row = self->all->layer;
-	int handle = fs_enable(stack.volume.fd, self->fd);
 	uint64_t past[ROWS];
 	int i;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	LIST(-1);
 	for (i = 0; i < ROWS; i++)
 		past[i] = row[i].bypassed_reads;
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	/* from here on reads enter at the last filter */
 	ASSERT_EQ(0, dm_message(stack.layer[2].name, NULL, 0, "veto 16 No."));
-	READ_BLOCKS(handle, 2 * BLOCKS, 1);
+	READ_BLOCKS(self->fd, 2 * BLOCKS, 1);
 	LIST(-1);
 	for (i = 0; i < ROWS; i++) {
 		unsigned int expected = i < FILTERS ? 3 * BLOCKS :
@@ -337,7 +336,8 @@ TEST_F(list, counts_the_reads_that_went_past_each_layer)
 			TH_LOG("row %d", i);
 	}
 	/* and stays when nothing is bypassed any more */
-	close(handle);
+	close(self->fd);
+	self->fd = -1;
 	LIST(-1);
 	for (i = 0; i < FILTERS; i++) {
 		EXPECT_EQ(past[i] + 3 * BLOCKS, row[i].bypassed_reads);

@@ -37,8 +37,8 @@ static int program_cleanup(void)
 FIXTURE(stack) {
 	struct stack	stack;
 	char		device[96];
-	int		fd;
-	int		handle;
+	int		fd;	/* enabled */
+	int		plain;
 	struct fs_bpio_output enabled;
 	unsigned int	entry;	/* number of the layer where reads enter */
 };
@@ -193,14 +193,14 @@ FIXTURE_SETUP(stack)
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, fs_op(stack->volume.fd, FS_BPIO_OP_ENABLE, self->fd,
 			   &self->enabled));
-	self->handle = self->enabled.handle;
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, file_armed(self->fd));
+	self->plain = file_open_direct(file);
+	ASSERT_LE(0, self->plain);
 }
 
 FIXTURE_TEARDOWN(stack)
 {
-	close(self->handle);
+	close(self->plain);
 	close(self->fd);
 	EXPECT_EQ(0, active_count(self->stack.volume.fd));
 	EXPECT_EQ(0, stack_remove(&self->stack));
@@ -260,18 +260,18 @@ TEST_F(stack, is_enabled_and_queried_alike_and_read_past_what_takes_part)
 	ASSERT_EQ(0, storage_op(volume, BPIO_OP_QUERY, &storage));
 	EXPECT_FIT(&storage.query, storage.support, storage.out_flags);
 
-	EXPECT_ENTRY(self->handle, self->entry);
-	EXPECT_EQ((uint64_t)BLOCKS, handle_direct(self->handle));
-	EXPECT_ENTRY(self->fd, 0);
+	EXPECT_ENTRY(self->fd, self->entry);
+	EXPECT_EQ((uint64_t)BLOCKS, file_direct(self->fd));
+	EXPECT_ENTRY(self->plain, 0);
 	/* all reads of the device, by the same way */
 	ASSERT_EQ(0, storage_op(volume, BPIO_OP_ENABLE, &storage));
 	EXPECT_FIT(&storage.enable, storage.support, storage.out_flags &
 		   ~FS_BPIO_OUTFL_ALL_READS_ENABLED);
-	EXPECT_ENTRY(self->fd, self->entry);
+	EXPECT_ENTRY(self->plain, self->entry);
 	ASSERT_EQ(0, storage_op(volume, BPIO_OP_DISABLE, &storage));
-	EXPECT_ENTRY(self->fd, 0);
+	EXPECT_ENTRY(self->plain, 0);
 	ASSERT_EQ(0, fs_disable(volume, self->fd));
-	EXPECT_ENTRY(self->handle, 0);
+	EXPECT_ENTRY(self->fd, 0);
 }
 
 TEST_F(stack, is_paused_and_resumed_and_every_layer_objects_for_a_while)
@@ -281,17 +281,17 @@ TEST_F(stack, is_paused_and_resumed_and_every_layer_objects_for_a_while)
 	unsigned int i;
 
 	ASSERT_EQ(0, fs_op(volume, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out));
-	EXPECT_ENTRY(self->handle, 0);
+	EXPECT_ENTRY(self->fd, 0);
 	ASSERT_EQ(0, fs_op(volume, FS_BPIO_OP_VOLUME_STACK_RESUME, -1, &out));
 	EXPECT_FIT(&out.volume_stack_resume, out.support, out.out_flags);
-	EXPECT_ENTRY(self->handle, self->entry);
-	EXPECT_EQ(2u * BLOCKS, handle_direct(self->handle));
+	EXPECT_ENTRY(self->fd, self->entry);
+	EXPECT_EQ(2u * BLOCKS, file_direct(self->fd));
 
 	ASSERT_EQ(0, fs_op(volume, FS_BPIO_OP_STREAM_PAUSE, self->fd, &out));
-	EXPECT_ENTRY(self->handle, 0);
-	EXPECT_EQ(2u * BLOCKS, handle_direct(self->handle));
+	EXPECT_ENTRY(self->fd, 0);
+	EXPECT_EQ(2u * BLOCKS, file_direct(self->fd));
 	ASSERT_EQ(0, fs_op(volume, FS_BPIO_OP_STREAM_RESUME, self->fd, &out));
-	EXPECT_ENTRY(self->handle, self->entry);
+	EXPECT_ENTRY(self->fd, self->entry);
 
 	for (i = 0; i < self->stack.count; i++) {
 		const char *name = self->stack.layer[i].name;
@@ -299,23 +299,23 @@ TEST_F(stack, is_paused_and_resumed_and_every_layer_objects_for_a_while)
 		if (strcmp(self->stack.layer[i].type, FILTER))
 			continue;
 		ASSERT_EQ(0, dm_message(name, NULL, 0, "veto 13 Watches."));
-		EXPECT_ENTRY(self->handle, i < self->entry ? i : self->entry);
+		EXPECT_ENTRY(self->fd, i < self->entry ? i : self->entry);
 		ASSERT_EQ(0, dm_message(name, NULL, 0, "allow"));
 		ASSERT_EQ(0, dm_message(name, NULL, 0, "pause Works."));
-		EXPECT_ENTRY(self->handle, i < self->entry ? i : self->entry);
+		EXPECT_ENTRY(self->fd, i < self->entry ? i : self->entry);
 		ASSERT_EQ(0, dm_message(name, NULL, 0, "resume"));
 		ASSERT_EQ(0, dm_message(name, NULL, 0, "file_veto file 1 Mine."));
-		EXPECT_ENTRY(self->handle, i < self->entry ? 0 : self->entry);
+		EXPECT_ENTRY(self->fd, i < self->entry ? 0 : self->entry);
 		ASSERT_EQ(0, dm_message(name, NULL, 0, "file_allow file"));
 	}
-	EXPECT_ENTRY(self->handle, self->entry);
+	EXPECT_ENTRY(self->fd, self->entry);
 }
 
 TEST_F(stack, is_suspended_and_reloaded_layer_by_layer_under_load)
 {
 	struct stack *stack = &self->stack;
 	struct load load = {
-		.fd = self->handle, .file = 1, .bytes = BYTES,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
 		.length = 64 * KIB, .unit = 512,
 	};
 	unsigned int i;
@@ -335,8 +335,8 @@ TEST_F(stack, is_suspended_and_reloaded_layer_by_layer_under_load)
 	EXPECT_EQ(0, load_progress(&load, 3));
 	EXPECT_EQ(0, load_stop(&load));
 	EXPECT_EQ(0u, load.errors);
-	ASSERT_EQ(0, handle_armed(self->handle));
-	EXPECT_ENTRY(self->handle, self->entry);
+	ASSERT_EQ(0, file_armed(self->fd));
+	EXPECT_ENTRY(self->fd, self->entry);
 }
 
 PROGRAM_MAIN

@@ -80,7 +80,6 @@ static int program_cleanup(void)
 
 FIXTURE(segments) {
 	int		fd;
-	int		handle;
 	uint64_t	offset;		/* of a crossing in the file */
 	char		*buffer;
 };
@@ -110,14 +109,12 @@ FIXTURE_SETUP(segments)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, find_crossing(self->fd, &self->offset));
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 }
 
 FIXTURE_TEARDOWN(segments)
 {
-	close(self->handle);
 	close(self->fd);
 	free(self->buffer);
 	EXPECT_EQ(0, active_count_wait(volume.fd, 0));
@@ -156,10 +153,10 @@ TEST_F(segments, are_crossed_by_one_read_that_is_split_and_counted_once)
 	uint64_t other = device_reads(second);
 	uint64_t seen = device_reads(dm_node("two"));
 
-	ASSERT_EQ(8192, pread(self->handle, self->buffer, 8192,
+	ASSERT_EQ(8192, pread(self->fd, self->buffer, 8192,
 			      self->offset - 4096));
 	EXPECT_EQ(0, content_is(self->buffer, 8192, self->offset - 4096, 1, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 	EXPECT_EQ(first + 1, device_reads(devices.nvme));
 	EXPECT_EQ(other + 1, device_reads(second));
 	EXPECT_EQ(seen, device_reads(dm_node("two")));
@@ -169,10 +166,10 @@ TEST_F(segments, are_read_up_to_and_from_the_crossing_with_one_bio)
 {
 	uint64_t reads = device_reads(devices.nvme) + device_reads(second);
 
-	ASSERT_EQ(4096, pread(self->handle, self->buffer, 4096,
+	ASSERT_EQ(4096, pread(self->fd, self->buffer, 4096,
 			      self->offset - 4096));
 	EXPECT_EQ(0, content_is(self->buffer, 4096, self->offset - 4096, 1, 1));
-	ASSERT_EQ(4096, pread(self->handle, self->buffer, 4096, self->offset));
+	ASSERT_EQ(4096, pread(self->fd, self->buffer, 4096, self->offset));
 	EXPECT_EQ(0, content_is(self->buffer, 4096, self->offset, 1, 1));
 	EXPECT_EQ(reads + 2,
 		  device_reads(devices.nvme) + device_reads(second));
@@ -188,10 +185,10 @@ TEST_F(segments, are_crossed_at_every_sector)
 
 		memset(self->buffer, 0xa5, bytes);
 		ASSERT_EQ((ssize_t)bytes,
-			  pread(self->handle, self->buffer, bytes, from));
+			  pread(self->fd, self->buffer, bytes, from));
 		ASSERT_EQ(0, content_is(self->buffer, bytes, from, 1, 1));
 	}
-	EXPECT_EQ(16u, handle_direct(self->handle));
+	EXPECT_EQ(16u, file_direct(self->fd));
 }
 
 TEST_F(segments, are_read_all_at_once)
@@ -199,9 +196,9 @@ TEST_F(segments, are_read_all_at_once)
 	uint64_t seen = device_reads(dm_node("two"));
 
 	memset(self->buffer, 0xa5, BYTES);
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 	EXPECT_EQ(seen, device_reads(dm_node("two")));
 }
 
@@ -216,13 +213,13 @@ TEST_F(segments, are_crossed_inside_of_a_vector)
 	size_t done = 0;
 	int i;
 
-	ASSERT_EQ(1024 + 6144 + 512, preadv(self->handle, vector, 3, from));
+	ASSERT_EQ(1024 + 6144 + 512, preadv(self->fd, vector, 3, from));
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(0, content_is(vector[i].iov_base, vector[i].iov_len,
 					from + done, 1, 1));
 		done += vector[i].iov_len;
 	}
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 TEST_F(segments, are_crossed_by_registered_buffers)
@@ -236,28 +233,28 @@ TEST_F(segments, are_crossed_by_registered_buffers)
 
 	ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
 	ASSERT_EQ(0, io_uring_register_buffers(&ring, &vector, 1));
-	io_uring_prep_read_fixed(io_uring_get_sqe(&ring), self->handle,
+	io_uring_prep_read_fixed(io_uring_get_sqe(&ring), self->fd,
 				 self->buffer, 64 * KIB, from, 0);
 	ASSERT_EQ(1, io_uring_submit_and_wait(&ring, 1));
 	ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
 	EXPECT_EQ(64 * KIB, cqe->res);
 	EXPECT_EQ(0, content_is(self->buffer, 64 * KIB, from, 1, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 	io_uring_queue_exit(&ring);
 }
 
 TEST_F(segments, are_read_in_every_way_at_once)
 {
 	struct load load = {
-		.fd = self->handle, .file = 1, .bytes = BYTES,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
 		.length = 768 * KIB, .unit = 512,
 	};
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
 	ASSERT_EQ(0, load_start(&load));
 	EXPECT_EQ(0, load_progress(&load, 60));
 	EXPECT_EQ(0, load_stop(&load));
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(0u, info.fallback_reads);
 	EXPECT_EQ(load.begun, info.direct_reads);
 }
@@ -278,12 +275,12 @@ TEST_F(segments, of_which_one_vetoes_are_read_past_the_others)
 	/* the file begins in another one */
 	for (i = 1; i < SEGMENTS; i += SEGMENTS / 3) {
 		ASSERT_EQ(0, dm_status("two", i, before, sizeof(before)));
-		ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+		ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 		EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
 		ASSERT_EQ(0, dm_status("two", i, after, sizeof(after)));
 		EXPECT_STREQ(before, after);
 	}
-	EXPECT_EQ(i / (SEGMENTS / 3), handle_direct(self->handle));
+	EXPECT_EQ(i / (SEGMENTS / 3), file_direct(self->fd));
 	ASSERT_EQ(0, dm_message("two", NULL, 0, "allow"));
 }
 
@@ -294,7 +291,7 @@ TEST(a_table_of_three_hundred_lines_is_read_rightly_whatever_is_bypassed)
 	struct dm_line *lines = calloc(count, sizeof(*lines));
 	char (*params)[128] = calloc(count, sizeof(*params));
 	const uint64_t there = MIB_SECTORS(64);
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	struct fs_bpio_output out;
 	struct volume many;
 	unsigned int i;
@@ -318,12 +315,11 @@ TEST(a_table_of_three_hundred_lines_is_read_rightly_whatever_is_bypassed)
 	ASSERT_EQ(0, file_create(volume_path(&many, "file"), 4 * MIB, 3));
 	fd = file_open_direct(volume_path(&many, "file"));
 	ASSERT_EQ(0, fs_op(many.fd, FS_BPIO_OP_ENABLE, fd, &out));
-	ASSERT_LE(0, out.handle);
-	ASSERT_EQ(0, handle_armed(out.handle));
-	ASSERT_EQ(4 * MIB, pread(out.handle, buffer, 4 * MIB, 0));
+	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(4 * MIB, pread(fd, buffer, 4 * MIB, 0));
 	EXPECT_EQ(0, content_is(buffer, 4 * MIB, 0, 3, 1));
 	/* full is only what skips every layer */
-	ASSERT_EQ(0, handle_info(out.handle, &info));
+	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_EQ(out.support, info.support);
 	if (out.support == BPIO_SUPPORT_FULL)
 		EXPECT_NO_OBJECTION(&out.enable);
@@ -333,12 +329,11 @@ TEST(a_table_of_three_hundred_lines_is_read_rightly_whatever_is_bypassed)
 		char status[128], before[128] = "";
 
 		ASSERT_EQ(0, dm_status("many", i, before, sizeof(before)));
-		ASSERT_EQ(4 * MIB, pread(out.handle, buffer, 4 * MIB, 0));
+		ASSERT_EQ(4 * MIB, pread(fd, buffer, 4 * MIB, 0));
 		ASSERT_EQ(0, dm_status("many", i, status, sizeof(status)));
 		ASSERT_STREQ(before, status) TH_LOG("line %u", i);
 		i += 18;
 	}
-	close(out.handle);
 	close(fd);
 	EXPECT_EQ(0, volume_remove(&many));
 	EXPECT_EQ(0, dm_remove("many"));

@@ -36,7 +36,6 @@ FIXTURE(unaware) {
 	char		below[96];
 	struct volume	volume;
 	int		fd;
-	int		handle;
 };
 
 FIXTURE_VARIANT(unaware) {
@@ -222,14 +221,12 @@ FIXTURE_SETUP(unaware)
 	ASSERT_EQ(0, file_create(file, BYTES, 1));
 	self->fd = file_open_direct(file);
 	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(self->volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, fs_enable(self->volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 }
 
 FIXTURE_TEARDOWN(unaware)
 {
-	close(self->handle);
 	close(self->fd);
 	EXPECT_EQ(0, volume_remove(&self->volume));
 	EXPECT_EQ(0, dm_remove("above"));
@@ -241,15 +238,15 @@ TEST_F(unaware, device_is_named_and_reads_enter_there_past_the_layer_above)
 {
 	uint64_t seen = filter_reads("above");
 	struct fs_bpio_output out;
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
 	ASSERT_EQ(0, fs_op(self->volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	verdict_is(_metadata, &out.query, variant->reason, NULL);
 	EXPECT_EQ(0u, out.out_flags & FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER);
-	READ_BLOCKS(self->handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ(seen, filter_reads("above"));
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ((uint64_t)BLOCKS, info.direct_reads);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
 }
@@ -268,16 +265,16 @@ TEST_F(unaware, device_is_called_by_its_type_by_the_command)
 TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
 {
 	uint64_t seen = filter_reads("above");
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	struct load load = {
-		.fd = self->handle, .file = 1, .bytes = BYTES,
+		.fd = self->fd, .file = 1, .bytes = BYTES,
 		.length = 128 * KIB, .unit = 512,
 	}, again = load;
 
 	ASSERT_EQ(0, load_start(&load));
 	EXPECT_EQ(0, load_progress(&load, 40));
 	EXPECT_EQ(0, load_stop(&load));
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(0u, info.fallback_reads);
 	EXPECT_EQ(0u, info.fallback_reason[BPIO_REASON_DEVICE_ERROR]);
 	EXPECT_EQ(load.begun, info.direct_reads);
@@ -288,7 +285,7 @@ TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
 	ASSERT_EQ(0, load_start(&again));
 	EXPECT_EQ(0, load_progress(&again, 10));
 	EXPECT_EQ(0, load_stop(&again));
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(again.begun, info.fallback_reads);
 	EXPECT_EQ(load.begun, info.direct_reads);
 }
@@ -297,16 +294,14 @@ TEST_F(unaware, device_is_written_through_the_layers)
 {
 	uint64_t writes = filter_writes("above");
 	const char *other = volume_path(&self->volume, "other");
-	int fd, handle;
+	int fd;
 
 	ASSERT_EQ(0, file_create(other, BYTES, 2));
 	EXPECT_LT(writes, filter_writes("above"));
 	fd = file_open_direct(other);
-	handle = fs_enable(self->volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	READ_BLOCKS(handle, BLOCKS, 2);
-	close(handle);
+	ASSERT_EQ(0, fs_enable(self->volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	READ_BLOCKS(fd, BLOCKS, 2);
 	close(fd);
 }
 

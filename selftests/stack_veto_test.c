@@ -116,78 +116,72 @@ TEST_F(veto, is_partial_support_told_in_the_words_of_the_layer)
 	EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER, storage.out_flags);
 }
 
-TEST_F(veto, does_not_keep_enable_from_making_a_handle)
+TEST_F(veto, does_not_keep_a_file_from_being_enabled)
 {
 	struct fs_bpio_output out;
 
 	ASSERT_EQ(0, layer_message(variant->layer, VETO));
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
-	ASSERT_LE(0, out.handle);
+	EXPECT_EQ(1, active_count(stack.volume.fd));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_OBJECTION(&out.enable, LAYER_VETO, -EACCES, FILTER, WORDS);
 	EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER, out.out_flags);
-	close(out.handle);
 }
 
 TEST_F(veto, makes_reads_enter_the_stack_at_the_layer)
 {
 	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	unsigned int i;
-	int handle;
 
 	ASSERT_EQ(0, layer_message(variant->layer, VETO));
-	handle = fs_enable(stack.volume.fd, self->fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	stack_reads(&stack, before);
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	new_reads(before, delta);
 	for (i = 0; i < LAYERS; i++)
 		EXPECT_EQ(i < variant->layer ? 0 : BLOCKS, delta[i])
 			TH_LOG("layer %u", i);
-	ASSERT_EQ(0, handle_info(handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
 	EXPECT_EQ((uint64_t)BLOCKS, info.direct_reads);
 	EXPECT_EQ(0u, info.fallback_reads);
-	close(handle);
 }
 
-TEST_F(veto, that_begins_and_ends_moves_the_reads_of_a_handle_at_once)
+TEST_F(veto, that_begins_and_ends_moves_the_reads_of_a_file_at_once)
 {
 	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
-	int handle = fs_enable(stack.volume.fd, self->fd);
 	unsigned int i, round;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	for (round = 0; round < 3; round++) {
 		stack_reads(&stack, before);
-		READ_BLOCKS(handle, BLOCKS, 1);
+		READ_BLOCKS(self->fd, BLOCKS, 1);
 		new_reads(before, delta);
 		for (i = 0; i < LAYERS; i++)
 			EXPECT_EQ(0u, delta[i]) TH_LOG("layer %u", i);
 
 		ASSERT_EQ(0, layer_message(variant->layer, VETO));
 		stack_reads(&stack, before);
-		READ_BLOCKS(handle, BLOCKS, 1);
+		READ_BLOCKS(self->fd, BLOCKS, 1);
 		new_reads(before, delta);
 		for (i = 0; i < LAYERS; i++)
 			EXPECT_EQ(i < variant->layer ? 0 : BLOCKS, delta[i])
 				TH_LOG("layer %u", i);
 		ASSERT_EQ(0, layer_message(variant->layer, "allow"));
 	}
-	EXPECT_EQ(6u * BLOCKS, handle_direct(handle));
-	close(handle);
+	EXPECT_EQ(6u * BLOCKS, file_direct(self->fd));
 }
 
 /* One veto under load; leaves it in force. */
-static void veto_under_load(struct __test_metadata *_metadata, int handle,
+static void veto_under_load(struct __test_metadata *_metadata, int fd,
 			    unsigned int layer)
 {
 	const char *name = stack.layer[layer].name;
 	struct load load = {
-		.fd = handle, .file = 1, .bytes = BYTES,
+		.fd = fd, .file = 1, .bytes = BYTES,
 		.length = 4096, .unit = 4096,
 	};
 	struct load_watch watch;
@@ -201,16 +195,14 @@ static void veto_under_load(struct __test_metadata *_metadata, int handle,
 
 TEST_F(veto, lets_the_layer_see_every_read_from_the_return_of_the_message_on)
 {
-	int handle = fs_enable(stack.volume.fd, self->fd);
 	unsigned int round;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	for (round = 0; round < 8; round++) {
-		veto_under_load(_metadata, handle, variant->layer);
+		veto_under_load(_metadata, self->fd, variant->layer);
 		ASSERT_EQ(0, layer_message(variant->layer, "allow"));
 	}
-	close(handle);
 }
 
 TEST_F(veto, in_the_table_is_the_same_as_by_message)
@@ -229,27 +221,26 @@ TEST_F(veto, in_the_table_is_the_same_as_by_message)
 	EXPECT_NO_OBJECTION(&out.query);
 }
 
-TEST(without_a_veto_no_layer_sees_a_read_of_a_handle_and_all_see_other_reads)
+TEST(without_a_veto_no_layer_sees_a_read_of_an_enabled_file_and_all_see_others)
 {
 	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
-	int fd = file_open_direct(path), handle;
+	int fd = file_open_direct(path), plain = file_open_direct(path);
 	unsigned int i;
 
-	handle = fs_enable(stack.volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	stack_reads(&stack, before);
-	READ_BLOCKS(handle, BLOCKS, 1);
-	new_reads(before, delta);
-	for (i = 0; i < LAYERS; i++)
-		EXPECT_EQ(0u, delta[i]) TH_LOG("layer %u", i);
-	EXPECT_EQ((uint64_t)BLOCKS, handle_direct(handle));
-	/* the same file, without its handle */
 	READ_BLOCKS(fd, BLOCKS, 1);
 	new_reads(before, delta);
 	for (i = 0; i < LAYERS; i++)
+		EXPECT_EQ(0u, delta[i]) TH_LOG("layer %u", i);
+	EXPECT_EQ((uint64_t)BLOCKS, file_direct(fd));
+	/* the same file, by an open file that is not enabled */
+	READ_BLOCKS(plain, BLOCKS, 1);
+	new_reads(before, delta);
+	for (i = 0; i < LAYERS; i++)
 		EXPECT_EQ((uint64_t)BLOCKS, delta[i]) TH_LOG("layer %u", i);
-	close(handle);
+	close(plain);
 	close(fd);
 }
 

@@ -49,7 +49,6 @@ TEST(query_of_a_file_on_nvme_is_full_support_and_changes_nothing)
 	EXPECT_EQ((unsigned int)FS_BPIO_OP_QUERY, out.operation);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 	EXPECT_EQ(FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER, out.out_flags);
-	EXPECT_EQ(-1, out.handle);
 	EXPECT_NO_OBJECTION(&out.query);
 	EXPECT_EQ(0, active_count(volume.fd));
 	EXPECT_EQ(fds, count_fds());
@@ -58,13 +57,11 @@ TEST(query_of_a_file_on_nvme_is_full_support_and_changes_nothing)
 TEST(query_of_an_enabled_file_leaves_it_enabled)
 {
 	int fd = file_open_direct(volume_path(&volume, "file"));
-	int handle = fs_enable(volume.fd, fd);
 	struct fs_bpio_output out;
 
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
 	ASSERT_EQ(0, query(&volume, fd, 0, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
-	EXPECT_EQ(-1, out.handle);
 	EXPECT_EQ(1, active_count(volume.fd));
 }
 
@@ -78,7 +75,6 @@ TEST(query_of_the_volume_by_minus_one_or_by_its_descriptor_is_full_support)
 		ASSERT_EQ(0, query(&volume, descriptors[i], 0, &out));
 		EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 		EXPECT_NO_OBJECTION(&out.query);
-		EXPECT_EQ(-1, out.handle);
 	}
 }
 
@@ -93,24 +89,29 @@ TEST(a_query_that_skips_the_storage_stack_is_partial_at_most)
 	EXPECT_EQ((unsigned int)BPIO_REASON_QUERY_SKIPPED, out.query.reason);
 	close(fd);
 	/* the file's own refusals are still told */
-	fd = open(volume_path(&volume, "file"), O_RDONLY | O_CLOEXEC);
+	fd = open(volume_path(&volume, "file"), O_RDWR | O_CLOEXEC);
 	ASSERT_EQ(0, query(&volume, fd, FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY,
 			   &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_NONE, out.support);
-	EXPECT_EQ((unsigned int)BPIO_REASON_NOT_DIRECT, out.query.reason);
+	EXPECT_EQ((unsigned int)BPIO_REASON_NOT_READ_ONLY, out.query.reason);
 }
 
-TEST(an_enable_that_skips_the_storage_stack_query_gives_a_handle)
+TEST(an_enable_that_skips_the_storage_stack_query_enables)
 {
 	int fd = file_open_direct(volume_path(&volume, "file"));
+	char *buffer = dio_alloc(BYTES);
 	struct fs_bpio_output out;
 
 	ASSERT_EQ(0, fs_op_flags(volume.fd, FS_BPIO_OP_ENABLE, fd,
 				 FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY, &out));
-	ASSERT_LE(0, out.handle);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_EQ((unsigned int)BPIO_REASON_QUERY_SKIPPED, out.enable.reason);
 	EXPECT_EQ(1, active_count(volume.fd));
+	/* whatever way reads then take */
+	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
+	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
+	EXPECT_EQ(1u, file_direct(fd));
 }
 
 TEST(the_storage_query_on_nvme_is_full_support)
@@ -136,25 +137,24 @@ TEST(get_info_names_the_driver_and_the_device_below)
 	EXPECT_EQ(minor(below), info.storage_minor);
 }
 
-TEST(get_info_adds_up_the_reads_of_all_handles_also_of_closed_ones)
+TEST(get_info_adds_up_the_reads_of_all_open_files_also_of_closed_ones)
 {
 	char *buffer = dio_alloc(BYTES);
 	struct fs_bpio_info before, after;
-	int fd = file_open_direct(volume_path(&volume, "file"));
-	int handle, i;
+	int fd[2], i;
 
 	ASSERT_EQ(0, fs_info(volume.fd, &before));
 	for (i = 0; i < 2; i++) {
-		handle = fs_enable(volume.fd, fd);
-		ASSERT_LE(0, handle);
-		ASSERT_EQ(0, handle_armed(handle));
-		ASSERT_EQ(8192, pread(handle, buffer, 8192, 4096));
+		fd[i] = file_open_direct(volume_path(&volume, "file"));
+		ASSERT_EQ(0, fs_enable(volume.fd, fd[i]));
+		ASSERT_EQ(0, file_armed(fd[i]));
+		ASSERT_EQ(8192, pread(fd[i], buffer, 8192, 4096));
 		/* beyond the end: served, of no bytes */
-		ASSERT_EQ(0, pread(handle, buffer, 4096, BYTES));
-		ASSERT_EQ(0, fs_disable(volume.fd, fd));
-		ASSERT_EQ(4096, pread(handle, buffer, 4096, 0));
-		close(handle);
+		ASSERT_EQ(0, pread(fd[i], buffer, 4096, BYTES));
+		ASSERT_EQ(0, fs_disable(volume.fd, fd[i]));
+		ASSERT_EQ(4096, pread(fd[i], buffer, 4096, 0));
 	}
+	close(fd[0]);
 	ASSERT_EQ(0, fs_info(volume.fd, &after));
 	EXPECT_EQ(4 + 2, after.direct_reads - before.direct_reads +
 			 after.fallback_reads - before.fallback_reads);
@@ -165,34 +165,36 @@ TEST(get_info_adds_up_the_reads_of_all_handles_also_of_closed_ones)
 TEST(every_read_is_counted_once_and_with_its_bytes)
 {
 	char *buffer = dio_alloc(BYTES);
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	int fd = file_open_direct(volume_path(&volume, "file"));
-	int handle = fs_enable(volume.fd, fd);
 	dev_t dev = device_number(volume.node);
 	uint64_t fallbacks = 0;
 	int i;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
 	for (i = 0; i < 16; i++)
-		ASSERT_EQ(12288, pread(handle, buffer, 12288, 4096 * i));
-	ASSERT_EQ(0, handle_info(handle, &info));
+		ASSERT_EQ(12288, pread(fd, buffer, 12288, 4096 * i));
+	/* of no length: never a read of a device */
+	ASSERT_EQ(0, pread(fd, buffer, 0, 0));
+	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_EQ(1u, info.armed);
 	EXPECT_EQ((unsigned int)BPIO_REASON_NONE, info.reason);
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, info.support);
 	EXPECT_EQ(major(dev), info.volume_major);
 	EXPECT_EQ(minor(dev), info.volume_minor);
-	EXPECT_EQ(0u, info.reserved);
+	EXPECT_EQ(1u, info.enabled);
 	EXPECT_LE(1u, info.extents);
 	EXPECT_EQ((uint64_t)BYTES, info.mapped_bytes);
 	EXPECT_EQ(16u, info.direct_reads);
 	EXPECT_EQ(16u * 12288, info.direct_bytes);
 	EXPECT_EQ(0u, info.fallback_reads);
 	EXPECT_EQ(0u, info.fallback_bytes);
-	ASSERT_EQ(0, fs_disable(volume.fd, handle));
+	ASSERT_EQ(0, fs_disable(volume.fd, fd));
 	for (i = 0; i < 3; i++)
-		ASSERT_EQ(4096, pread(handle, buffer, 4096, 0));
-	ASSERT_EQ(0, handle_info(handle, &info));
+		ASSERT_EQ(4096, pread(fd, buffer, 4096, 0));
+	ASSERT_EQ(0, file_info(fd, &info));
+	EXPECT_EQ(0u, info.enabled);
 	EXPECT_EQ(16u, info.direct_reads);
 	EXPECT_EQ(3u, info.fallback_reads);
 	EXPECT_EQ(3u * 4096, info.fallback_bytes);
@@ -204,18 +206,17 @@ TEST(every_read_is_counted_once_and_with_its_bytes)
 TEST(a_process_without_privilege_may_enable_what_it_may_open)
 {
 	char *buffer = dio_alloc(BYTES);
-	int fd, handle;
+	int fd;
 
 	/* the volume was opened for it by somebody who may */
 	ASSERT_EQ(0, become_nobody());
 	fd = file_open_direct(volume_path(&volume, "file"));
 	ASSERT_LE(0, fd);
-	handle = fs_enable(volume.fd, fd);
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
-	EXPECT_EQ(1u, handle_direct(handle));
+	EXPECT_EQ(1u, file_direct(fd));
 }
 
 /* The block device of scsi_debug, and the file that injects its errors. */
@@ -251,7 +252,7 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 {
 	char node[64], inject[128], *buffer = dio_alloc(BYTES);
 	struct volume vol = { 0 };
-	int fd, handle;
+	int fd, plain;
 
 	if (shell("modprobe scsi_debug dev_size_mb=64 && udevadm settle -t 30"))
 		SKIP(return, "there is no scsi_debug");
@@ -262,31 +263,32 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 	ASSERT_EQ(0, volume_quiet_ext4(&vol));
 	ASSERT_EQ(0, file_create(volume_path(&vol, "file"), BYTES, 3));
 	fd = file_open_direct(volume_path(&vol, "file"));
-	handle = fs_enable(vol.fd, fd);
-	ASSERT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
-	EXPECT_EQ(1u, handle_direct(handle));
+	plain = file_open_direct(volume_path(&vol, "file"));
+	ASSERT_EQ(0, fs_enable(vol.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
+	EXPECT_EQ(1u, file_direct(fd));
 
 	/* the next READ(10) ends with a medium error, once, whoever sends it */
 	ASSERT_EQ(0, shell("echo '2 -1 0x28 0 0 0x2 0x3 0x11 0x0' >%s", inject));
 	memset(buffer, 0xa5, BYTES);
-	EXPECT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
+	EXPECT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 3, 1));
-	EXPECT_EQ(1u, handle_direct(handle));
-	EXPECT_EQ(1u, handle_fallbacks(handle, BPIO_REASON_DEVICE_ERROR));
+	EXPECT_EQ(1u, file_direct(fd));
+	EXPECT_EQ(1u, file_fallbacks(fd, BPIO_REASON_DEVICE_ERROR));
 
 	/* when it fails each time, the read fails as the file's does */
 	ASSERT_EQ(0, shell("echo '- 2 0x28' >%s", inject));
 	ASSERT_EQ(0, shell("echo '2 1 0x28 0 0 0x2 0x3 0x11 0x0' >%s", inject));
-	EXPECT_EQ(-1, pread(handle, buffer, 4096, 0));
-	EXPECT_EQ(ENODATA, errno);
 	EXPECT_EQ(-1, pread(fd, buffer, 4096, 0));
 	EXPECT_EQ(ENODATA, errno);
+	EXPECT_EQ(-1, pread(plain, buffer, 4096, 0));
+	EXPECT_EQ(ENODATA, errno);
 	ASSERT_EQ(0, shell("echo '- 2 0x28' >%s", inject));
-	EXPECT_EQ(BYTES, pread(handle, buffer, BYTES, 0));
+	EXPECT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 3, 1));
-	EXPECT_EQ(2u, handle_direct(handle));
-	close(handle);
+	EXPECT_EQ(2u, file_direct(fd));
+	close(plain);
 	close(fd);
 	EXPECT_EQ(0, volume_remove(&vol));
 	/*
@@ -424,24 +426,21 @@ TEST_F(below, enable_query_and_the_storage_query_agree)
 	ASSERT_EQ(0, fs_op(self->volume.fd, FS_BPIO_OP_ENABLE, self->fd, &out));
 	expect_answer(_metadata, variant, &out.enable, out.support,
 		      out.out_flags);
-	ASSERT_LE(0, out.handle);
-	close(out.handle);
+	EXPECT_EQ(1, active_count(self->volume.fd));
 }
 
 /* A partial bypass skips the file system, so it is a bypass. */
 TEST_F(below, reads_go_direct_and_return_what_was_written)
 {
-	int handle = fs_enable(self->volume.fd, self->fd);
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
-	ASSERT_EQ(BYTES, pread(handle, self->buffer, BYTES, 0));
+	ASSERT_EQ(0, fs_enable(self->volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 2, 1));
-	ASSERT_EQ(0, handle_info(handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(1u, info.direct_reads);
 	EXPECT_EQ(variant->support, info.support);
-	close(handle);
 }
 
 TEST_F(below, get_info_tells_where_reads_enter_the_stack)

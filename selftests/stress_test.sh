@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Everything that may change a file or the stack happens at once for a while,
-# and every byte that is read on a handle is judged. "make stress" does it for
+# and every byte that is read by file bypass is judged. "make stress" does it for
 # longer; BPIO_STRESS_SECONDS tells how long here.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
@@ -31,7 +31,7 @@ on_xfs_without_shared_blocks()
 	judged xfs --mkfs '-m reflink=0'
 }
 
-what="no read on a handle is wrong whatever happens to files and stack"
+what="no read of an enabled file is wrong whatever happens to files and stack"
 plan 3
 it "$what, on ext4" on_ext4
 it "$what, on XFS" on_xfs

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # A volume or a layer below it is suspended, replaced, moved, resized or gone
-# while readers read a handle. No read may be wrong, no suspend may hang, and
+# while readers read an enabled file. No read may be wrong, no suspend may hang, and
 # bypass comes back by itself.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
@@ -204,8 +204,8 @@ wiped_table()
 	tear_down
 }
 
-# A handle outlives the table that it was made under.
-handle_over_wiped_table()
+# An enabled file outlives the table that it was enabled under.
+enabled_over_wiped_table()
 {
 	local table answer
 
@@ -300,7 +300,7 @@ it "the volume grows with its file system" grow_volume
 it "a stock layer below is suspended, in turn with the volume" suspend_below
 it "a stock layer below moves to other sectors" move_below
 it "a wiped table fails reads, and a good one brings them back" wiped_table
-it "a handle outlives a table that was never live" handle_over_wiped_table
+it "an enabled file outlives a table that was never live" enabled_over_wiped_table
 it "a reader is killed while the volume is suspended" killed_while_suspended
 it "suspends and reloads at the same time" suspend_by_two_at_once
 it "the storage device is pulled out under readers" storage_pulled

@@ -280,19 +280,19 @@ busy_while_mounted()
 	dm remove --retry "${PREFIX}vol"
 }
 
-# Lazily unmounted: only the handle keeps the file system and the volume.
-busy_while_a_handle_is_open()
+# Lazily unmounted: only the open file keeps the file system and the volume.
+busy_while_a_file_is_enabled()
 {
 	create_volume
 	make_fs vol
 	"$HERE/reader" create "${MNT_PREFIX}vol/file" $((1 << 20))
 	start_reader vol "${MNT_PREFIX}vol/file"
 	bounded umount -l "${MNT_PREFIX}vol"
-	dm remove "${PREFIX}vol" 2>/dev/null && fail "removed under a handle"
+	dm remove "${PREFIX}vol" 2>/dev/null && fail "removed under an enabled file"
 	same "bypass" direct "$(ask direct)"
 	stop_reader
 	eventually 20 dm remove "${PREFIX}vol" 2>/dev/null ||
-		fail "not removable after the last handle was closed"
+		fail "not removable after the last close"
 }
 
 messages()
@@ -383,9 +383,9 @@ it "discards and flushes reach the device" requests_reach_the_device
 it "random I/O is verified by each engine" verified_io
 it "polled I/O is verified" polled_io
 it "a mounted volume cannot be removed" busy_while_mounted
-it "a volume under an open handle cannot be removed" busy_while_a_handle_is_open
+it "a volume under an enabled file cannot be removed" busy_while_a_file_is_enabled
 it "unknown messages are refused" messages
-it "a volume may be renamed under a handle" renamed
+it "a volume may be renamed under an enabled file" renamed
 it "a volume may be read-only" read_only
 it "create and remove, many times" many_times
 it "the module cannot be unloaded under a volume" unload_refused

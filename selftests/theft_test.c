@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Blocks are taken from a file while a handle on it is read, and another file
+ * Blocks are taken from a file while it is read by file bypass, and another file
  * gets them at once. No read may return the other file's bytes.
  *
  * ext4 has no journal here, because a journal keeps freed blocks until the next
@@ -193,7 +193,6 @@ static int by_moving_extents(struct scene *scene)
 FIXTURE(theft) {
 	struct scene	*scene;		/* set by begin() */
 	int		fd;
-	int		handle;
 	struct readers	readers;	/* outlive a test that is given up */
 };
 
@@ -221,12 +220,10 @@ THEFT(by_moving_extents, true);
 FIXTURE_SETUP(theft)
 {
 	self->fd = -1;
-	self->handle = -1;
 }
 
 FIXTURE_TEARDOWN(theft)
 {
-	close(self->handle);
 	close(self->fd);
 	EXPECT_EQ(0, slow_layer(false, 0));
 	if (self->scene) {
@@ -249,9 +246,8 @@ static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(theft) *self,
 				    64 * KIB + (variant->keeps ? BYTES : 0)));
 	self->fd = file_open_direct(scene->victim);
 	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(scene->volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, fs_enable(scene->volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 }
 
 TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
@@ -263,7 +259,7 @@ TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
 	SKIP_UNLESS_KNOWN();
 	begin(_metadata, self, variant, &fast);
 	*readers = (struct readers) {
-		.handle = self->handle,
+		.fd = self->fd,
 		.file = VICTIM, .bytes = BYTES, .largest = 64 * KIB,
 		.shrinks = !variant->keeps, .zeroes = !variant->keeps,
 		.mixed = true, .oldest = 1, .newest = 1,
@@ -272,7 +268,7 @@ TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
 	for (round = 0; round < 10; round++) {
 		int fd;
 
-		ASSERT_EQ(0, handle_armed_among_reads(self->handle));
+		ASSERT_EQ(0, file_armed_among_reads(self->fd));
 		ASSERT_EQ(0, readers_progress(readers, 5));
 		ASSERT_EQ(0, first_block(&fast, &where));
 		ASSERT_EQ(0, variant->take(&fast)) TH_LOG("round %u", round);
@@ -295,7 +291,7 @@ TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
 }
 
 struct slow_read {
-	int		handle;
+	int		fd;
 	char		*buffer;
 	ssize_t		result;
 };
@@ -304,7 +300,7 @@ static void *read_slowly(void *argument)
 {
 	struct slow_read *read = argument;
 
-	read->result = pread(read->handle, read->buffer, 64 * KIB, 0);
+	read->result = pread(read->fd, read->buffer, 64 * KIB, 0);
 	return NULL;
 }
 
@@ -319,7 +315,7 @@ TEST_F(theft, a_read_in_flight_ends_before_its_blocks_are_given_away)
 	begin(_metadata, self, variant, &slow);
 	ASSERT_EQ(0, first_block(&slow, &where));
 	ASSERT_EQ(0, slow_layer(false, DELAY_MS));
-	read.handle = self->handle;
+	read.fd = self->fd;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_slowly, &read));
 	while (!delay_reads("theft-below") && poll_again(deadline))
 		;
@@ -329,7 +325,7 @@ TEST_F(theft, a_read_in_flight_ends_before_its_blocks_are_given_away)
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(64 * KIB, read.result);
 	EXPECT_EQ(0, content_is(read.buffer, 64 * KIB, 0, VICTIM, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 	/* else this test proves nothing */
 	EXPECT_TRUE(stolen(where));
 	ASSERT_EQ(0, slow_layer(false, 0));

@@ -129,28 +129,25 @@ static int traced_soon(const char *event, const char *text)
 
 TEST_F(trace, storage_is_enabled_with_the_first_file_and_disabled_with_the_last)
 {
-	int other = file_open_direct(second), again = file_open_direct(path);
-	int handles[4], round;
+	int again, other, round;
 
 	for (round = 1; round <= 3; round++) {
-		handles[0] = fs_enable(volume.fd, self->fd);
-		ASSERT_LE(0, handles[0]);
+		again = file_open_direct(path);
+		other = file_open_direct(second);
+		ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
 		EXPECT_TRACED(round, "bpio_storage", "enable");
-		handles[1] = fs_enable(volume.fd, self->fd);
-		handles[2] = fs_enable(volume.fd, again);
-		handles[3] = fs_enable(volume.fd, other);
+		ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+		ASSERT_EQ(0, fs_enable(volume.fd, again));
+		ASSERT_EQ(0, fs_enable(volume.fd, other));
 		EXPECT_TRACED(round, "bpio_storage", "enable");
+		/* the next round enables this one again */
 		ASSERT_EQ(0, fs_disable(volume.fd, self->fd));
-		close(handles[3]);
-		close(handles[0]);
-		close(handles[1]);
+		close(other);
 		EXPECT_TRACED(round - 1, "bpio_storage", "disable");
-		close(handles[2]);
+		close(again);
 		EXPECT_TRACED(round, "bpio_storage", "disable");
 	}
 	EXPECT_TRACED(3, "bpio_storage", "enable");
-	close(other);
-	close(again);
 }
 
 TEST_F(trace, the_death_of_the_last_process_disables_the_storage)
@@ -159,7 +156,7 @@ TEST_F(trace, the_death_of_the_last_process_disables_the_storage)
 
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		if (fs_enable(volume.fd, self->fd) < 0)
+		if (fs_enable(volume.fd, file_open_direct(path)))
 			_exit(1);
 		kill(getpid(), SIGKILL);
 	}
@@ -171,25 +168,32 @@ TEST_F(trace, the_death_of_the_last_process_disables_the_storage)
 TEST_F(trace, enable_and_disable_are_told_once_for_each_open_file)
 {
 	int other = file_open_direct(second);
-	int handles[3];
+	int duplicate = dup(self->fd);
 
-	handles[0] = fs_enable(volume.fd, self->fd);
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
 	EXPECT_TRACED(1, "bpio_enable", "active 1");
-	handles[1] = fs_enable(volume.fd, self->fd);
+	ASSERT_EQ(0, fs_enable(volume.fd, duplicate));
 	EXPECT_TRACED(1, "bpio_enable", "");
-	handles[2] = fs_enable(volume.fd, other);
+	ASSERT_EQ(0, fs_enable(volume.fd, other));
 	EXPECT_TRACED(1, "bpio_enable", "active 2");
 	EXPECT_TRACED(2, "bpio_enable", "");
 	EXPECT_TRACED(0, "bpio_disable", "");
-	close(handles[0]);
+	close(self->fd);
+	self->fd = -1;
 	EXPECT_TRACED(0, "bpio_disable", "");
-	close(handles[1]);
+	close(duplicate);
 	EXPECT_TRACED(1, "bpio_disable", "active 1");
 	ASSERT_EQ(0, fs_disable(volume.fd, other));
 	EXPECT_TRACED(1, "bpio_disable", "active 0");
-	close(handles[2]);
+	ASSERT_EQ(0, fs_disable(volume.fd, other));
 	EXPECT_TRACED(2, "bpio_disable", "");
+	/* and enabling it again is told like the first time */
+	ASSERT_EQ(0, fs_enable(volume.fd, other));
+	EXPECT_TRACED(3, "bpio_enable", "");
+	ASSERT_EQ(0, fs_disable(volume.fd, other));
+	EXPECT_TRACED(3, "bpio_disable", "");
 	close(other);
+	EXPECT_TRACED(3, "bpio_disable", "");
 }
 
 TEST_F(trace, query_and_get_info_enable_nothing)
@@ -210,12 +214,13 @@ TEST_F(trace, a_refusal_tells_who_and_why)
 {
 	struct fs_bpio_output out;
 	char text[64];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
 
 	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
-	snprintf(text, sizeof(text), "reason %d \"", BPIO_REASON_NOT_DIRECT);
+	snprintf(text, sizeof(text), "reason %d \"", BPIO_REASON_NOT_READ_ONLY);
 	EXPECT_TRACED(1, "bpio_refuse", text);
-	EXPECT_TRACED(1, "bpio_refuse", reason_sentence(BPIO_REASON_NOT_DIRECT));
+	EXPECT_TRACED(1, "bpio_refuse",
+		      reason_sentence(BPIO_REASON_NOT_READ_ONLY));
 	EXPECT_TRACED(0, "bpio_enable", "");
 	close(fd);
 }
@@ -240,17 +245,16 @@ static int first_sector(uint64_t *sector)
 
 TEST_F(trace, a_direct_read_tells_where_it_went)
 {
-	int handle = fs_enable(volume.fd, self->fd);
 	char text[160];
 	struct stat st;
 	uint64_t sector;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, first_sector(&sector));
 	ASSERT_EQ(0, stat(devices.nvme, &st));
 	forget();
-	ASSERT_EQ(8192, pread(handle, self->buffer, 8192, 12288));
+	ASSERT_EQ(8192, pread(self->fd, self->buffer, 8192, 12288));
 	EXPECT_TRACED(1, "bpio_direct_read", "");
 	snprintf(text, sizeof(text),
 		 "pos 12288 bytes 8192 bottom %u:%u sector %llu\n",
@@ -258,33 +262,31 @@ TEST_F(trace, a_direct_read_tells_where_it_went)
 		 (unsigned long long)(START + sector + 12288 / 512));
 	EXPECT_TRACED(1, "bpio_direct_read", text)
 		TH_LOG("expected: %s", text);
-	close(handle);
 }
 
 TEST_F(trace, arming_revoking_and_falling_back_are_told_with_their_reasons)
 {
-	int handle = fs_enable(volume.fd, self->fd), writer;
+	int writer;
 	char reason[32];
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	EXPECT_LE(1, traced("bpio_arm", "reason 0\n", NULL, 0));
 	EXPECT_TRACED(0, "bpio_revoke", "");
 	forget();
 	writer = open(path, O_WRONLY | O_CLOEXEC);
 	EXPECT_TRACED(1, "bpio_revoke", "");
-	EXPECT_EQ(-EAGAIN, handle_armed(handle));
+	EXPECT_EQ(-EAGAIN, file_armed(self->fd));
 	snprintf(reason, sizeof(reason), "reason %d\n", BPIO_REASON_WRITER);
 	EXPECT_LE(1, traced_soon("bpio_arm", reason));
 	forget();
-	ASSERT_EQ(4096, pread(handle, self->buffer, 4096, 8192));
+	ASSERT_EQ(4096, pread(self->fd, self->buffer, 4096, 8192));
 	EXPECT_TRACED(0, "bpio_direct_read", "");
 	EXPECT_TRACED(1, "bpio_fallback", "pos 8192 bytes 4096 ");
 	EXPECT_TRACED(1, "bpio_fallback", "");
 	close(writer);
-	ASSERT_EQ(0, handle_wait_direct(handle, self->buffer, 4096, 0));
+	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 4096, 0));
 	EXPECT_LE(1, traced("bpio_arm", "reason 0\n", NULL, 0));
-	close(handle);
 }
 
 PROGRAM_MAIN

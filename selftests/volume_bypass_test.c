@@ -273,49 +273,49 @@ TEST_F(bypass, leaves_writes_to_the_layers)
 
 TEST_F(bypass, is_not_counted_with_the_files_nor_are_their_reads_counted_twice)
 {
-	int handle = fs_enable(stack.volume.fd, self->fd);
 	struct fs_bpio_info before, after;
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, set_bypass(&stack, true));
 	EXPECT_EQ(1, active_count(stack.volume.fd));
 	ASSERT_EQ(0, fs_info(stack.volume.fd, &before));
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	ASSERT_EQ(0, fs_info(stack.volume.fd, &after));
 	EXPECT_EQ(before.direct_reads + BLOCKS, after.direct_reads);
 	EXPECT_EQ(before.mapped_reads, after.mapped_reads);
 	/* what the file system serves comes by the mapped device */
 	ASSERT_EQ(0, fs_disable(stack.volume.fd, self->fd));
 	EXPECT_EQ(0, active_count(stack.volume.fd));
-	READ_BLOCKS(handle, BLOCKS, 1);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
 	ASSERT_EQ(0, fs_info(stack.volume.fd, &after));
 	EXPECT_EQ(before.direct_reads + BLOCKS, after.direct_reads);
 	EXPECT_EQ(before.fallback_reads + BLOCKS, after.fallback_reads);
 	EXPECT_EQ(before.mapped_reads + BLOCKS, after.mapped_reads);
-	close(handle);
 }
 
 TEST_F(bypass, of_the_volume_and_of_a_file_end_each_by_its_own_disable)
 {
-	int handle = fs_enable(stack.volume.fd, self->fd);
+	int plain = file_open_direct(path);
 
-	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, handle_armed(handle));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, set_bypass(&stack, true));
 	ASSERT_EQ(0, set_bypass(&stack, true));
 	ASSERT_EQ(0, set_bypass(&stack, false));
 	REMEMBER(stack);
-	READ_BLOCKS(handle, BLOCKS, 1);
-	EXPECT_READS(stack, 0, 0);
 	READ_BLOCKS(self->fd, BLOCKS, 1);
+	EXPECT_READS(stack, 0, 0);
+	READ_BLOCKS(plain, BLOCKS, 1);
 	EXPECT_READS(stack, 0, BLOCKS);
 
 	ASSERT_EQ(0, set_bypass(&stack, true));
-	close(handle);
+	close(self->fd);
+	self->fd = -1;
 	REMEMBER(stack);
-	READ_BLOCKS(self->fd, BLOCKS, 1);
+	READ_BLOCKS(plain, BLOCKS, 1);
 	EXPECT_READS(stack, BLOCKS, 0);
+	close(plain);
 }
 
 TEST_F(bypass, enters_the_stack_at_a_layer_that_vetoes)

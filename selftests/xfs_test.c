@@ -35,7 +35,6 @@ static int program_cleanup(void)
 
 FIXTURE(file) {
 	int	fd;
-	int	handle;
 	char	*buffer;
 };
 
@@ -45,54 +44,52 @@ FIXTURE_SETUP(file)
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	self->handle = fs_enable(volume.fd, self->fd);
-	ASSERT_LE(0, self->handle);
-	ASSERT_EQ(0, handle_armed(self->handle));
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	ASSERT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
-	ASSERT_EQ(1u, handle_direct(self->handle));
+	ASSERT_EQ(1u, file_direct(self->fd));
 }
 
 FIXTURE_TEARDOWN(file)
 {
-	close(self->handle);
 	close(self->fd);
 	unlink(path);
 	unlink(other);
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
-/* The handle reads @file, by whichever way. */
+/* What is read is of @file, by whichever way. */
 #define EXPECT_FILE(file) do {						\
 	memset(self->buffer, 0xa5, BYTES);				\
-	EXPECT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));	\
+	EXPECT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));	\
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, file, 1));	\
 } while (0)
 
 /* And has no addresses while its blocks are another file's too. */
 #define EXPECT_SHARED() do {						\
-	struct bpio_handle_arm arm;					\
-	ASSERT_EQ(0, handle_arm(self->handle, &arm));			\
+	struct bpio_file_arm arm;					\
+	ASSERT_EQ(0, file_arm(self->fd, &arm));				\
 	EXPECT_EQ(0u, arm.armed);					\
 	EXPECT_STREQ("no-addresses", reason_token(arm.reason));		\
 } while (0)
 
 TEST_F(file, a_file_that_is_cloned_is_read_by_the_file_system_from_then_on)
 {
-	uint64_t direct = handle_direct(self->handle);
+	uint64_t direct = file_direct(self->fd);
 	int fd;
 
 	ASSERT_EQ(0, file_clone(path, other));
 	EXPECT_FILE(1);
 	EXPECT_SHARED();
 	EXPECT_FILE(1);
-	EXPECT_EQ(direct, handle_direct(self->handle));
+	EXPECT_EQ(direct, file_direct(self->fd));
 	/* what is written to it goes to other blocks */
 	fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
 	ASSERT_EQ(0, file_write(fd, 0, BYTES, 2, 1));
 	close(fd);
 	EXPECT_FILE(2);
-	EXPECT_LT(0u, handle_fallbacks(self->handle, BPIO_REASON_NO_ADDRESSES));
+	EXPECT_LT(0u, file_fallbacks(self->fd, BPIO_REASON_NO_ADDRESSES));
 }
 
 TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
@@ -104,11 +101,11 @@ TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
 	EXPECT_FILE(2);
 }
 
-/* Nobody opens the handle's file for writing here: no lease of the VFS breaks. */
+/* Nobody opens the enabled file for writing here: no lease of the VFS breaks. */
 TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 {
 	int source, target = open(path, O_RDONLY | O_CLOEXEC);
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
 	/* the same content in another file */
 	ASSERT_EQ(0, file_create(other, BYTES, 1));
@@ -116,7 +113,7 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 	ASSERT_EQ(0, file_dedupe(source, target, BYTES));
 	close(source);
 	close(target);
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_LT(0u, info.revokes);
 	/* its old blocks are free now, and go to somebody else */
 	EXPECT_FILE(1);
@@ -125,7 +122,7 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 }
 
 struct eager {
-	int		handle;
+	int		fd;
 	atomic_ullong	since;		/* when the dedupe that goes on began */
 	atomic_bool	stop;
 	bool		stuck;
@@ -135,10 +132,10 @@ struct eager {
 static void *arm_all_the_time(void *arg)
 {
 	struct eager *eager = arg;
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 
 	while (!eager->stop && !eager->stuck) {
-		handle_arm(eager->handle, &arm);
+		file_arm(eager->fd, &arm);
 		eager->stuck = now_ms() > eager->since + 10000;
 	}
 	if (eager->stuck)
@@ -148,7 +145,7 @@ static void *arm_all_the_time(void *arg)
 
 TEST_F(file, deduplication_does_not_wait_for_who_arms_the_file_all_the_time)
 {
-	struct eager eager = { .handle = self->handle };
+	struct eager eager = { .fd = self->fd };
 	int source, target = open(path, O_RDONLY | O_CLOEXEC), i, ret = 0;
 	pthread_t thread;
 
@@ -187,13 +184,13 @@ TEST_F(file, defragmentation_changes_no_byte)
 		ASSERT_EQ(0, file_write(fd, i, 4096, 1, 1));
 	ASSERT_EQ(0, fsync(fd));
 	close(fd);
-	ASSERT_EQ(0, handle_armed(self->handle));
+	ASSERT_EQ(0, file_armed(self->fd));
 	EXPECT_FILE(1);
 	EXPECT_LT(1, file_extents(path));
 	ASSERT_EQ(0, shell("timeout 60 xfs_fsr -v %s", path));
 	EXPECT_EQ(1, file_extents(path));
 	EXPECT_FILE(1);
-	EXPECT_EQ(0, handle_wait_direct(self->handle, self->buffer, 4096, 0));
+	EXPECT_EQ(0, file_wait_direct(self->fd, self->buffer, 4096, 0));
 	EXPECT_FILE(1);
 }
 
@@ -207,7 +204,7 @@ TEST_F(file, blocks_that_were_never_written_are_read_as_zeroes)
 	ASSERT_EQ(0, fallocate(fd, 0, 0, BYTES));
 	close(fd);
 	EXPECT_SHARED();
-	ASSERT_EQ(BYTES, pread(self->handle, self->buffer, BYTES, 0));
+	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_check(self->buffer, BYTES, 0, &zero, why,
 				   sizeof(why)))
 		TH_LOG("%s", why);
@@ -219,15 +216,15 @@ TEST_F(file, openers_that_do_not_wait_are_not_turned_away)
 	int i, fd;
 
 	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, handle_armed(self->handle));
+		ASSERT_EQ(0, file_armed(self->fd));
 		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 		ASSERT_LE(0, fd) TH_LOG("%s", strerror(errno));
 		close(fd);
-		ASSERT_EQ(0, handle_armed(self->handle));
+		ASSERT_EQ(0, file_armed(self->fd));
 		fd = open(path, O_RDONLY | O_TRUNC | O_CLOEXEC);
 		ASSERT_LE(0, fd) TH_LOG("%s", strerror(errno));
 		close(fd);
-		EXPECT_EQ(0, pread(self->handle, self->buffer, BYTES, 0));
+		EXPECT_EQ(0, pread(self->fd, self->buffer, BYTES, 0));
 		ASSERT_EQ(0, file_create(path, BYTES, 1));
 		EXPECT_FILE(1);
 	}

@@ -259,6 +259,14 @@ static const struct engine engines[] = {
 		.close = pread_close,
 	},
 	{
+		.name = "pread-cached",
+		.max_depth = 1,
+		.cached = true,
+		.open = pread_open,
+		.read = pread_read,
+		.close = pread_close,
+	},
+	{
 		.name = "uring",
 		.max_depth = ENGINE_MAX_DEPTH,
 		.direct = true,

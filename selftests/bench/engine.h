@@ -11,7 +11,7 @@
 
 /**
  * struct reader - what an engine reads, and with what
- * @fd: file, device or handle
+ * @fd: file or device
  * @bs: bytes of one read
  * @lba: logical block of an NVMe character device, else of no use
  * @depth: reads in flight; they are submitted together and awaited together
@@ -32,6 +32,7 @@ struct reader {
  * @name: as on the command line
  * @max_depth: 1 when it waits for every read
  * @direct: open what it reads with O_DIRECT
+ * @cached: read from the page cache, to which all of it is brought before
  * @open: make ready, or die
  * @read: read reader->depth blocks at these offsets, or die; a read that
  *	returns less than asked for is an error
@@ -41,6 +42,7 @@ struct engine {
 	const char	*name;
 	unsigned int	max_depth;
 	bool		direct;
+	bool		cached;
 	void		(*open)(struct reader *reader);
 	void		(*read)(struct reader *reader, const uint64_t *offsets);
 	void		(*close)(struct reader *reader);

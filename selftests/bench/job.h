@@ -15,6 +15,7 @@ enum expect {
 	EXPECT_FULL,		/* direct, to the storage device */
 	EXPECT_PARTIAL,		/* direct, to a layer that did not take part */
 	EXPECT_FALLBACK,	/* by the file system */
+	EXPECT_UNCOUNTED,	/* the same, without O_DIRECT */
 	EXPECT_MAPPED,		/* past the layers below a volume */
 };
 
@@ -22,17 +23,16 @@ enum expect {
  * struct job - one figure
  * @name: what to call it
  * @path: file or device
- * @volume: mapped device of the volume, to read a handle of @path
+ * @volume: mapped device of the volume, to enable @path
  * @expect: see there
- * @arm: wait for the handle to be armed
+ * @arm: wait for the file to be armed
  * @verify: look at the bytes before measuring
  * @base: where the range starts that is read at random
  * @size: length of that range
  * @batches: see struct measurement
  * @reads: reads of one batch
  * @engine: how to read
- * @reader: its part
- * @file: descriptor of @path
+ * @reader: its part; it has the descriptor of @path
  * @volume_fd: descriptor of the volume, or -1
  * @offsets: where to read, for one batch
  */
@@ -49,18 +49,17 @@ struct job {
 	unsigned int		reads;
 	const struct engine	*engine;
 	struct reader		reader;
-	int			file;
 	int			volume_fd;
 	uint64_t		*offsets;
 };
 
 /**
  * struct tally - how the reads were served
- * @direct: handle: direct reads; volume: reads past the layers below
+ * @direct: enabled file: direct reads; volume: reads past the layers below
  * @fallback: reads served by the file system
  * @reasons: why, by enum bpio_reason
- * @support: enum bpio_support of the handle
- * @extents: of the handle's map
+ * @support: enum bpio_support of the route in use
+ * @extents: of the file's map
  */
 struct tally {
 	uint64_t	direct;

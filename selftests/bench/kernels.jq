@@ -3,8 +3,8 @@
 include "text";
 
 def wanted:
-	if .at_most then "<= \(.at_most | fixed(2))"
-	else ">= \(.at_least | fixed(2))" end;
+	if .at_most then "<= \(.at_most | fixed(3))"
+	else ">= \(.at_least | fixed(3))" end;
 
 def cell:
 	(if . == null then "- " else (.value | fixed(3)) +

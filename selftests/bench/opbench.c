@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the operations of BypassIO cost, apart from reading: ENABLE and close,
- * QUERY, arming, and giving up and coming back when a writer was there.
+ * QUERY, GET_INFO, arming, and giving up and coming back when a writer was there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,9 +24,9 @@
 /**
  * struct place - where an operation is sent
  * @volume: the mapped device
- * @file: a file of the volume, open as bypass wants it
- * @path: its name
- * @handle: a handle of it, armed; for operations that need one
+ * @node: the control node
+ * @path: name of a file of the volume
+ * @file: the file, open as bypass wants it
  * @bytes: size of the file
  * @extents: of the map, as last armed
  * @before: bytes of the kernel that were in use; 0 when no longer needed
@@ -34,9 +34,9 @@
  */
 struct place {
 	int		volume;
-	int		file;
+	int		node;
 	const char	*path;
-	int		handle;
+	int		file;
 	uint64_t	bytes;
 	uint64_t	extents;
 	int64_t		before;
@@ -46,34 +46,48 @@ struct place {
 /**
  * struct operation - one kind of figure
  * @name: as on the command line
+ * @prepare: before each time, not part of the figure
  * @run: do it once, or die
  * @undo: what it leaves, not part of the figure
- * @handle: needs a handle
+ * @armed: needs the file enabled and armed
  * @waits: for ticks or grace periods: what counts is what the process works
  * @per_block: the figure is for each block of 4 KiB of the file too
  */
 struct operation {
 	const char	*name;
+	void		(*prepare)(struct place *place);
 	void		(*run)(struct place *place);
 	void		(*undo)(struct place *place);
-	bool		handle;
+	bool		armed;
 	bool		waits;
 	bool		per_block;
 };
 
-static int enable(const struct place *place)
+static void open_file(struct place *place)
 {
-	int handle = fs_enable(place->volume, place->file);
-
-	if (handle < 0)
-		die("%s: ENABLE: %s", place->path, strerror(-handle));
-	return handle;
+	place->file = open(place->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	if (place->file < 0)
+		die("%s: %s", place->path, strerror(errno));
 }
 
-static void arm(struct place *place, int handle)
+static void close_file(struct place *place)
 {
-	struct bpio_handle_arm arm;
-	int ret = handle_arm(handle, &arm);
+	close(place->file);
+	place->file = -1;
+}
+
+static void enable(const struct place *place)
+{
+	int ret = fs_enable(place->volume, place->file);
+
+	if (ret)
+		die("%s: ENABLE: %s", place->path, strerror(-ret));
+}
+
+static void arm(struct place *place)
+{
+	struct bpio_file_arm arm;
+	int ret = file_arm(place->file, &arm);
 
 	if (ret)
 		die("%s: ARM: %s", place->path, strerror(-ret));
@@ -83,9 +97,33 @@ static void arm(struct place *place, int handle)
 	place->extents = arm.extents;
 }
 
-static void run_enable(struct place *place)
+static void run_enable_close(struct place *place)
 {
-	close(enable(place));
+	enable(place);
+	close_file(place);
+}
+
+/* For comparison: the same where nothing is enabled. */
+static void run_close(struct place *place)
+{
+	close_file(place);
+}
+
+static void run_enable_node(struct place *place)
+{
+	int ret = node_enable(place->node, place->file);
+
+	if (ret)
+		die("%s: ENABLE with ARM: %s", place->path, strerror(-ret));
+}
+
+static void run_get_info(struct place *place)
+{
+	struct fs_bpio_info info;
+	int ret = fs_info(place->volume, &info);
+
+	if (ret)
+		die("%s: GET_INFO: %s", place->path, strerror(-ret));
 }
 
 static void run_query(struct place *place)
@@ -136,11 +174,11 @@ static void write_open(const struct place *place)
 	close(fd);
 }
 
-/* A writer that comes and goes; the handle is armed again afterwards. */
+/* A writer that comes and goes; the file is armed again afterwards. */
 static void run_writer(struct place *place)
 {
 	write_open(place);
-	arm(place, place->handle);
+	arm(place);
 }
 
 /* Bytes that the kernel has allocated for itself. */
@@ -169,11 +207,11 @@ static uint64_t worked(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* The first handle of a file, until its reads go direct. */
+/* The first open file that is enabled, until its reads go direct. */
 static void run_arm(struct place *place)
 {
-	place->handle = enable(place);
-	arm(place, place->handle);
+	enable(place);
+	arm(place);
 }
 
 static void undo_arm(struct place *place)
@@ -182,7 +220,7 @@ static void undo_arm(struct place *place)
 	if (place->before)
 		place->memory = kernel_memory() - place->before;
 	place->before = 0;
-	close(place->handle);
+	close_file(place);
 }
 
 /* For comparison: the same writer where nothing is enabled. */
@@ -192,13 +230,19 @@ static void run_plain_writer(struct place *place)
 }
 
 static const struct operation operations[] = {
-	{ .name = "enable-close", .run = run_enable, .waits = true },
+	{ .name = "close", .prepare = open_file, .run = run_close,
+	  .waits = true },
+	{ .name = "enable-close", .prepare = open_file,
+	  .run = run_enable_close, .waits = true },
+	{ .name = "enable-arm-node", .prepare = open_file,
+	  .run = run_enable_node, .undo = close_file, .waits = true },
 	{ .name = "query", .run = run_query },
 	{ .name = "query-layers", .run = run_query_layers },
-	{ .name = "arm", .run = run_arm, .undo = undo_arm, .waits = true,
-	  .per_block = true },
+	{ .name = "get-info", .run = run_get_info },
+	{ .name = "arm", .prepare = open_file, .run = run_arm,
+	  .undo = undo_arm, .waits = true, .per_block = true },
 	{ .name = "open-write", .run = run_plain_writer },
-	{ .name = "open-write-rearm", .run = run_writer, .handle = true,
+	{ .name = "open-write-rearm", .run = run_writer, .armed = true,
 	  .waits = true },
 };
 
@@ -225,21 +269,25 @@ static void usage(FILE *to)
 }
 
 static struct place open_place(const char *device, const char *path,
-			       bool want_handle)
+			       const struct operation *operation)
 {
-	struct place place = { .path = path, .handle = -1 };
-	struct stat stat;
+	struct place place = { .path = path, .file = -1 };
+	struct stat file;
 
 	place.volume = open(device, O_RDONLY | O_CLOEXEC);
 	if (place.volume < 0)
 		die("%s: %s", device, strerror(errno));
-	place.file = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (place.file < 0 || fstat(place.file, &stat))
+	place.node = node_open();
+	if (place.node < 0)
+		die("/dev/%s: %s", BPIO_NODE_NAME, strerror(-place.node));
+	if (stat(path, &file))
 		die("%s: %s", path, strerror(errno));
-	place.bytes = stat.st_size;
-	if (want_handle) {
-		place.handle = enable(&place);
-		arm(&place, place.handle);
+	place.bytes = file.st_size;
+	if (!operation->prepare)
+		open_file(&place);
+	if (operation->armed) {
+		enable(&place);
+		arm(&place);
 	}
 	place.before = kernel_memory();
 	return place;
@@ -309,11 +357,13 @@ int main(int argc, char **argv)
 		die("OPERATION, DEVICE and FILE are needed; see --help");
 	operation = find(argv[optind]);
 	time_now = operation->waits ? worked : now;
-	place = open_place(argv[optind + 1], argv[optind + 2], operation->handle);
+	place = open_place(argv[optind + 1], argv[optind + 2], operation);
 	costs = calloc(batches, sizeof(*costs));
 	if (!costs)
 		die("no memory");
 	for (i = 0; i < warm_up + batches; i++) {
+		if (operation->prepare)
+			operation->prepare(&place);
 		start = time_now();
 		operation->run(&place);
 		if (i >= warm_up)

@@ -2,8 +2,8 @@
 /*
  * What one read costs.
  *
- * Reads blocks at random offsets of a file, a device, or the bypass handle of a
- * file, and prints the cost of one read in nanoseconds, which in a guest that
+ * Reads blocks at random offsets of a file, enabled or not, or of a device, and
+ * prints the cost of one read in nanoseconds, which in a guest that
  * counts instructions are instructions. It is an error when a read of the
  * measured loop was served in another way than was asked for.
  */
@@ -29,11 +29,11 @@ static const char usage_text[] =
 	"  --lba BYTES     logical block of an NVMe character device (4K)\n"
 	"  --batches N     batches to take the median of\n"
 	"  --reads N       reads of one batch, a multiple of the depth\n"
-	"  --volume DEVICE read a bypass handle of PATH, a file on this volume\n"
+	"  --volume DEVICE enable PATH, a file on this volume\n"
 	"  --expect E      fail unless all reads were served like this: full or partial\n"
-	"                  (direct), fallback, mapped (PATH is a volume, which is sent\n"
-	"                  BPIO_OP_ENABLE), any (count only)\n"
-	"  --no-arm        do not wait for the handle to be armed, do not warm up\n"
+	"                  (direct), fallback, uncounted (without O_DIRECT), mapped (PATH\n"
+	"                  is a volume, which is sent BPIO_OP_ENABLE), any (count only)\n"
+	"  --no-arm        do not wait for the file to be armed, do not warm up\n"
 	"  --blank         the range was not filled: do not look at its bytes\n"
 	"  --fill          fill the range instead of reading it\n";
 
@@ -62,6 +62,7 @@ static enum expect parse_expect(const char *text)
 		[EXPECT_FULL] = "full",
 		[EXPECT_PARTIAL] = "partial",
 		[EXPECT_FALLBACK] = "fallback",
+		[EXPECT_UNCOUNTED] = "uncounted",
 		[EXPECT_MAPPED] = "mapped",
 	};
 	size_t i;
@@ -69,7 +70,8 @@ static enum expect parse_expect(const char *text)
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(names[i], text))
 			return i;
-	die("--expect wants full, partial, fallback, mapped or any, not '%s'", text);
+	die("--expect wants full, partial, fallback, uncounted, mapped or any, not '%s'",
+	    text);
 }
 
 static void set_read_option(struct job *job, int option)

@@ -20,4 +20,4 @@ set bmargin 5
 set key top left reverse Left samplen 2
 file_color = "#c1432e"
 device_color = "#8a8a8a"
-handle_color = "#1f6fb2"
+enabled_color = "#1f6fb2"

@@ -19,8 +19,8 @@ def figures($modes):
 def target($modes):
 	(map({key: .mitigations, value: .}) | from_entries) as $by |
 	(.[0].what | left(50)) +
-	(if .[0].at_most then "<= \(.[0].at_most | fixed(2))"
-	 else ">= \(.[0].at_least | fixed(2))" end | right(9)) +
+	(if .[0].at_most then "<= \(.[0].at_most | fixed(3))"
+	 else ">= \(.[0].at_least | fixed(3))" end | right(9)) +
 	($modes | map($by[.] |
 		if . == null then "" else (.value | fixed(3)) +
 			(if .met then "  " else " !" end) end | right(11)) |

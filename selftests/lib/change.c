@@ -30,7 +30,6 @@ int change_create(struct change *c)
 	struct readers *readers = &c->readers;
 
 	c->fd = -1;
-	c->handle = -1;
 	c->plain = -1;
 	memcpy(c->path, change_path, sizeof(c->path));
 	memcpy(c->other, change_other, sizeof(c->other));
@@ -52,16 +51,14 @@ int change_begin(struct change *c, const struct volume *volume)
 	c->fd = file_open_direct(c->path);
 	if (c->plain < 0 || c->fd < 0)
 		return -errno;
-	c->handle = fs_enable(volume->fd, c->fd);
-	if (c->handle < 0)
-		return c->handle;
-	c->readers.handle = c->handle;
-	ret = handle_armed(c->handle) ?: readers_start(&c->readers);
+	c->readers.fd = c->fd;
+	ret = fs_enable(volume->fd, c->fd) ?: file_armed(c->fd) ?:
+	      readers_start(&c->readers);
 	if (ret)
 		return ret;
 	c->reading = true;
 	ret = readers_progress(&c->readers, 10);
-	return handle_info(c->handle, &c->before) ?: ret;
+	return file_info(c->fd, &c->before) ?: ret;
 }
 
 void change_end(struct change *c)
@@ -71,7 +68,6 @@ void change_end(struct change *c)
 	/* a test that gave up has left them to go on */
 	if (c->reading && !c->readers.stop)
 		readers_stop(&c->readers);
-	close(c->handle);
 	close(c->fd);
 	close(c->plain);
 	unlink(c->path);
@@ -81,7 +77,7 @@ void change_end(struct change *c)
 bool change_counted(const struct change *c, enum bpio_reason reason)
 {
 	return reason == BPIO_REASON_NONE ||
-	       handle_fallbacks(c->handle, reason) >
+	       file_fallbacks(c->fd, reason) >
 	       c->before.fallback_reason[reason];
 }
 
@@ -120,8 +116,7 @@ int change_end_writer(struct change *c, int fd, int ret)
 int change_wait_direct(struct change *c)
 {
 	char *buffer = dio_alloc(4096);
-	int ret = handle_wait_direct(c->handle, buffer, 4096,
-				     c->readers.start);
+	int ret = file_wait_direct(c->fd, buffer, 4096, c->readers.start);
 
 	free(buffer);
 	return ret;
@@ -135,7 +130,7 @@ static int compare_bytes(const char *one, const char *two, ssize_t bytes)
 		;
 	if (i == bytes)
 		return 0;
-	diag("byte %zd is %02x by the handle and %02x by the file system", i,
+	diag("byte %zd is %02x direct and %02x by the file system", i,
 	     (unsigned char)one[i], (unsigned char)two[i]);
 	return -EILSEQ;
 }
@@ -144,13 +139,13 @@ int change_compare(struct change *c)
 {
 	size_t size = 2 * CHANGE_BYTES;
 	char *direct = dio_alloc(size), *plain = dio_alloc(size);
-	ssize_t n = pread(c->handle, direct, size, 0);
+	ssize_t n = pread(c->fd, direct, size, 0);
 	int ret = n < 0 ? -errno : 0;
 
 	if (n != pread(c->plain, plain, size, 0) && !ret)
 		ret = -EIO;
 	if (ret)
-		diag("the handle reads %zd bytes: %s", n, strerror(-ret));
+		diag("the enabled file reads %zd bytes: %s", n, strerror(-ret));
 	else
 		ret = compare_bytes(direct, plain, n);
 	free(direct);

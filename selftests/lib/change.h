@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A file that changes while a handle on it is read.
+ * A file that changes while an enabled open file of it is read.
  *
  * Functions that return int return 0, or a negative errno and have said what
  * went wrong, unless their comment says otherwise.
@@ -21,11 +21,10 @@ struct change {
 	char		path[192];
 	char		other[192];	/* for whatever the change needs */
 	const char	*device;
-	int		fd;
-	int		handle;
+	int		fd;		/* enabled */
 	int		plain;		/* the file as others read it */
 	struct readers	readers;
-	struct bpio_handle_info before;	/* the change began */
+	struct bpio_file_info before;	/* the change began */
 	const char	*cannot;	/* why the change cannot be had here */
 	bool		reading;	/* the readers were started */
 };
@@ -35,7 +34,7 @@ int change_init(const struct volume *volume, const char *device);
 
 /* A file of CHANGE_BYTES, generation 1, and readers that are set for it. */
 int change_create(struct change *c);
-/* Its handle, armed, and the readers, under way. */
+/* Enable and arm it, and start the readers. */
 int change_begin(struct change *c, const struct volume *volume);
 /* Undo the two, however far they got. */
 void change_end(struct change *c);
@@ -54,7 +53,7 @@ int change_end_writer(struct change *c, int fd, int ret);
 
 /* Wait until reads go direct again. */
 int change_wait_direct(struct change *c);
-/* Read all by the handle and by the file system: the same bytes? */
+/* Read all direct and by the file system: the same bytes? */
 int change_compare(struct change *c);
 
 /*

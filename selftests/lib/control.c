@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -55,7 +56,6 @@ int fs_op_flags(int volume, uint32_t operation, int fd, uint32_t flags,
 	};
 
 	memset(out, 0, sizeof(*out));
-	out->handle = -1;
 	return send(volume, FSCTL_MANAGE_BYPASS_IO, &in, sizeof(in), out,
 		    sizeof(*out));
 }
@@ -65,16 +65,21 @@ int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out)
 	return fs_op_flags(volume, operation, fd, 0, out);
 }
 
-int fs_enable(int volume, int fd)
+static int enable(int volume, int fd, uint32_t flags)
 {
 	struct fs_bpio_output out;
-	int ret = fs_op(volume, FS_BPIO_OP_ENABLE, fd, &out);
+	int ret = fs_op_flags(volume, FS_BPIO_OP_ENABLE, fd, flags, &out);
 
 	if (ret)
 		return ret;
-	if (out.handle >= 0)
-		return out.handle;
+	if (out.support != BPIO_SUPPORT_NONE)
+		return 0;
 	return out.enable.op_status ?: -EPROTO;
+}
+
+int fs_enable(int volume, int fd)
+{
+	return enable(volume, fd, 0);
 }
 
 int fs_disable(int volume, int fd)
@@ -129,21 +134,40 @@ int storage_op(int volume, uint32_t operation, struct bpio_output *out)
 		    out, sizeof(*out));
 }
 
-int handle_arm(int handle, struct bpio_handle_arm *arm)
+int node_open(void)
+{
+	int node = open("/dev/" BPIO_NODE_NAME, O_RDWR | O_CLOEXEC);
+
+	return node < 0 ? -errno : node;
+}
+
+int node_enable(int node, int fd)
+{
+	return enable(node, fd, FS_BPIO_INFL_ARM);
+}
+
+int tally_read(int node, struct bpio_tally *tally)
+{
+	memset(tally, 0, sizeof(*tally));
+	tally->size = sizeof(*tally);
+	return ioctl(node, BPIO_IOC_TALLY, tally) ? -errno : 0;
+}
+
+int file_arm(int fd, struct bpio_file_arm *arm)
 {
 	memset(arm, 0, sizeof(*arm));
 	arm->size = sizeof(*arm);
-	return ioctl(handle, BPIO_IOC_HANDLE_ARM, arm) ? -errno : 0;
+	return ioctl(fd, BPIO_IOC_FILE_ARM, arm) ? -errno : 0;
 }
 
-int handle_info(int handle, struct bpio_handle_info *info)
+int file_info(int fd, struct bpio_file_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
-	return ioctl(handle, BPIO_IOC_HANDLE_INFO, info) ? -errno : 0;
+	return ioctl(fd, BPIO_IOC_FILE_INFO, info) ? -errno : 0;
 }
 
-static int armed_or_why(int ret, const struct bpio_handle_arm *arm)
+static int armed_or_why(int ret, const struct bpio_file_arm *arm)
 {
 	if (ret) {
 		diag("arming failed: %s", strerror(-ret));
@@ -156,11 +180,11 @@ static int armed_or_why(int ret, const struct bpio_handle_arm *arm)
 	return 0;
 }
 
-int handle_armed(int handle)
+int file_armed(int fd)
 {
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 
-	return armed_or_why(handle_arm(handle, &arm), &arm);
+	return armed_or_why(file_arm(fd, &arm), &arm);
 }
 
 /* NOT_ARMED when the worker has begun to try it once more already. */
@@ -169,31 +193,31 @@ static bool lease_refused(uint32_t reason)
 	return reason == BPIO_REASON_LEASE || reason == BPIO_REASON_NOT_ARMED;
 }
 
-int handle_armed_among_reads(int handle)
+int file_armed_among_reads(int fd)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
-	struct bpio_handle_arm arm;
+	struct bpio_file_arm arm;
 	int ret;
 
 	do
-		ret = handle_arm(handle, &arm);
+		ret = file_arm(fd, &arm);
 	while (!ret && !arm.armed && lease_refused(arm.reason) &&
 	       poll_again(deadline));
 	return armed_or_why(ret, &arm);
 }
 
-int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset)
+int file_wait_direct(int fd, void *buffer, size_t bytes, uint64_t offset)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
-	uint64_t before = handle_direct(handle);
-	struct bpio_handle_info info;
+	uint64_t before = file_direct(fd);
+	struct bpio_file_info info;
 
 	do {
-		if (pread(handle, buffer, bytes, offset) < 0) {
+		if (pread(fd, buffer, bytes, offset) < 0) {
 			diag("pread: %s", strerror(errno));
 			return -errno;
 		}
-		if (handle_info(handle, &info))
+		if (file_info(fd, &info))
 			return -EIO;
 		if (info.armed && info.direct_reads > before)
 			return 0;
@@ -206,10 +230,10 @@ int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset)
 	return -ETIMEDOUT;
 }
 
-int reads_alike(int fd, int handle, size_t bytes)
+int reads_alike(int plain_fd, int enabled_fd, size_t bytes)
 {
 	char *buffer[2] = { dio_alloc(bytes), dio_alloc(bytes) };
-	int fds[2] = { fd, handle }, error[2] = { 0 };
+	int fds[2] = { plain_fd, enabled_fd }, error[2] = { 0 };
 	ssize_t n[2];
 	int i, ret;
 
@@ -222,7 +246,7 @@ int reads_alike(int fd, int handle, size_t bytes)
 	ret = error[0];
 	if (n[0] != n[1] || error[0] != error[1] ||
 	    memcmp(buffer[0], buffer[1], bytes)) {
-		diag("the file: %zd, %s; the handle: %zd, %s; %s bytes", n[0],
+		diag("plain: %zd, %s; enabled: %zd, %s; %s bytes", n[0],
 		     strerror(error[0]), n[1], strerror(error[1]),
 		     memcmp(buffer[0], buffer[1], bytes) ? "other" : "the same");
 		ret = -EPROTO;
@@ -232,17 +256,17 @@ int reads_alike(int fd, int handle, size_t bytes)
 	return ret;
 }
 
-uint64_t handle_fallbacks(int handle, enum bpio_reason reason)
+uint64_t file_fallbacks(int fd, enum bpio_reason reason)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	return handle_info(handle, &info) ? UINT64_MAX :
-					    info.fallback_reason[reason];
+	return file_info(fd, &info) ? UINT64_MAX :
+				      info.fallback_reason[reason];
 }
 
-uint64_t handle_direct(int handle)
+uint64_t file_direct(int fd)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
-	return handle_info(handle, &info) ? UINT64_MAX : info.direct_reads;
+	return file_info(fd, &info) ? UINT64_MAX : info.direct_reads;
 }

@@ -13,9 +13,12 @@ int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out);
 int fs_op_flags(int volume, uint32_t operation, int fd, uint32_t flags,
 		struct fs_bpio_output *out);
 
-/* ENABLE. Returns the handle, or the negative errno of the ioctl or verdict. */
+/*
+ * ENABLE the open file @fd. Returns 0, the negative errno of the ioctl or that of
+ * the verdict. @volume is the mapped device or the control node.
+ */
 int fs_enable(int volume, int fd);
-/* DISABLE by the file or by a handle. */
+/* DISABLE it. */
 int fs_disable(int volume, int fd);
 /* GET_INFO. Returns 0 or a negative errno. */
 int fs_info(int volume, struct fs_bpio_info *info);
@@ -31,37 +34,44 @@ int active_count_wait(int volume, int count);
 /* QUERY of the storage level. */
 int storage_op(int volume, uint32_t operation, struct bpio_output *out);
 
-/* The two ioctls of a handle. Return 0 or a negative errno. */
-int handle_arm(int handle, struct bpio_handle_arm *arm);
-int handle_info(int handle, struct bpio_handle_info *info);
+/* Open the control node, a tally of its own. Returns it or a negative errno. */
+int node_open(void);
+/* ENABLE through the node and arm before it returns. As fs_enable(). */
+int node_enable(int node, int fd);
+/* What became of the files enabled through @node. Returns 0 or a negative errno. */
+int tally_read(int node, struct bpio_tally *tally);
+
+/* The two ioctls of an enabled file. Return 0 or a negative errno. */
+int file_arm(int fd, struct bpio_file_arm *arm);
+int file_info(int fd, struct bpio_file_info *info);
 
 /* Arm and insist: 0 only when reads go direct now. Says why they do not. */
-int handle_armed(int handle);
+int file_armed(int fd);
 /*
  * The same while others read, again until DEADLINE_MS: a read that the file system
  * has keeps the lease from being had, and on a busy machine may take longer than
  * one call tries.
  */
-int handle_armed_among_reads(int handle);
+int file_armed_among_reads(int fd);
 
 /*
  * Read @bytes at @offset again and again until a read went direct: the way
  * back to bypass that needs no call. Returns 0, or -ETIMEDOUT after DEADLINE_MS
  * and says what stood in the way.
  */
-int handle_wait_direct(int handle, void *buffer, size_t bytes, uint64_t offset);
+int file_wait_direct(int fd, void *buffer, size_t bytes, uint64_t offset);
 
 /*
- * Read @bytes at 0 by the file's descriptor and by its handle: 0 when both
- * return the same bytes, or fail with the same errno, which is then returned;
- * else -EPROTO, and says what the difference is.
+ * Read @bytes at 0 by a plain and by an enabled open file: 0 when both return the
+ * same bytes, or fail with the same errno, which is then returned; else -EPROTO,
+ * and says what the difference is.
  */
-int reads_alike(int fd, int handle, size_t bytes);
+int reads_alike(int plain_fd, int enabled_fd, size_t bytes);
 
-/* How many reads of the handle the file system served for @reason. */
-uint64_t handle_fallbacks(int handle, enum bpio_reason reason);
-/* How many reads of the handle went direct. */
-uint64_t handle_direct(int handle);
+/* How many reads of the open file the file system served for @reason. */
+uint64_t file_fallbacks(int fd, enum bpio_reason reason);
+/* How many reads of the open file went direct. */
+uint64_t file_direct(int fd);
 
 /* The token and the sentence of reasons.h; "?" for unknown numbers. */
 const char *reason_token(uint32_t reason);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "access.h"
 #include "content.h"
 #include "control.h"
 #include "fuzz.h"
@@ -26,15 +27,18 @@
 
 struct slot {
 	int		fd;
-	uint32_t	file;		/* of a file or handle, else 0 */
-	bool		handle;
+	uint32_t	file;		/* of known content, else 0 */
+	bool		enabled;
 };
 
 struct fuzz {
 	const struct fuzz_place	*place;
 	struct fuzz_shared	*shared;
 	uint64_t		random;
+	/* the mapped device, -1 for a user who may not open it */
 	int			volume;
+	int			node;
+	bool			nobody;
 	struct slot		slots[FUZZ_SLOTS];
 	char			*buffer;	/* FUZZ_BYTES */
 	/* two pages, the second of which does not exist */
@@ -58,6 +62,18 @@ static uint32_t pick(struct fuzz *fuzz, uint32_t count)
 static struct slot *any_slot(struct fuzz *fuzz)
 {
 	return &fuzz->slots[pick(fuzz, FUZZ_SLOTS)];
+}
+
+/* Where an operation of the file level is sent to. */
+static int door(struct fuzz *fuzz)
+{
+	return fuzz->nobody || pick(fuzz, 2) ? fuzz->node : fuzz->volume;
+}
+
+static void fuzz_fails(struct fuzz *fuzz, const char *why)
+{
+	snprintf(fuzz->shared->why, sizeof(fuzz->shared->why), "%s", why);
+	fuzz->shared->failed = true;
 }
 
 static int open_kind(struct fuzz *fuzz, unsigned int kind, uint32_t *file)
@@ -94,54 +110,58 @@ static int open_kind(struct fuzz *fuzz, unsigned int kind, uint32_t *file)
 		return open(place->files[1], O_RDONLY | O_CLOEXEC);
 	case 11:
 		return open(place->volume, O_RDONLY | O_CLOEXEC);
+	case 12:
+		return node_open();
 	default:
 		*file = 1 + kind % FUZZ_FILES;
 		return open(place->files[*file - 1], direct);
 	}
 }
 
-static void slot_set(struct slot *slot, int fd, uint32_t file, bool handle)
+static void slot_set(struct slot *slot, int fd, uint32_t file)
 {
 	if (slot->fd >= 0)
 		close(slot->fd);
-	*slot = (struct slot) { .fd = fd, .file = file, .handle = handle };
+	*slot = (struct slot) { .fd = fd, .file = file };
 }
 
 static bool do_open(struct fuzz *fuzz)
 {
 	uint32_t file;
-	int fd = open_kind(fuzz, pick(fuzz, 18), &file);
+	int fd = open_kind(fuzz, pick(fuzz, 24), &file);
 
-	slot_set(any_slot(fuzz), fd, file, false);
+	slot_set(any_slot(fuzz), fd, file);
 	return fd >= 0;
 }
 
-/* A file of known content, or its handle; NULL when none was come upon. */
-static struct slot *known_slot(struct fuzz *fuzz, bool handle)
+/* A file of known content; NULL when none was come upon. */
+static struct slot *known_slot(struct fuzz *fuzz, bool enabled)
 {
 	int i;
 
 	for (i = 0; i < FUZZ_SLOTS; i++) {
 		struct slot *slot = any_slot(fuzz);
 
-		if (slot->fd >= 0 && slot->file && slot->handle == handle)
+		if (slot->fd >= 0 && slot->file && slot->enabled == enabled)
 			return slot;
 	}
 	return NULL;
 }
 
+/* Also what is enabled already, or was disabled. */
 static bool do_enable(struct fuzz *fuzz)
 {
-	struct slot *slot = known_slot(fuzz, false);
-	int handle;
+	struct slot *slot = known_slot(fuzz, !pick(fuzz, 4));
+	int to = door(fuzz), ret;
 
 	if (!slot)
 		return do_open(fuzz);
-	handle = fs_enable(fuzz->volume, slot->fd);
-	if (handle < 0)
-		return false;
-	slot_set(any_slot(fuzz), handle, slot->file, true);
-	return true;
+	if (to == fuzz->node && pick(fuzz, 2))
+		ret = node_enable(to, slot->fd);
+	else
+		ret = fs_enable(to, slot->fd);
+	slot->enabled |= !ret;
+	return !ret;
 }
 
 /* Values that have broken something somewhere before. */
@@ -209,7 +229,7 @@ static bool send_any(struct fuzz *fuzz, unsigned long code, const void *in,
 		.out_length = odd(fuzz, out_size),
 		.reserved = odd(fuzz, 0),
 	};
-	int fd = pick(fuzz, 8) ? fuzz->volume : any_slot(fuzz)->fd;
+	int fd = pick(fuzz, 8) ? door(fuzz) : any_slot(fuzz)->fd;
 
 	scramble(fuzz, &envelope, sizeof(envelope));
 	return !ioctl(fd, code,
@@ -218,14 +238,16 @@ static bool send_any(struct fuzz *fuzz, unsigned long code, const void *in,
 
 static bool do_fs_ioctl(struct fuzz *fuzz)
 {
+	struct slot *slot = known_slot(fuzz, pick(fuzz, 2));
 	struct fs_bpio_input in = {
 		.operation = odd(fuzz, pick(fuzz, 10)),
 		.in_flags = pick(fuzz, 3) ? 0 : odd(fuzz, FS_BPIO_INFL_ALL),
 		.reserved1 = odd(fuzz, 0), .reserved3 = odd(fuzz, 0),
-		.fd = odd(fuzz, any_slot(fuzz)->fd),
+		.fd = odd(fuzz, slot && pick(fuzz, 3) ? slot->fd :
+						any_slot(fuzz)->fd),
 	};
 
-	/* a handle made like this is known to nobody: it ends with the process */
+	/* what becomes enabled like this is not noted; its reads are judged */
 	scramble(fuzz, &in, sizeof(in));
 	return send_any(fuzz, FSCTL_MANAGE_BYPASS_IO, &in, sizeof(in),
 			pick(fuzz, 2) ? sizeof(struct fs_bpio_output) : 1000);
@@ -250,29 +272,46 @@ static bool do_version(struct fuzz *fuzz)
 	struct bpio_version version = {
 		.size = odd(fuzz, sizeof(version)),
 	};
-	int fd = pick(fuzz, 2) ? fuzz->volume : any_slot(fuzz)->fd;
+	int fd = pick(fuzz, 2) ? door(fuzz) : any_slot(fuzz)->fd;
 
 	return !ioctl(fd, BPIO_IOC_GET_VERSION,
 		      address(fuzz, &version, sizeof(version)));
 }
 
-/* ARM and INFO, of handles mostly. */
-static bool do_handle_ioctl(struct fuzz *fuzz)
+/* ARM and INFO, of enabled files mostly. */
+static bool do_file_ioctl(struct fuzz *fuzz)
 {
 	bool arms = pick(fuzz, 2);
-	size_t bytes = arms ? sizeof(struct bpio_handle_arm) :
-			      sizeof(struct bpio_handle_info);
+	size_t bytes = arms ? sizeof(struct bpio_file_arm) :
+			      sizeof(struct bpio_file_info);
 	struct slot *slot = known_slot(fuzz, true);
-	struct bpio_handle_info info = {
+	struct bpio_file_info info = {
 		.size = odd(fuzz, bytes), .flags = odd(fuzz, 0),
 	};
 
 	if (!slot || !pick(fuzz, 8))
 		slot = any_slot(fuzz);
 	scramble(fuzz, &info, bytes);
-	return !ioctl(slot->fd,
-		      arms ? BPIO_IOC_HANDLE_ARM : BPIO_IOC_HANDLE_INFO,
+	return !ioctl(slot->fd, arms ? BPIO_IOC_FILE_ARM : BPIO_IOC_FILE_INFO,
 		      address(fuzz, &info, bytes));
+}
+
+/* Ask it, or begin another one while files of the old one are open. */
+static bool do_tally(struct fuzz *fuzz)
+{
+	struct bpio_tally tally = {
+		.size = odd(fuzz, sizeof(tally)), .flags = odd(fuzz, 0),
+	};
+	int fd = pick(fuzz, 8) ? fuzz->node : any_slot(fuzz)->fd;
+
+	if (!pick(fuzz, 16)) {
+		close(fuzz->node);
+		fuzz->node = node_open();
+		return fuzz->node >= 0;
+	}
+	scramble(fuzz, &tally, sizeof(tally));
+	return !ioctl(fd, BPIO_IOC_TALLY,
+		      address(fuzz, &tally, sizeof(tally)));
 }
 
 static void judge(struct fuzz *fuzz, const char *buffer, ssize_t got,
@@ -306,10 +345,10 @@ static bool do_read(struct fuzz *fuzz)
 
 	if (!slot)
 		return do_enable(fuzz);
-	direct = handle_direct(slot->fd);
+	direct = file_direct(slot->fd);
 	good = read_judged(fuzz, slot->fd, slot->file);
-	if (handle_direct(slot->fd) > direct)
-		fuzz->shared->direct++;
+	if (file_direct(slot->fd) > direct)
+		fuzz->shared->direct[fuzz->nobody]++;
 	return good;
 }
 
@@ -330,17 +369,55 @@ static bool do_close(struct fuzz *fuzz)
 	struct slot *from = any_slot(fuzz), *to = any_slot(fuzz);
 
 	if (pick(fuzz, 2) || from == to || from->fd < 0 || to->fd < 0) {
-		slot_set(from, -1, 0, false);
+		slot_set(from, -1, 0);
 		return true;
 	}
 	if (dup2(from->fd, to->fd) < 0)
 		return false;
 	to->file = from->file;
-	to->handle = from->handle;
+	to->enabled = from->enabled;
 	return true;
 }
 
-/* Handles go to a child, which leaves or becomes another program. */
+/* Clear O_DIRECT for a while, mostly. */
+static bool do_flags(struct fuzz *fuzz)
+{
+	struct slot *slot = known_slot(fuzz, pick(fuzz, 2));
+	int flags = pick(fuzz, 2) ? O_NONBLOCK : 0;
+	bool good;
+
+	if (!slot)
+		return false;
+	good = !fcntl(slot->fd, F_SETFL, flags) &&
+	       read_judged(fuzz, slot->fd, slot->file);
+	if (pick(fuzz, 8))
+		fcntl(slot->fd, F_SETFL, flags | O_DIRECT);
+	return good;
+}
+
+/* Through the page cache, with the descriptor closed first or not. */
+static bool do_map(struct fuzz *fuzz)
+{
+	struct slot *slot = known_slot(fuzz, true);
+	uint64_t offset = PAGE * pick(fuzz, FUZZ_BYTES / PAGE);
+	uint32_t file;
+	char *map;
+
+	if (!slot)
+		return false;
+	file = slot->file;
+	map = mmap(NULL, PAGE, PROT_READ, pick(fuzz, 2) ? MAP_SHARED :
+		   MAP_PRIVATE, slot->fd, offset);
+	if (map == MAP_FAILED)
+		return false;
+	if (!pick(fuzz, 3))
+		slot_set(slot, -1, 0);
+	judge(fuzz, map, PAGE, offset, file);
+	munmap(map, PAGE);
+	return true;
+}
+
+/* Files go to a child, which leaves or becomes another program. */
 static bool do_fork(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, true);
@@ -361,32 +438,6 @@ static bool do_fork(struct fuzz *fuzz)
 	return pid > 0 && waitpid(pid, NULL, 0) == pid;
 }
 
-static int pass(int socket, int fd, bool send)
-{
-	union {
-		struct cmsghdr	header;
-		char		space[CMSG_SPACE(sizeof(int))];
-	} control = {};
-	char byte = 0;
-	struct iovec iovec = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &iovec, .msg_iovlen = 1, .msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-
-	control.header.cmsg_level = SOL_SOCKET;
-	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	if (send)
-		return sendmsg(socket, &message, 0) == 1 ? 0 : -1;
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1 ||
-	    message.msg_controllen < CMSG_LEN(sizeof(int)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-	return fd;
-}
-
 /* Through a socket, or left in it when it is closed. */
 static bool do_pass(struct fuzz *fuzz)
 {
@@ -396,13 +447,13 @@ static bool do_pass(struct fuzz *fuzz)
 
 	if (!slot || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair))
 		return false;
-	if (!pass(pair[0], slot->fd, true)) {
+	if (!send_fd(pair[0], slot->fd)) {
 		good = true;
-		fd = pick(fuzz, 2) ? pass(pair[1], -1, false) : -1;
+		fd = pick(fuzz, 2) ? receive_fd(pair[1]) : -1;
 		if (fd >= 0) {
 			uint32_t file = slot->file;
 
-			slot_set(slot, -1, 0, false);
+			slot_set(slot, -1, 0);
 			good = read_judged(fuzz, fd, file);
 			close(fd);
 		}
@@ -440,7 +491,7 @@ static bool do_ring(struct fuzz *fuzz)
 	}
 	good = io_uring_submit(&ring) > 0;
 	if (!pick(fuzz, 3))
-		slot_set(slot, -1, 0, false);
+		slot_set(slot, -1, 0);
 	if (pick(fuzz, 2))
 		munmap(memory, READS * 8 * PAGE);
 	else
@@ -501,14 +552,29 @@ static bool do_close_under_reader(struct fuzz *fuzz)
 	if (pthread_create(&thread, NULL, read_in_thread, &fd))
 		return false;
 	if (pick(fuzz, 2))
-		slot_set(slot, -1, 0, false);
+		slot_set(slot, -1, 0);
 	else
-		fs_op(fuzz->volume, pick(fuzz, 2) ? FS_BPIO_OP_DISABLE :
+		fs_op(door(fuzz), pick(fuzz, 2) ? FS_BPIO_OP_DISABLE :
 		      FS_BPIO_OP_STREAM_PAUSE, fd, &out);
 	pthread_join(thread, NULL);
 	if (slot->fd >= 0)
-		fs_op(fuzz->volume, FS_BPIO_OP_STREAM_RESUME, fd, &out);
+		fs_op(door(fuzz), FS_BPIO_OP_STREAM_RESUME, fd, &out);
 	return true;
+}
+
+/* What reads, changes its file operations. */
+static bool do_enable_under_reader(struct fuzz *fuzz)
+{
+	struct slot *slot = known_slot(fuzz, false);
+	pthread_t thread;
+	bool good;
+
+	if (!slot || pthread_create(&thread, NULL, read_in_thread, &slot->fd))
+		return false;
+	good = !fs_enable(door(fuzz), slot->fd);
+	slot->enabled |= good;
+	pthread_join(thread, NULL);
+	return good;
 }
 
 /* Somebody who could write, and does not: the map is given up. */
@@ -520,11 +586,28 @@ static bool do_revoke(struct fuzz *fuzz)
 	return fd >= 0 && !close(fd);
 }
 
+/* Files of others, too, would be paused. */
+static bool do_forbidden_pause(struct fuzz *fuzz)
+{
+	uint32_t operation = FS_BPIO_OP_VOLUME_STACK_PAUSE + pick(fuzz, 4);
+	struct slot *slot = known_slot(fuzz, pick(fuzz, 2));
+	struct fs_bpio_output out;
+
+	if (!slot)
+		return false;
+	if (!fs_op(fuzz->node, operation, slot->fd, &out))
+		fuzz_fails(fuzz, "somebody without privilege has paused or resumed");
+	return false;
+}
+
 static bool do_pause(struct fuzz *fuzz)
 {
 	struct fs_bpio_output out;
-	int ret = fs_op(fuzz->volume, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out);
+	int ret;
 
+	if (fuzz->nobody)
+		return do_forbidden_pause(fuzz);
+	ret = fs_op(fuzz->volume, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out);
 	if (pick(fuzz, 8))
 		do_read(fuzz);
 	fs_op(fuzz->volume, FS_BPIO_OP_VOLUME_STACK_RESUME, -1, &out);
@@ -541,15 +624,19 @@ static const struct {
 	{ "fs ioctl", do_fs_ioctl, 24 },
 	{ "storage ioctl", do_storage_ioctl, 8 },
 	{ "version ioctl", do_version, 3 },
-	{ "handle ioctl", do_handle_ioctl, 12 },
+	{ "file ioctl", do_file_ioctl, 12 },
+	{ "tally", do_tally, 4 },
 	{ "read", do_read, 24 },
 	{ "bad read", do_bad_read, 4 },
 	{ "close, dup2", do_close, 4 },
+	{ "flags", do_flags, 2 },
+	{ "mmap", do_map, 2 },
 	{ "fork, exec", do_fork, 1 },
 	{ "SCM_RIGHTS", do_pass, 3 },
 	{ "io_uring", do_ring, 3 },
 	{ "libaio", do_aio, 3 },
 	{ "close under reader", do_close_under_reader, 2 },
+	{ "enable under reader", do_enable_under_reader, 2 },
 	{ "revoke", do_revoke, 1 },
 	{ "pause", do_pause, 1 },
 };
@@ -575,19 +662,27 @@ static void act(struct fuzz *fuzz)
 }
 
 void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
-		  uint64_t seed, uint64_t deadline)
+		  uint64_t seed, uint64_t deadline, bool nobody)
 {
 	struct fuzz fuzz = {
 		.place = place, .shared = shared, .random = seed,
-		.buffer = dio_alloc(FUZZ_BYTES),
+		.nobody = nobody, .buffer = dio_alloc(FUZZ_BYTES),
 		.edge = guarded_pages(PROT_READ | PROT_WRITE) - PAGE,
 	};
+	bool opened;
 	int i;
 
+	if (nobody && become_nobody())
+		fuzz_fails(&fuzz, "a process cannot give up its privileges");
+	/* forgotten with the user that the process was */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < FUZZ_SLOTS; i++)
 		fuzz.slots[i].fd = -1;
 	fuzz.volume = open(place->volume, O_RDONLY | O_CLOEXEC);
+	fuzz.node = node_open();
+	opened = fuzz.volume >= 0;
+	if (fuzz.node < 0 || opened == nobody)
+		fuzz_fails(&fuzz, "a process opens what it may not, or cannot open what it may");
 	for (i = 0; i < FUZZ_SLOTS; i++)
 		do_open(&fuzz);
 	while (now_ms() < deadline && !shared->failed)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A process that does random things with descriptors, the ioctls and reads.
+ * A process that does random things with descriptors, the ioctls and reads, with or
+ * without privilege.
  *
  * Everything it does follows from a seed, but for what other processes do at
  * the same time.
@@ -14,13 +15,13 @@
 #define FUZZ_FILES	2
 #define FUZZ_BYTES	(256 * 1024)
 #define FUZZ_SLOTS	32
-#define FUZZ_KINDS	16
+#define FUZZ_KINDS	20
 
 /* In memory that all processes share. */
 struct fuzz_shared {
 	_Atomic uint64_t	calls[FUZZ_KINDS];
 	_Atomic uint64_t	good[FUZZ_KINDS];
-	_Atomic uint64_t	direct;
+	_Atomic uint64_t	direct[2];	/* of root, of nobody */
 	_Atomic bool		failed;
 	char			why[512];	/* valid when failed */
 };
@@ -37,9 +38,10 @@ struct fuzz_place {
 /* The name of a kind of call. */
 const char *fuzz_kind(unsigned int kind);
 
-/* Run until @deadline (of now_ms()), then leave the process. */
+/* Run until @deadline (of now_ms()), as root or as nobody, then leave the process. */
 void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
-		  uint64_t seed, uint64_t deadline) __attribute__((noreturn));
+		  uint64_t seed, uint64_t deadline, bool nobody)
+	__attribute__((noreturn));
 
 /* The next number after @state; the same ones for the same seed. */
 uint64_t fuzz_random(uint64_t *state);

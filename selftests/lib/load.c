@@ -270,18 +270,18 @@ int load_progress(struct load *load, uint64_t count)
 int load_direct(struct load *load)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
-	uint64_t before = handle_direct(load->fd);
-	struct bpio_handle_info info;
+	uint64_t before = file_direct(load->fd);
+	struct bpio_file_info info;
 
 	do {
-		if (handle_direct(load->fd) > before + LOAD_IN_FLIGHT)
+		if (file_direct(load->fd) > before + LOAD_IN_FLIGHT)
 			return 0;
 	} while (!load->failed && poll_again(deadline));
 	if (load->failed) {
 		diag("%s", load->why);
 		return -EIO;
 	}
-	if (handle_info(load->fd, &info))
+	if (file_info(load->fd, &info))
 		return -EIO;
 	diag("no direct reads within %d ms: armed %u, reason %s", DEADLINE_MS,
 	     info.armed, reason_token(info.reason));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Threads that read a handle, or any file of known content, in several ways at
+ * Threads that read a file of known content, enabled or not, in several ways at
  * once and judge every byte, while a test does something to the stack below.
  *
  * The file does not change; for files that do, see readers.h.
@@ -57,7 +57,7 @@ int load_start(struct load *load);
 int load_progress(struct load *load, uint64_t count);
 
 /*
- * Wait until reads of the handle that the load reads go direct again, by
+ * Wait until reads of the enabled file that the load reads go direct again, by
  * themselves. Returns 0 or a negative errno and says what stands in the way.
  */
 int load_direct(struct load *load);

@@ -32,7 +32,7 @@ static void read_once(struct readers *readers, char *buffer, unsigned int random
 	char why[256], line[512];
 	ssize_t n;
 
-	n = pread(readers->handle, buffer, length, offset);
+	n = pread(readers->fd, buffer, length, offset);
 	rule.newest = readers->newest;
 	rule.moved[1] = readers->moved_to;
 	if (n < 0 && readers->may_fail && errno == readers->may_fail)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Threads that read a handle all the time and judge every byte, while a test
+ * Threads that read an open file all the time and judge every byte, while a test
  * does something to the file.
  *
  * The test states what a read may return: it raises "newest" before it begins
@@ -21,7 +21,7 @@
 
 struct readers {
 	/* set by the test before readers_start() */
-	int			handle;
+	int			fd;
 	uint32_t		file;
 	uint64_t		start;		/* of what is read */
 	uint64_t		bytes;		/* of the file, read to its end */

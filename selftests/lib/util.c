@@ -226,15 +226,20 @@ void *guarded_pages(int protection)
 	return area + 2 * PAGE;
 }
 
-bool fork_spares_reads(void)
+bool kernel_is_at_least(unsigned int version, unsigned int patchlevel)
 {
-	unsigned int version = 0, patchlevel = 0;
+	unsigned int v = 0, p = 0;
 	struct utsname name;
 
 	uname(&name);
-	if (sscanf(name.release, "%u.%u", &version, &patchlevel) != 2)
+	if (sscanf(name.release, "%u.%u", &v, &p) != 2)
 		return false;
-	return version > 6 || (version == 6 && patchlevel >= 5);
+	return v > version || (v == version && p >= patchlevel);
+}
+
+bool fork_spares_reads(void)
+{
+	return kernel_is_at_least(6, 5);
 }
 
 void fork_once(void)

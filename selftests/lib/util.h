@@ -64,6 +64,8 @@ void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory);
  */
 void *guarded_pages(int protection);
 
+bool kernel_is_at_least(unsigned int version, unsigned int patchlevel);
+
 /*
  * Whether reads past the page cache may be in flight when the process forks.
  * Before 6.5 the kernel takes references to the memory and does not pin it: when

@@ -232,8 +232,8 @@ static unsigned int rename_it(struct file *file, struct dice *dice)
 }
 
 /*
- * The last name goes; readers of the handle go on with what is there until they
- * have given it up.
+ * The last name goes; those who have it open go on with what is there until
+ * they have given it up.
  */
 static unsigned int recreate(struct file *file, struct dice *dice)
 {

@@ -19,14 +19,14 @@ static atomic_uint next_id = 1;
 static int enable(int fd)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
-	int handle;
+	int ret;
 
 	pthread_mutex_lock(&stress.policy);
 	do
-		handle = fs_enable(stress.volume.fd, fd);
-	while (handle == -EAGAIN && poll_again(deadline));
+		ret = fs_enable(stress.volume.fd, fd);
+	while (ret == -EAGAIN && poll_again(deadline));
 	pthread_mutex_unlock(&stress.policy);
-	return handle;
+	return ret;
 }
 
 struct file *file_new(unsigned int slot)
@@ -40,7 +40,6 @@ struct file *file_new(unsigned int slot)
 	file->slot = slot;
 	file->holders = 1;
 	file->changed_at = now_ms();
-	file->handle = -1;
 	model_init(&file->model, file->id);
 	pthread_mutex_init(&file->change, NULL);
 	snprintf(file->path, sizeof(file->path), "%s/%u", stress.volume.mount,
@@ -61,10 +60,10 @@ struct file *file_new(unsigned int slot)
 
 void file_enable(struct file *file)
 {
-	file->handle = enable(file->fd);
-	if (file->handle < 0)
-		broken("no handle of %s: %s", file->path,
-		       strerror(-file->handle));
+	int ret = enable(file->fd);
+
+	if (ret)
+		broken("%s cannot be enabled: %s", file->path, strerror(-ret));
 }
 
 struct file *file_get(unsigned int slot)
@@ -81,10 +80,10 @@ struct file *file_get(unsigned int slot)
 static void add_reads(const struct file *file, uint64_t *direct,
 		      uint64_t *fallback, uint64_t reasons[BPIO_REASON_SLOTS])
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	unsigned int i;
 
-	if (handle_info(file->handle, &info))
+	if (file_info(file->fd, &info))
 		return;
 	*direct += info.direct_reads;
 	*fallback += info.fallback_reads;
@@ -104,7 +103,6 @@ void file_put(struct file *file)
 	stress.counters.fallback += fallback;
 	for (i = 0; i < BPIO_REASON_SLOTS; i++)
 		stress.counters.reasons[i] += reasons[i];
-	close(file->handle);
 	close(file->fd);
 	spare_give(file->orphaned);
 	free(file);

@@ -227,7 +227,7 @@ static int move_slice(struct dice *dice)
 	unsigned int slice = slice_of_file(file, roll(dice, 1u << 30));
 	int ret;
 
-	/* before: closing its handle may wait for reads that wait for the resume */
+	/* before: closing it may wait for reads that wait for the resume */
 	file_put(file);
 	ret = dm_suspend("stress-lower");
 	if (ret)

@@ -2,7 +2,9 @@
 /*
  * Those who do not want reads to go direct for a moment.
  */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control.h"
 #include "mapper.h"
@@ -25,16 +27,35 @@ static void pause_file(struct dice *dice)
 	struct file *file = file_for_reader(dice);
 	struct fs_bpio_output out;
 
-	fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_PAUSE, file->handle, &out);
+	fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_PAUSE, file->fd, &out);
 	rest(roll(dice, 200));
-	while (fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_RESUME, file->handle,
-		     &out))
+	while (fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_RESUME, file->fd, &out))
 		rest(10);
 	file_put(file);
 	stress.counters.pauses++;
 }
 
-/* While it lasts nobody may need a new handle: it would be refused. */
+/* While it reads, a file is disabled and enabled again, through either door. */
+static void disable_file(struct dice *dice)
+{
+	struct file *file = file_for_reader(dice);
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int node = node_open(), ret;
+
+	fs_disable(roll(dice, 2) ? stress.volume.fd : node, file->fd);
+	rest(roll(dice, 100));
+	do
+		ret = fs_enable(roll(dice, 2) ? stress.volume.fd : node,
+				file->fd);
+	while (ret == -EAGAIN && poll_again(deadline));
+	if (ret)
+		broken("%s cannot be enabled again: %s", file->path,
+		       strerror(-ret));
+	close(node);
+	file_put(file);
+}
+
+/* While it lasts nobody may enable a file: it would be refused. */
 static void veto(struct dice *dice)
 {
 	bool of_file = roll(dice, 2), lower = roll(dice, 2);
@@ -56,12 +77,15 @@ void *change_policy(void *name)
 
 	dice_init(&dice, name);
 	while (goes_on()) {
-		switch (roll(&dice, 3)) {
+		switch (roll(&dice, 4)) {
 		case 0:
 			pause_volume(&dice);
 			break;
 		case 1:
 			pause_file(&dice);
+			break;
+		case 2:
+			disable_file(&dice);
 			break;
 		default:
 			veto(&dice);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Those who read handles, in every way, and judge what they get.
+ * Those who read enabled files, in every way, and judge what they get.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -57,13 +57,13 @@ static void slot_init(struct slot *slot, const char *way, struct dice *dice)
  */
 static void wait_for_bypass(const struct file *file, struct dice *dice)
 {
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 
 	if (!roll(dice, 8))
 		return;
 	if (file->at_end ||
 	    (file->slot != stress.chase.slot &&
-	     !handle_info(file->handle, &info) && !info.armed))
+	     !file_info(file->fd, &info) && !info.armed))
 		usleep(20000);
 }
 
@@ -110,7 +110,7 @@ void *read_pread(void *name)
 	slot_init(&slot, name, &dice);
 	while (goes_on()) {
 		slot_begin(&slot);
-		n = pread(slot.file->handle, slot.buffer, slot.window.bytes,
+		n = pread(slot.file->fd, slot.buffer, slot.window.bytes,
 			  slot.window.offset);
 		slot_end(&slot, n < 0 ? -errno : n);
 	}
@@ -130,7 +130,7 @@ static unsigned int uring_fill(struct io_uring *ring, struct slot *slots,
 		if (!slot->file && goes_on()) {
 			sqe = io_uring_get_sqe(ring);
 			slot_begin(slot);
-			io_uring_prep_read(sqe, slot->file->handle, slot->buffer,
+			io_uring_prep_read(sqe, slot->file->fd, slot->buffer,
 					   slot->window.bytes,
 					   slot->window.offset);
 			io_uring_sqe_set_data(sqe, slot);
@@ -192,7 +192,7 @@ static int aio_submit(aio_context_t context, struct slot *slot)
 	memset(iocb, 0, sizeof(*iocb));
 	iocb->aio_data = (uintptr_t)slot;
 	iocb->aio_lio_opcode = IOCB_CMD_PREAD;
-	iocb->aio_fildes = slot->file->handle;
+	iocb->aio_fildes = slot->file->fd;
 	iocb->aio_buf = (uintptr_t)slot->buffer;
 	iocb->aio_nbytes = slot->window.bytes;
 	iocb->aio_offset = slot->window.offset;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The oracle: everything that may change a file or the stack happens at once,
- * and every byte that is read on a handle is judged.
+ * and every byte that is read with BypassIO is judged.
  */
 #ifndef STRESS_STRESS_H
 #define STRESS_STRESS_H
@@ -17,7 +17,7 @@
 #define SPARE_FILES	3u
 #define FILE_BYTES	((uint64_t)BLOCKS * BLOCK)
 
-/* A file with a handle; gone when nobody holds it any more. */
+/* A file that is open and enabled; gone when nobody holds it any more. */
 struct file {
 	struct model		model;
 	pthread_mutex_t		change;		/* one changer at a time */
@@ -30,7 +30,6 @@ struct file {
 	unsigned int		orphaned;	/* blocks without a name */
 	uint32_t		id;
 	int			fd;
-	int			handle;
 	char			path[128];
 };
 
@@ -80,7 +79,7 @@ struct stress {
 	uint64_t		started;
 	_Atomic uint64_t	first_violation;	/* ms after the start */
 	struct chase		chase;
-	/* no veto and no pause while somebody needs a new handle */
+	/* no veto and no pause while somebody enables a file */
 	pthread_mutex_t		policy;
 	pthread_mutex_t		slots_lock;
 	struct file		*slots[FILES];
@@ -105,7 +104,7 @@ void rest(unsigned int ms);
 
 /* files.c */
 /*
- * Empty, and without a handle: what is enabled should have blocks. NULL when there
+ * Empty, and not enabled: what is enabled should have blocks. NULL when there
  * is no room.
  */
 struct file *file_new(unsigned int slot);
@@ -124,7 +123,7 @@ void file_chase_end(void);
 /* One that is worth reading, or changing. Never NULL. */
 struct file *file_for_reader(struct dice *dice);
 struct file *file_for_changer(struct dice *dice);
-/* Reads of all handles until now, direct and not. */
+/* Reads of all files until now, direct and not. */
 void reads_so_far(uint64_t *direct, uint64_t *fallback,
 		  uint64_t reasons[BPIO_REASON_SLOTS]);
 

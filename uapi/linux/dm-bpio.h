@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * BypassIO for Linux: the user-space interface of the device-mapper target
- * "bpio".
+ * "bpio" and of its control node, /dev/bpio.
  *
  * What it is for
  * --------------
- * A file system sits on a mapped device whose table is one "bpio" target, the
- * volume. A program that reads a file of that file system may ask for BypassIO
- * on one open file. It is given a bypass handle, a second file descriptor, and
- * reads it with read(2), pread(2), io_uring or libaio. Such a read skips the
- * file system and every layer of the volume and goes straight to the NVMe
- * device. Whenever that is not possible at the moment (somebody opened the
- * file for writing, the volume is suspended, the range is a hole) the same
- * read on the same handle is served by the file system as if it had been sent
- * to the original descriptor, is counted together with the reason, and bypass
- * comes back by itself. A read on a handle never returns other bytes than a
- * read of the file would.
+ * A file system sits on a mapped device whose table consists of the "bpio"
+ * target, the volume. A program enables BypassIO for one open file, that is,
+ * for what open(2) returned and dup(2) and fork(2) share. From then on the
+ * O_DIRECT reads of this open file skip the file system and every layer of the
+ * volume and go straight to the NVMe device. The program keeps its descriptor;
+ * everything else that it does with it (locks, mmap, fstat, reads without
+ * O_DIRECT, splice) remains the file system's business.
+ *
+ * When a read cannot go direct at the moment (another process has the file open
+ * for writing, the volume is suspended, the range is a hole), the file system
+ * serves it instead. Such a fall-back is counted together with its reason, and
+ * bypass resumes by itself. An enabled file never returns other bytes than the
+ * file system would.
  *
  * The operations and structures follow the control codes
  * FSCTL_MANAGE_BYPASS_IO (one file) and IOCTL_STORAGE_MANAGE_BYPASS_IO (the
@@ -24,38 +26,65 @@
  *
  * How to call it
  * --------------
- * 1. Open the file with O_RDONLY | O_DIRECT, and the mapped device with
- *    O_RDONLY. Being allowed to open the mapped device is the permission to
- *    use these operations; being allowed to read the file is the permission
- *    to read the handle.
+ * 1. Open the file with O_RDONLY | O_DIRECT, and /dev/bpio with O_RDWR.
  * 2. Fill a struct fs_bpio_input (operation FS_BPIO_OP_ENABLE, fd the file)
- *    and send FSCTL_MANAGE_BYPASS_IO to the mapped device with a struct
- *    bpio_ioctl that names this input and a struct fs_bpio_output.
- * 3. The ioctl returns 0 also when bypass was refused: look at
- *    fs_bpio_output.enable.op_status and .support. With support other than
- *    BPIO_SUPPORT_NONE, .handle is the bypass handle.
- * 4. Read the handle. BPIO_IOC_HANDLE_ARM waits until reads can go direct;
- *    it is never needed for correctness. BPIO_IOC_HANDLE_INFO tells how many
- *    reads went direct and why others did not.
- * 5. Close the handle: that is the DISABLE that nobody can forget. It also
- *    happens when the process ends.
+ *    and send FSCTL_MANAGE_BYPASS_IO to /dev/bpio with a struct bpio_ioctl that
+ *    points to this input and to a struct fs_bpio_output.
+ * 3. The ioctl returns 0 also when bypass was refused. fs_bpio_output.support
+ *    is BPIO_SUPPORT_NONE then, and .enable gives the reason.
+ * 4. Read the file as before. FS_BPIO_INFL_ARM with ENABLE, or later
+ *    BPIO_IOC_FILE_ARM on the file itself, waits until reads can go direct; it
+ *    is never needed for correctness. BPIO_IOC_FILE_INFO on the file returns
+ *    its counters.
+ * 5. Close the file. The last close of the open file disables BypassIO; it also
+ *    happens when the process is killed.
  *
- * Errors of the ioctls themselves (nothing was done):
+ * The same operations can be sent to the mapped device of the volume, if its
+ * table is a single target: device-mapper passes ioctls only to those.
+ *
+ * Who may do what
+ * ---------------
+ * "file" stands for a descriptor that is open for reading: being allowed to
+ * read a file is the permission to bypass it. "device" stands for a descriptor
+ * of the mapped device. "admin" is CAP_SYS_ADMIN in the initial user namespace.
+ * How /dev/bpio itself was opened makes no difference.
+ *
+ *	operation		sent to /dev/bpio	sent to the device
+ *	ENABLE, DISABLE		file			file
+ *	QUERY, GET_INFO		file, directory,	any or no file
+ *				or device
+ *	STREAM_PAUSE, _RESUME	file, and admin		device open for writing,
+ *							or admin
+ *	VOLUME_STACK_PAUSE,	device open for		device open for writing,
+ *	_RESUME			writing, or admin	or admin
+ *	storage QUERY		-			any
+ *	storage ENABLE,		-			device open for writing,
+ *	DISABLE						or admin
+ *	BPIO_IOC_TALLY		any			-
+ *	BPIO_IOC_FILE_ARM, _INFO: sent to the enabled file, any
+ *
+ * Whoever may open the mapped device may read every block of the volume,
+ * whatever the permissions of its files are. /dev/bpio gives no such access.
+ *
+ * Errors of the ioctls (nothing was done):
  *
  *	EINVAL	   unknown operation or flag, a reserved field that is not zero,
- *		   an unknown version
+ *		   an unknown version; FS_BPIO_INFL_ARM on the mapped device
  *	EMSGSIZE   the input buffer is shorter than its structure
  *	ERANGE	   the output buffer is shorter than its structure
  *	EOPNOTSUPP the operation is not available
- *	EXDEV	   the descriptor is not a file of this volume; the output says so
- *		   in words
- *	EBADF	   no such descriptor
- *	EPERM	   PAUSE and RESUME of the volume, and ENABLE and DISABLE of the
- *		   storage, need write access to the mapped device or
- *		   CAP_SYS_ADMIN
+ *	EXDEV	   mapped device only: the descriptor is not a file of this volume;
+ *		   the output says so in words
+ *	ENXIO	   /dev/bpio only: the descriptor is neither a bpio volume nor on one
+ *	EBADF	   no such descriptor, or one opened with O_PATH
+ *	EACCES	   /dev/bpio only: the descriptor is not open for reading (QUERY,
+ *		   GET_INFO)
+ *	EPERM	   the caller lacks the right that the table above demands
  *	EFAULT	   a buffer cannot be read or written
- *	EAGAIN	   the mapped device is suspended, or is being suspended; try again
- *	ENOTTY	   not a bpio volume, or its table holds more than one target
+ *	EAGAIN	   the volume is suspended, or is being suspended, or its table was
+ *		   replaced while a file of it is enabled; try again
+ *	ENOTTY	   not a bpio volume, or its table has more than one target; a file
+ *		   that was never enabled
  *
  * Rules for all structures: sizes and lengths are in bytes, fields have a fixed
  * width, padding is explicit, everything named reserved must be zero on input
@@ -75,7 +104,7 @@
  * Raised when operations, flags or reasons are added. Existing ones never
  * change their meaning. Ask with BPIO_IOC_GET_VERSION what a kernel offers.
  */
-#define BPIO_ABI_VERSION	1
+#define BPIO_ABI_VERSION	2
 
 /* Longest driver name and failure reason, in bytes. Longer ones are refused. */
 #define BPIO_DRIVER_NAME_MAX	32
@@ -84,13 +113,12 @@
 /**
  * enum fs_bpio_operations - operations of FSCTL_MANAGE_BYPASS_IO
  *
- * @FS_BPIO_OP_ENABLE: Enable BypassIO for one open file and return a bypass
- *	handle. Sent again for the same open file it changes nothing but returns
- *	one more descriptor of the same handle. A refusal or veto is not an error
- *	of the ioctl; it is in the results. Regular files only.
- * @FS_BPIO_OP_DISABLE: Disable BypassIO for one open file, named by the file's
- *	own descriptor or by its handle. Never fails; ignored when not enabled.
- *	Handles that stay open go on reading, by the file system.
+ * @FS_BPIO_OP_ENABLE: Enable BypassIO for one open file. Sent again for the same
+ *	open file it changes nothing. A refusal or veto is not an error of the
+ *	ioctl; it is in the results. Regular files that are open read-only.
+ * @FS_BPIO_OP_DISABLE: Disable BypassIO for one open file; its direct reads have
+ *	drained when this returns. Never fails; ignored when not enabled. The file
+ *	can be enabled again.
  * @FS_BPIO_OP_QUERY: Answer as ENABLE would and change nothing. Also for
  *	directories and for the volume itself (fd is the mapped device, or -1).
  * @FS_BPIO_OP_VOLUME_STACK_PAUSE: Stop the bypass of the volume and storage
@@ -98,9 +126,9 @@
  *	returns. May be sent repeatedly. Never fails.
  * @FS_BPIO_OP_VOLUME_STACK_RESUME: End the pause. Not counted: the stack is
  *	asked again and bypass resumes if nobody objects. Never fails.
- * @FS_BPIO_OP_STREAM_PAUSE: The same for one file: all its handles are
- *	paused and their direct reads have drained when it returns. Ignored when
- *	not enabled.
+ * @FS_BPIO_OP_STREAM_PAUSE: The same for one file, for everybody who has enabled
+ *	it: their direct reads have drained when it returns. Ignored when not
+ *	enabled. The pause ends with the last close of the file.
  * @FS_BPIO_OP_STREAM_RESUME: End the pause of one file. Not counted. Ignored
  *	when not paused.
  * @FS_BPIO_OP_GET_INFO: Number of open files with BypassIO enabled on the
@@ -145,8 +173,15 @@ enum bpio_operations {
  * fs_bpio_stack. Not part of the original protocol.
  */
 #define FS_BPIO_INFL_ALL_LAYERS			(1U << 16)
+/*
+ * fs_bpio_input.in_flags, with ENABLE sent to /dev/bpio only: arm the file before
+ * returning, as BPIO_IOC_FILE_ARM does; fs_bpio_output.obstacle tells whether it
+ * worked. The mapped device answers EINVAL, because device-mapper would make a
+ * suspend wait for the file-system I/O that arming takes.
+ */
+#define FS_BPIO_INFL_ARM			(1U << 17)
 #define FS_BPIO_INFL_ALL	(FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY | \
-				 FS_BPIO_INFL_ALL_LAYERS)
+				 FS_BPIO_INFL_ALL_LAYERS | FS_BPIO_INFL_ARM)
 
 /* fs_bpio_output.out_flags: the volume's stack is paused. */
 #define FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED	(1U << 0)
@@ -155,7 +190,7 @@ enum bpio_operations {
 /*
  * fs_bpio_output.out_flags: a layer that appeared later blocks the bypass. Known
  * from the moment at which the volume has asked its stack again: at once when a
- * layer that takes part came or went, else with the next read of a handle.
+ * layer that takes part came or went, else with the next read of an enabled file.
  */
 #define FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED		(1U << 2)
 /* fs_bpio_output.out_flags: the storage device is one that takes part. */
@@ -191,7 +226,8 @@ enum bpio_support {
  * @BPIO_REASON_NONE: Nothing stands in the way.
  * @BPIO_REASON_NOT_REGULAR_FILE: Directories, devices, pipes and sockets.
  * @BPIO_REASON_NOT_READABLE: The descriptor is not open for reading.
- * @BPIO_REASON_NOT_DIRECT: The descriptor is not open with O_DIRECT.
+ * @BPIO_REASON_NOT_DIRECT: The descriptor is not open with O_DIRECT. Not a
+ *	refusal: reads go direct once O_DIRECT is set with fcntl(2).
  * @BPIO_REASON_OTHER_VOLUME: The file is not on this volume.
  * @BPIO_REASON_FILE_SYSTEM: The file system does not take part.
  * @BPIO_REASON_VERITY: fs-verity must check every byte of the file.
@@ -235,6 +271,7 @@ enum bpio_support {
  * @BPIO_REASON_NO_ADDRESSES: The file system does not say where any block of the
  *	file lies: it shares blocks with another file (reflink), lies on a realtime
  *	device, or is preallocated only.
+ * @BPIO_REASON_NOT_READ_ONLY: The descriptor is open for writing. A refusal.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
 enum bpio_reason {
@@ -273,10 +310,11 @@ enum bpio_reason {
 	BPIO_REASON_NO_WAIT		= 32,
 	BPIO_REASON_SWITCHED_OFF	= 33,
 	BPIO_REASON_NO_ADDRESSES	= 34,
+	BPIO_REASON_NOT_READ_ONLY	= 35,
 	BPIO_REASON_COUNT
 };
 
-/* Room for reasons in struct bpio_handle_info; at least BPIO_REASON_COUNT. */
+/* Room for counters by reason; at least BPIO_REASON_COUNT. */
 #define BPIO_REASON_SLOTS	64
 
 /**
@@ -313,10 +351,10 @@ struct bpio_ioctl {
  * @in_flags: FS_BPIO_INFL_*.
  * @reserved1: Must be zero.
  * @reserved2: Must be zero.
- * @fd: The file the operation is about. -1 names the volume itself and is
- *	accepted by QUERY, GET_INFO and the two VOLUME_STACK operations, of which
- *	the last three look at the volume only. DISABLE and the two STREAM
- *	operations also take a handle.
+ * @fd: The file the operation is about. Sent to /dev/bpio, it also says which
+ *	volume: a file or directory on it, or its mapped device. Sent to the mapped
+ *	device, -1 stands for the volume itself with QUERY, GET_INFO and the two
+ *	VOLUME_STACK operations, of which the last three look at the volume only.
  * @reserved3: Must be zero.
  */
 struct fs_bpio_input {
@@ -368,10 +406,10 @@ struct bpio_results {
  * @volume_major: Device number of the volume that answered. A stock target
  *	above a volume may pass the ioctl down, so it need not be the device asked.
  * @volume_minor: See @volume_major.
- * @direct_reads: Reads on handles that went direct.
+ * @direct_reads: O_DIRECT reads of enabled files that went direct.
  * @direct_bytes: Bytes these returned.
- * @fallback_reads: Reads on handles that the file system served.
- * @fallback_bytes: Bytes these returned.
+ * @fallback_reads: O_DIRECT reads of enabled files that the file system served.
+ * @fallback_bytes: As in struct bpio_file_info.
  * @mapped_reads: Reads of the mapped device itself that skipped the layers below
  *	because BPIO_OP_ENABLE was sent to it.
  */
@@ -403,9 +441,10 @@ struct fs_bpio_info {
  * @volume_stack_resume: Verdict of the query that VOLUME_STACK_RESUME made.
  * @stream_resume: Verdict of the query that STREAM_RESUME made.
  * @get_info: Answer to GET_INFO.
- * @handle: After ENABLE: the bypass handle, opened with close-on-exec, or -1.
- *	After all others: -1.
  * @support: enum bpio_support. Zero after DISABLE, the PAUSEs and GET_INFO.
+ * @obstacle: enum bpio_reason. After ENABLE: what keeps reads from going direct
+ *	at this moment, BPIO_REASON_NONE when nothing does. After QUERY of a file:
+ *	BPIO_REASON_NOT_DIRECT when the descriptor lacks O_DIRECT. Else zero.
  */
 struct fs_bpio_output {
 	__u32	operation;
@@ -420,8 +459,8 @@ struct fs_bpio_output {
 		struct fs_bpio_info	get_info;
 		__u64			space[24];
 	};
-	__s32	handle;
 	__u32	support;
+	__u32	obstacle;
 };
 
 /* bpio_layer_info.flags: the layer takes part in BypassIO. */
@@ -568,23 +607,23 @@ struct bpio_version {
 #define BPIO_FEATURE_XFS	(1ULL << 1)
 
 /**
- * struct bpio_handle_arm - argument of BPIO_IOC_HANDLE_ARM
+ * struct bpio_file_arm - argument of BPIO_IOC_FILE_ARM
  *
  * Arming takes the lease and builds the extent map. It happens by itself soon
  * after ENABLE and whenever it was undone; this call does it now and waits. It
  * may write back dirty pages of the file. A signal ends it with EINTR. While a
- * read of the file takes long in the file system it gives up in a moment, with
- * BPIO_REASON_LEASE, or NOT_ARMED when the worker is at it again already: call
+ * read of the file takes long in the file system, it gives up after a moment with
+ * BPIO_REASON_LEASE, or with NOT_ARMED when the worker is trying already: call
  * again, or leave it to the worker.
  *
- * @size: sizeof(struct bpio_handle_arm), in bytes.
+ * @size: sizeof(struct bpio_file_arm), in bytes.
  * @flags: Must be zero.
- * @armed: Out: 1 when reads of mapped ranges go direct now, else 0.
+ * @armed: Out: 1 when O_DIRECT reads of mapped ranges go direct now, else 0.
  * @reason: Out: enum bpio_reason; why not, when @armed is 0.
  * @extents: Out: extents in the map.
  * @mapped_bytes: Out: bytes of the file that the map covers.
  */
-struct bpio_handle_arm {
+struct bpio_file_arm {
 	__u32	size;
 	__u32	flags;
 	__u32	armed;
@@ -594,27 +633,31 @@ struct bpio_handle_arm {
 };
 
 /**
- * struct bpio_handle_info - argument of BPIO_IOC_HANDLE_INFO
+ * struct bpio_file_info - argument of BPIO_IOC_FILE_INFO
  *
- * @size: sizeof(struct bpio_handle_info), in bytes.
+ * Counters run from the first ENABLE of the open file. Reads without O_DIRECT
+ * are the file system's and are not counted.
+ *
+ * @size: sizeof(struct bpio_file_info), in bytes.
  * @flags: Must be zero.
- * @armed: 1 when reads of mapped ranges go direct now, else 0.
+ * @armed: 1 when O_DIRECT reads of mapped ranges go direct now, else 0.
  * @reason: enum bpio_reason; why not, when @armed is 0.
  * @support: enum bpio_support of the route in use.
  * @volume_major: Device number of the volume.
  * @volume_minor: See @volume_major.
- * @reserved: Zero.
+ * @enabled: 1, or 0 after DISABLE.
  * @extents: Extents in the map.
  * @mapped_bytes: Bytes of the file that the map covers.
  * @revokes: How often the map of this file was given up because the file was
  *	opened for writing, truncated, renamed and the like.
- * @direct_reads: Reads of this handle that went direct.
+ * @direct_reads: Reads of this open file that went direct.
  * @direct_bytes: Bytes these returned.
- * @fallback_reads: Reads of this handle that the file system served.
- * @fallback_bytes: Bytes these returned.
+ * @fallback_reads: Reads of this open file that the file system served.
+ * @fallback_bytes: Bytes these returned; of asynchronous ones, whose end is not
+ *	seen, the bytes asked for up to the end of the file.
  * @fallback_reason: Reads served by the file system, by enum bpio_reason.
  */
-struct bpio_handle_info {
+struct bpio_file_info {
 	__u32	size;
 	__u32	flags;
 	__u32	armed;
@@ -622,7 +665,7 @@ struct bpio_handle_info {
 	__u32	support;
 	__u32	volume_major;
 	__u32	volume_minor;
-	__u32	reserved;
+	__u32	enabled;
 	__u64	extents;
 	__u64	mapped_bytes;
 	__u64	revokes;
@@ -633,16 +676,59 @@ struct bpio_handle_info {
 	__u64	fallback_reason[BPIO_REASON_SLOTS];
 };
 
+/**
+ * struct bpio_tally - argument of BPIO_IOC_TALLY
+ *
+ * Each open(2) of /dev/bpio is a tally: it sums the reads of all open files that
+ * were first enabled through it, by any process, including those that are closed
+ * by now. Children inherit it with the descriptor.
+ *
+ * @size: sizeof(struct bpio_tally), in bytes.
+ * @flags: Must be zero.
+ * @files: Open files whose first ENABLE came through it.
+ * @open_files: Those of them that are enabled now.
+ * @direct_reads: Reads of these files, as in struct bpio_file_info.
+ * @direct_bytes: See @direct_reads.
+ * @fallback_reads: See @direct_reads.
+ * @fallback_bytes: See @direct_reads.
+ * @refused: ENABLEs that were refused or vetoed.
+ * @fallback_reason: Reads served by the file system, by enum bpio_reason.
+ * @refused_reason: ENABLEs that were refused, by enum bpio_reason. Files on no
+ *	bpio volume, for which ENABLE fails with ENXIO, count as
+ *	BPIO_REASON_OTHER_VOLUME.
+ */
+struct bpio_tally {
+	__u32	size;
+	__u32	flags;
+	__u64	files;
+	__u64	open_files;
+	__u64	direct_reads;
+	__u64	direct_bytes;
+	__u64	fallback_reads;
+	__u64	fallback_bytes;
+	__u64	refused;
+	__u64	fallback_reason[BPIO_REASON_SLOTS];
+	__u64	refused_reason[BPIO_REASON_SLOTS];
+};
+
+/* The control node. */
+#define BPIO_NODE_NAME	"bpio"
+
 #define BPIO_IOC_TYPE	0xBB
 
-/* To the mapped device. */
+/* To /dev/bpio and to the mapped device. */
 #define BPIO_IOC_GET_VERSION	_IOWR(BPIO_IOC_TYPE, 0x00, struct bpio_version)
 #define FSCTL_MANAGE_BYPASS_IO	_IOWR(BPIO_IOC_TYPE, 0x01, struct bpio_ioctl)
+
+/* To the mapped device. */
 #define IOCTL_STORAGE_MANAGE_BYPASS_IO \
 				_IOWR(BPIO_IOC_TYPE, 0x02, struct bpio_ioctl)
 
-/* To a bypass handle. */
-#define BPIO_IOC_HANDLE_ARM	_IOWR(BPIO_IOC_TYPE, 0x10, struct bpio_handle_arm)
-#define BPIO_IOC_HANDLE_INFO	_IOWR(BPIO_IOC_TYPE, 0x11, struct bpio_handle_info)
+/* To an enabled file. */
+#define BPIO_IOC_FILE_ARM	_IOWR(BPIO_IOC_TYPE, 0x10, struct bpio_file_arm)
+#define BPIO_IOC_FILE_INFO	_IOWR(BPIO_IOC_TYPE, 0x11, struct bpio_file_info)
+
+/* To /dev/bpio. */
+#define BPIO_IOC_TALLY		_IOWR(BPIO_IOC_TYPE, 0x20, struct bpio_tally)
 
 #endif /* _UAPI_LINUX_DM_BPIO_H */

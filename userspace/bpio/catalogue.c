@@ -21,15 +21,15 @@ static const struct {
 		"Ask about a file.",
 	},
 	[BPIO_REASON_NOT_READABLE] = {
-		"A bypass handle is for reading, and the descriptor it was "
-		"asked for is not.",
+		"Only reading is bypassed, and the descriptor is not open for "
+		"reading.",
 		"Open the file with O_RDONLY | O_DIRECT.",
 	},
 	[BPIO_REASON_NOT_DIRECT] = {
 		"Reads without O_DIRECT are served from the page cache, where "
 		"there is nothing to bypass.",
-		"Open the file with O_RDONLY | O_DIRECT; most programs have an "
-		"option for direct I/O.",
+		"Open the file with O_RDONLY | O_DIRECT, or set O_DIRECT later "
+		"with fcntl(2); most programs have an option for direct I/O.",
 	},
 	[BPIO_REASON_OTHER_VOLUME] = {
 		"The file belongs to another file system than the mapped device "
@@ -113,8 +113,8 @@ static const struct {
 		"The map from file offsets to disk blocks is built shortly "
 		"after BypassIO is enabled; until then the file system serves "
 		"the reads.",
-		"Wait a moment, or arm the handle at once (BPIO_ARM, "
-		"bpio_handle_arm(3)).",
+		"Wait a moment, or arm the file at once (BPIO_ARM, "
+		"bpio_file_arm(3)).",
 	},
 	[BPIO_REASON_WRITER] = {
 		"Somebody has the file open for writing or mapped shared and "
@@ -175,9 +175,8 @@ static const struct {
 		"file ends the pause.",
 	},
 	[BPIO_REASON_DISABLED] = {
-		"BypassIO was disabled for this open file while the handle "
-		"stayed open.",
-		"Enable it again, or close the handle.",
+		"BypassIO was disabled for this open file, which stayed open.",
+		"Enable it again.",
 	},
 	[BPIO_REASON_DEVICE_ERROR] = {
 		"The device failed a direct read; the read was repeated by the "
@@ -204,6 +203,12 @@ static const struct {
 		"they are shared with another file (reflink), on a realtime "
 		"device, or preallocated and never written.",
 		"Copy the file with cp --reflink=never and read the copy.",
+	},
+	[BPIO_REASON_NOT_READ_ONLY] = {
+		"Only descriptors that cannot write are bypassed, so that the "
+		"reader of a file is never its writer.",
+		"Open the file with O_RDONLY | O_DIRECT, beside the descriptor "
+		"for writing if there is one.",
 	},
 };
 

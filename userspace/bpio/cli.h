@@ -11,7 +11,7 @@
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
 /* Raised when a key of the JSON output changes its meaning or goes away. */
-#define JSON_SCHEMA	1
+#define JSON_SCHEMA	2
 
 /* An interface: numbers never change their meaning. See exit_meanings. */
 enum exit_status {
@@ -39,6 +39,8 @@ enum verb_id {
 	VERB_DISABLE,
 	VERB_WATCH,
 	VERB_RUN,
+	VERB_ATTACH,
+	VERB_DETACH,
 	VERB_EXPLAIN,
 	VERB_HELP,
 	VERB_VERSION,
@@ -104,6 +106,8 @@ enum option_id {
 	OPTION_COUNT_EVENTS,
 	OPTION_FILE,
 	OPTION_SUMMARY,
+	OPTION_FOLLOW,
+	OPTION_FILES,
 	OPTION_HELP,
 	OPTION_COUNT
 };
@@ -127,6 +131,8 @@ extern const size_t exit_meaning_count;
  * @globs: Arguments of --file.
  * @glob_count: Number of these.
  * @summary: Argument of --summary or NULL.
+ * @follow: --follow
+ * @files: --files
  * @argc: Number of arguments after the verb and its options.
  * @argv: These arguments, terminated by NULL.
  */
@@ -142,6 +148,8 @@ struct command_line {
 	const char **globs;
 	size_t glob_count;
 	const char *summary;
+	bool follow;
+	bool files;
 	int argc;
 	char **argv;
 };
@@ -165,6 +173,8 @@ int verb_enable(const struct command_line *line);
 int verb_disable(const struct command_line *line);
 int verb_watch(const struct command_line *line);
 int verb_run(const struct command_line *line);
+int verb_attach(const struct command_line *line);
+int verb_detach(const struct command_line *line);
 int verb_explain(const struct command_line *line);
 int verb_help(const struct command_line *line);
 int verb_version(const struct command_line *line);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "bpio.h"
 #include "cli.h"
@@ -12,11 +13,15 @@
 #include "place.h"
 #include "verdict.h"
 
-static void report_version(struct report *report, int volume)
+static void report_version(struct report *report, int fd)
 {
 	struct bpio_version version;
+	int node = bpio_node_open(), ret;
 
-	if (bpio_volume_version(volume, &version))
+	ret = bpio_kernel_version(node < 0 ? fd : node, &version);
+	if (node >= 0)
+		close(node);
+	if (ret)
 		return;
 	report_number(report, "abi_version", "ABI version",
 		      version.abi_version, NULL);
@@ -79,7 +84,7 @@ static void report_counters(struct report *report,
 		      info->mapped_reads, NULL);
 }
 
-static void report_all(struct report *report, dev_t dev, int volume,
+static void report_all(struct report *report, dev_t dev, int fd,
 		       const struct bpio_volume_info *info,
 		       const struct layers *layers)
 {
@@ -87,7 +92,7 @@ static void report_all(struct report *report, dev_t dev, int volume,
 	const struct bpio_verdict *verdict = &layers->verdict;
 
 	report_device(report, dev, stack);
-	report_version(report, volume);
+	report_version(report, fd);
 	report_text(report, NULL, "BypassIO", "%s", verdict_phrase(verdict));
 	verdict_report(report, layers);
 	layers_report_objections(report, layers, false);
@@ -100,7 +105,7 @@ static void report_all(struct report *report, dev_t dev, int volume,
 }
 
 static int act(const struct command_line *line, const struct place *place,
-	       int volume)
+	       int fd)
 {
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
 	struct place whole = *place;
@@ -110,13 +115,13 @@ static int act(const struct command_line *line, const struct place *place,
 
 	/* Whatever was named, it is about the volume. */
 	whole.is_device = true;
-	ret = bpio_volume_info(volume, &info);
+	ret = bpio_volume_info(fd, &info);
 	if (!ret)
-		ret = layers_ask(&whole, volume, &layers);
+		ret = layers_ask(&whole, fd, &layers);
 	if (ret)
 		return ask_failed(line, place, ret);
 	report = report_new(line);
-	report_all(report, place->dev, volume, &info, &layers);
+	report_all(report, place->dev, fd, &info, &layers);
 	status = verdict_status(&layers.verdict);
 	layers_free(&layers);
 	return report_finish(report, status);
@@ -124,5 +129,5 @@ static int act(const struct command_line *line, const struct place *place,
 
 int verb_info(const struct command_line *line)
 {
-	return with_volume(line, act);
+	return with_whole(line, act);
 }

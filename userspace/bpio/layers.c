@@ -2,6 +2,7 @@
 /*
  * See layers.h.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -69,23 +70,36 @@ static int visit(const struct bpio_layer *layer, void *arg)
 	return 0;
 }
 
-static int ask(const struct place *place, int volume, struct layers *said)
+/* What may not be opened is refused, whatever its volume says. */
+static void refuse_special(struct bpio_verdict *verdict)
 {
-	said->verdict.size = sizeof(said->verdict);
-	if (place->is_device)
-		return bpio_layer_foreach_on(volume, -1, &said->verdict, visit,
-					     said);
-	return bpio_layer_foreach(place->path, &said->verdict, visit, said);
+	verdict->support = BPIO_SUPPORT_NONE;
+	verdict->op_status = -EOPNOTSUPP;
+	verdict->driver[0] = '\0';
+	verdict->reason = BPIO_REASON_NOT_REGULAR_FILE;
+	snprintf(verdict->reason_text, sizeof(verdict->reason_text), "%s",
+		 bpio_reason_text(verdict->reason));
 }
 
-int layers_ask(const struct place *place, int volume, struct layers *layers)
+static int ask(const struct place *place, int fd, struct layers *said)
+{
+	int ret;
+
+	said->verdict.size = sizeof(said->verdict);
+	ret = bpio_layer_foreach_fd(fd, &said->verdict, visit, said);
+	if (!ret && place_is_special(place))
+		refuse_special(&said->verdict);
+	return ret;
+}
+
+int layers_ask(const struct place *place, int fd, struct layers *layers)
 {
 	struct layers said = { 0 };
 	size_t i;
 	int ret;
 
 	*layers = (struct layers) { 0 };
-	ret = ask(place, volume, &said);
+	ret = ask(place, fd, &said);
 	if (ret) {
 		free(said.rows);
 		return ret;

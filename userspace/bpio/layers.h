@@ -40,8 +40,8 @@ struct layers {
 	struct stack stack;
 };
 
-/* Asks about @place. 0, or a negative errno as bpio_layer_foreach() */
-int layers_ask(const struct place *place, int volume, struct layers *layers);
+/* Asks about @place with @fd. 0, or a negative errno as bpio_layer_foreach_fd() */
+int layers_ask(const struct place *place, int fd, struct layers *layers);
 void layers_free(struct layers *layers);
 
 dev_t row_dev(const struct row *row);

@@ -10,6 +10,8 @@
 
 #include "bpio.h"
 #include "cli.h"
+#include "files.h"
+#include "mounted.h"
 #include "place.h"
 #include "report.h"
 #include "stack.h"
@@ -22,11 +24,27 @@ static const char * const heading[COLUMNS] = {
 	"DIRECT", "FALLBACK",
 };
 
+/**
+ * struct listing - all volumes
+ *
+ * @volumes: An object for each.
+ * @unreadable: An object for each mounted device that may be one.
+ * @rows: The heading and a row for each volume.
+ * @count: Number of rows.
+ * @complete: Volumes that are not mounted are among them.
+ */
 struct listing {
 	struct json_object *volumes;
+	struct json_object *unreadable;
 	char ***rows;
 	size_t count;
+	bool complete;
 };
+
+static const char *text_of(struct json_object *json, const char *key)
+{
+	return json_object_get_string(json_object_object_get(json, key));
+}
 
 static char *number(unsigned long long value, bool told)
 {
@@ -80,6 +98,16 @@ static char **add_row(struct listing *listing)
 	return rows[listing->count++];
 }
 
+/* What questions about a volume are asked with, or a negative errno */
+static int open_volume(const struct bpio_volume *volume)
+{
+	int fd = bpio_volume_open_dev(volume->major, volume->minor);
+
+	if (status_of_error(fd) != STATUS_PERMISSION)
+		return fd;
+	return mounted_open(makedev(volume->major, volume->minor));
+}
+
 /* Counters and support, which a suspended volume does not tell. */
 static const char *volume_state(const struct bpio_volume *volume,
 				struct bpio_volume_info *info, bool *told)
@@ -91,11 +119,10 @@ static const char *volume_state(const struct bpio_volume *volume,
 	*told = false;
 	if (volume->suspended)
 		return "suspended";
-	fd = bpio_volume_open_dev(volume->major, volume->minor);
+	fd = open_volume(volume);
 	if (fd < 0)
 		return state;
-	if (!bpio_volume_info(fd, info) &&
-	    !bpio_query_on(fd, -1, 0, &verdict)) {
+	if (!bpio_volume_info(fd, info) && !bpio_query_fd(fd, 0, &verdict)) {
 		*told = true;
 		if (verdict_status(&verdict) == STATUS_PAUSED)
 			state = "paused";
@@ -175,36 +202,88 @@ static void free_rows(struct listing *listing)
 	free(listing->rows);
 }
 
+/* Nobody but the file system can be asked, and it cannot. */
+static void unreadable(dev_t dev, const char *mount_point, int error, void *arg)
+{
+	struct json_object *json = json_object_new_object();
+	struct listing *listing = arg;
+
+	json_object_object_add(json, "mount_point",
+			       json_object_new_string(mount_point));
+	json_object_object_add(json, "device", device_to_json(dev));
+	json_object_object_add(json, "error",
+			       json_object_new_string(strerror(-error)));
+	json_object_array_add(listing->unreadable, json);
+}
+
+static void report_unreadable(struct report *report, struct json_object *list)
+{
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *json = json_object_array_get_idx(list, i);
+
+		report_heading(report,
+			       "%s cannot be opened, so it is not known whether it is on a bpio volume: %s",
+			       text_of(json, "mount_point"),
+			       text_of(json, "error"));
+	}
+	report_json(report, "unreadable", list);
+}
+
+static int finish(const struct command_line *line, struct listing *listing)
+{
+	struct report *report = report_new(line);
+
+	report_json(report, "volumes", listing->volumes);
+	report_flag(report, "complete", NULL, listing->complete);
+	if (listing->count > 1)
+		report_table(report, listing->rows, listing->count, COLUMNS);
+	else if (listing->complete)
+		report_heading(report,
+			       "There is no bpio volume; dm-bpio(4) tells how to make one.");
+	else
+		report_heading(report,
+			       "No file system that can be read is on a bpio volume.");
+	report_unreadable(report, listing->unreadable);
+	if (!listing->complete)
+		report_heading(report,
+			       "Only volumes with a mounted file system are listed; root sees all.");
+	return report_finish(report, 0);
+}
+
 int verb_list(const struct command_line *line)
 {
 	struct listing listing = { 0 };
-	struct report *report;
 	char **row;
 	size_t i;
 	int ret;
 
+	if (line->files)
+		return list_files(line);
+	if (line->argc)
+		return fail(line, STATUS_USAGE,
+			    "\"list\" expects no argument, but got \"%s\" too; \"list --files\" takes a path",
+			    line->argv[0]);
 	listing.volumes = json_object_new_array();
+	listing.unreadable = json_object_new_array();
 	row = add_row(&listing);
 	for (i = 0; i < COLUMNS; i++)
 		row[i] = strdup(heading[i]);
 	ret = bpio_volume_foreach(visit, &listing);
+	listing.complete = status_of_error(ret) != STATUS_PERMISSION;
+	if (!listing.complete) {
+		mounted_foreach(visit, unreadable, &listing);
+		ret = 0;
+	}
 	if (ret) {
 		json_object_put(listing.volumes);
-		ret = fail(line, status_of_error(ret),
-			   "cannot ask device-mapper for its tables: %s%s",
-			   strerror(-ret),
-			   status_of_error(ret) == STATUS_PERMISSION ?
-			   "; use root" : "");
+		json_object_put(listing.unreadable);
+		ret = fail(line, STATUS_FAILURE,
+			   "cannot ask device-mapper for its tables: %s",
+			   strerror(-ret));
 	} else {
-		report = report_new(line);
-		report_json(report, "volumes", listing.volumes);
-		if (listing.count > 1)
-			report_table(report, listing.rows, listing.count,
-				     COLUMNS);
-		else
-			report_heading(report,
-				       "There is no bpio volume; dm-bpio(4) tells how to make one.");
-		ret = report_finish(report, 0);
+		ret = finish(line, &listing);
 	}
 	free_rows(&listing);
 	return ret;

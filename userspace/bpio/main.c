@@ -128,6 +128,12 @@ static void apply(struct command_line *line, const struct verb_option *option)
 	case OPTION_SUMMARY:
 		line->summary = optarg;
 		break;
+	case OPTION_FOLLOW:
+		line->follow = true;
+		break;
+	case OPTION_FILES:
+		line->files = true;
+		break;
 	case OPTION_FILE:
 		line->globs[line->glob_count++] = optarg;
 		break;

@@ -13,9 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
-#include "bpio.h"
 #include "cli.h"
 #include "place.h"
 #include "stack.h"
@@ -86,7 +84,8 @@ int place_find(const struct command_line *line, const char *path,
 	if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_MNT_ID, &stx)) {
 		int error = -errno;
 
-		if (error != -ENOENT ||
+		/* In a directory that may not be searched no name is known. */
+		if ((error != -ENOENT && error != -EACCES) ||
 		    !find_node(path, node, sizeof(node), &stx))
 			return fail(line, status_of_error(error),
 				    "expected a file, directory, mount point or mapped device, but \"%s\" cannot be looked up: %s",
@@ -100,6 +99,8 @@ int place_find(const struct command_line *line, const char *path,
 		return 0;
 	}
 	place->is_regular = S_ISREG(stx.stx_mode);
+	place->is_directory = S_ISDIR(stx.stx_mode);
+	place->is_hidden = !stx.stx_dev_major;
 	place->is_root = S_ISDIR(stx.stx_mode) &&
 			 (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 	if (stx.stx_dev_major)
@@ -115,6 +116,11 @@ void place_free(struct place *place)
 	free(place->mount_point);
 	free(place->fstype);
 	free(place->source);
+}
+
+bool place_is_special(const struct place *place)
+{
+	return !place->is_device && !place->is_regular && !place->is_directory;
 }
 
 int place_is_no_volume(const struct command_line *line,
@@ -141,74 +147,29 @@ int place_is_no_volume(const struct command_line *line,
 	return status;
 }
 
-int place_open_volume(const struct command_line *line,
-		      const struct place *place)
+size_t mounted_devices(dev_t **devices)
 {
-	struct stack stack;
-	bool other = false;
-	char *node;
-	int fd;
+	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+	struct libmnt_table *table = read_mounts();
+	struct libmnt_fs *fs;
+	size_t count = 0, i;
 
-	/*
-	 * A stock target passes foreign ioctls down, so that the device above a
-	 * volume answers as if it were one. Its table tells.
-	 */
-	if (!stack_walk(place->dev, &stack)) {
-		other = strcmp(stack.layers[0].type, "bpio");
-		stack_free(&stack);
+	*devices = NULL;
+	while (iter && table && !mnt_table_next_fs(table, iter, &fs)) {
+		dev_t dev = device_of_mount(fs);
+
+		for (i = 0; i < count && (*devices)[i] != dev; i++)
+			;
+		if (!dev || i < count)
+			continue;
+		*devices = reallocarray(*devices, count + 1, sizeof(**devices));
+		if (!*devices)
+			abort();
+		(*devices)[count++] = dev;
 	}
-	if (other || !place->dev)
-		return -place_is_no_volume(line, place);
-	fd = bpio_volume_open_dev(major(place->dev), minor(place->dev));
-	if (fd >= 0)
-		return fd;
-	if (fd == -ENOTTY)
-		return -place_is_no_volume(line, place);
-	node = device_node(place->dev);
-	if (status_of_error(fd) == STATUS_PERMISSION)
-		fd = -fail(line, STATUS_PERMISSION,
-			   "cannot open %s: %s; BypassIO takes read permission on the mapped device: use root or the group that owns it",
-			   node, strerror(-fd));
-	else if (fd == -EAGAIN)
-		fd = -fail(line, STATUS_FAILURE,
-			   "%s is suspended and answers no question; try again after \"dmsetup resume\"",
-			   node);
-	else
-		fd = -fail(line, STATUS_FAILURE, "cannot open %s: %s", node,
-			   strerror(-fd));
-	free(node);
-	return fd;
-}
-
-int ask_failed(const struct command_line *line, const struct place *place,
-	       int error)
-{
-	if (error == -ENOTTY)
-		return place_is_no_volume(line, place);
-	return fail(line, status_of_error(error),
-		    "cannot query BypassIO on \"%s\": %s", place->path,
-		    strerror(-error));
-}
-
-int with_volume(const struct command_line *line,
-		int (*act)(const struct command_line *line,
-			   const struct place *place, int volume))
-{
-	struct place place;
-	int status, volume;
-
-	status = place_find(line, line->argv[0], &place);
-	if (status)
-		return status;
-	volume = place_open_volume(line, &place);
-	if (volume >= 0) {
-		status = act(line, &place, volume);
-		close(volume);
-	} else {
-		status = -volume;
-	}
-	place_free(&place);
-	return status;
+	mnt_unref_table(table);
+	mnt_free_iter(iter);
+	return count;
 }
 
 struct json_object *mounts_of(dev_t dev)

@@ -20,6 +20,8 @@ struct json_object;
  *	when there is none.
  * @is_device: The path is a block device.
  * @is_regular: The path is a regular file.
+ * @is_directory: The path is a directory.
+ * @is_hidden: Its file system shows an anonymous device number, as btrfs does.
  * @is_root: The path is where the root of a file system is mounted.
  * @mount_point: Where the file system is mounted, or NULL.
  * @fstype: Its type, or NULL.
@@ -30,11 +32,16 @@ struct place {
 	dev_t dev;
 	bool is_device;
 	bool is_regular;
+	bool is_directory;
+	bool is_hidden;
 	bool is_root;
 	char *mount_point;
 	char *fstype;
 	char *source;
 };
+
+/* Neither a file nor a directory nor a block device, so that it is not opened */
+bool place_is_special(const struct place *place);
 
 /* 0, or the exit status after an error was printed */
 int place_find(const struct command_line *line, const char *path,
@@ -49,14 +56,28 @@ int place_is_no_volume(const struct command_line *line,
 int place_open_volume(const struct command_line *line,
 		      const struct place *place);
 
+/* What is done with a place and a descriptor; returns the exit status */
+typedef int place_action(const struct command_line *line,
+			 const struct place *place, int fd);
+
 /* Finds what the first argument names, opens its volume, and lets @act use both */
-int with_volume(const struct command_line *line,
-		int (*act)(const struct command_line *line,
-			   const struct place *place, int volume));
+int with_volume(const struct command_line *line, place_action *act);
+
+/*
+ * The same for questions, with the file, directory or device open for reading.
+ * For what cannot be opened, its volume or a directory of that.
+ */
+int with_subject(const struct command_line *line, place_action *act);
+
+/* The same for questions about the volume, or a directory of it */
+int with_whole(const struct command_line *line, place_action *act);
 
 /* Prints why a question about @place was not answered */
 int ask_failed(const struct command_line *line, const struct place *place,
 	       int error);
+
+/* The block devices that are mounted, each once; to be freed */
+size_t mounted_devices(dev_t **devices);
 
 /* Mounts of a block device: [{"mount_point", "filesystem"}] */
 struct json_object *mounts_of(dev_t dev);

@@ -119,6 +119,14 @@ static int has_loader(int fd)
 	return 0;
 }
 
+bool program_is_static(int fd)
+{
+	unsigned char ident[EI_NIDENT];
+
+	return read_at(fd, ident, sizeof(ident), 0) &&
+	       !memcmp(ident, ELFMAG, SELFMAG) && !has_loader(fd);
+}
+
 static bool same_machine(const unsigned char *ident, int fd)
 {
 	Elf64_Half own, other;

@@ -5,22 +5,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bpio.h"
 #include "cli.h"
+#include "descendants.h"
+#include "globs.h"
 #include "program.h"
 #include "run.h"
 #include "share.h"
 
-extern char **environ;
+/* The least number of what the processes of the command inherit */
+#define INHERITED_FIRST	1000
 
 /* For the signal handler */
 static _Atomic pid_t child;
@@ -49,24 +57,72 @@ static void set_signals(void)
 	sigaction(SIGHUP, &forward, NULL);
 }
 
-static struct share *make_share(char *path, size_t size)
+/*
+ * The processes inherit a copy of @fd, which is closed, at a number that programs
+ * do not use, but one that does not make their tables of descriptors large.
+ */
+static int inherit(int fd, int least)
 {
-	struct share *share;
-	int fd;
+	struct rlimit limit;
+	int copy = fcntl(fd, F_DUPFD, least);
 
-	fd = memfd_create("bpio-run", MFD_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	if (ftruncate(fd, sizeof(*share)))
+	/* No descriptor may have such a number. */
+	if (copy < 0 && !getrlimit(RLIMIT_NOFILE, &limit))
+		copy = fcntl(fd, F_DUPFD, (int)limit.rlim_cur / 2);
+	close(fd);
+	return copy;
+}
+
+/* The memory that the processes share, in the memfd @fd; or NULL */
+static struct share *make_share(int *fd)
+{
+	int memory = memfd_create("bpio-run", MFD_CLOEXEC);
+	struct share *share;
+
+	if (memory < 0 || ftruncate(memory, sizeof(*share)))
 		return NULL;
 	share = mmap(NULL, sizeof(*share), PROT_READ | PROT_WRITE, MAP_SHARED,
-		     fd, 0);
+		     memory, 0);
 	if (share == MAP_FAILED)
 		return NULL;
 	share->magic = SHARE_MAGIC;
 	share->version = SHARE_VERSION;
-	snprintf(path, size, "/proc/%d/fd/%d", (int)getpid(), fd);
-	return share;
+	*fd = inherit(memory, INHERITED_FIRST);
+	return *fd < 0 ? NULL : share;
+}
+
+/* The control node as tally of all processes, or minus the exit status */
+static int open_tally(const struct command_line *line)
+{
+	int node = bpio_node_open();
+
+	if (node == -ENOENT || node == -ENXIO || node == -ENODEV)
+		return -fail(line, STATUS_RUN_CANNOT,
+			     "cannot bypass anything: there is no %s; is the module dm-bpio loaded?",
+			     BPIO_NODE);
+	if (node < 0)
+		return -fail(line, STATUS_RUN_CANNOT,
+			     "cannot bypass anything: %s cannot be opened: %s",
+			     BPIO_NODE, strerror(-node));
+	node = inherit(node, INHERITED_FIRST);
+	if (node < 0)
+		return -fail(line, STATUS_RUN_FAILURE,
+			     "cannot let the command inherit %s: %s", BPIO_NODE,
+			     strerror(errno));
+	return node;
+}
+
+/*
+ * Where the security module Yama lets a process look at its descendants only, one
+ * that has closed what it inherited could not have it back otherwise.
+ */
+static void tell_children(int node, int memory)
+{
+	char value[64];
+
+	snprintf(value, sizeof(value), "%d:%d:%d", (int)getpid(), node, memory);
+	setenv(TALLY_ENV, value, 1);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 }
 
 /* The preload library beside the command in a build tree, else as installed */
@@ -90,22 +146,6 @@ static const char *find_preload(void)
 	return PRELOAD_PATH;
 }
 
-/* 0, or the exit status for a pattern that can match no path */
-static int check_globs(const struct command_line *line)
-{
-	size_t i;
-
-	for (i = 0; i < line->glob_count; i++) {
-		const char *glob = line->globs[i];
-
-		if (!*glob || strchr(glob, '\n') || strlen(glob) >= PATH_MAX)
-			return fail(line, STATUS_USAGE,
-				    "expected a pattern for paths, but got \"%s\"",
-				    glob);
-	}
-	return 0;
-}
-
 /* Globs of --file as absolute ones, one per line */
 static int set_globs(const struct command_line *line)
 {
@@ -116,7 +156,7 @@ static int set_globs(const struct command_line *line)
 
 	if (!line->glob_count)
 		return unsetenv(SHARE_GLOBS_ENV);
-	ret = check_globs(line);
+	ret = globs_check(line);
 	if (ret)
 		return ret;
 	out = open_memstream(&list, &size);
@@ -181,7 +221,7 @@ static int check_command(const struct command_line *line)
 	if (!why)
 		return 0;
 	ret = fail(line, STATUS_RUN_CANNOT,
-		   "expected a program that can load a library, but %s; run it without \"bpio run\", or let it use libbpio(3)",
+		   "expected a program that can load a library, but %s; start it without \"bpio run\" and use \"bpio attach\"",
 		   why);
 	free(why);
 	return ret;
@@ -213,10 +253,20 @@ static int start(const struct command_line *line)
 	return 0;
 }
 
-static int wait_for_child(void)
+/* Looks at the processes, for @seen, until the first one has ended */
+static int wait_for_child(struct descendants *seen)
 {
+	struct pollfd end = { .fd = pidfd_open(child, 0), .events = POLLIN };
 	int status;
 
+	while (end.fd >= 0) {
+		int wait = seen ? descendants_look(seen, child) : -1;
+		int ended = poll(&end, 1, wait);
+
+		if (ended > 0 || (ended < 0 && errno != EINTR))
+			break;
+	}
+	close(end.fd);
 	while (waitpid(child, &status, 0) < 0)
 		if (errno != EINTR)
 			return STATUS_RUN_FAILURE;
@@ -227,23 +277,29 @@ static int wait_for_child(void)
 
 static int run_with(const struct command_line *line, FILE *summary)
 {
-	char path[64];
-	struct share *share = make_share(path, sizeof(path));
-	int status;
+	struct descendants seen = { 0 };
+	int node, memory, status;
+	struct share *share;
 
+	status = set_preload(line);
+	if (status)
+		return status;
+	node = open_tally(line);
+	if (node < 0)
+		return -node;
+	share = make_share(&memory);
 	if (!share)
 		return fail(line, STATUS_RUN_FAILURE,
 			    "cannot make memory to share with the command: %s",
 			    strerror(errno));
-	setenv(SHARE_ENV, path, 1);
-	status = set_preload(line);
-	if (!status)
-		status = start(line);
+	tell_children(node, memory);
+	status = start(line);
 	if (status)
 		return status;
-	status = wait_for_child();
+	status = wait_for_child(summary ? &seen : NULL);
 	if (summary)
-		run_summary(line, share, status, summary);
+		run_summary(line, node, share, &seen, status, summary);
+	descendants_free(&seen);
 	return status;
 }
 

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The summary of "bpio run".
+ * The summary of "bpio run", and the part of it that "bpio attach" has too.
  */
 #ifndef BPIO_RUN_H
 #define BPIO_RUN_H
 
 #include <stdio.h>
 
+struct bpio_tally;
 struct command_line;
+struct descendants;
+struct report;
 struct share;
 
-/* Adds up what the processes of the command left in @share, and prints it */
-void run_summary(const struct command_line *line, struct share *share,
+/* Prints what the tally @node and the processes of the command say */
+void run_summary(const struct command_line *line, int node,
+		 const struct share *share, const struct descendants *seen,
 		 int status, FILE *stream);
+
+/* Adds the files and reads of a tally to a report */
+void tally_report(struct report *report, const struct bpio_tally *tally);
 
 #endif /* BPIO_RUN_H */

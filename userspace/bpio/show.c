@@ -221,7 +221,7 @@ static void report_full_if(struct report *report, const struct layers *layers)
 }
 
 static int act(const struct command_line *line, const struct place *place,
-	       int volume)
+	       int fd)
 {
 	struct json_object *list = json_object_new_array();
 	const struct bpio_verdict *verdict;
@@ -230,7 +230,7 @@ static int act(const struct command_line *line, const struct place *place,
 	size_t i;
 	int ret;
 
-	ret = layers_ask(place, volume, &layers);
+	ret = layers_ask(place, fd, &layers);
 	if (ret) {
 		json_object_put(list);
 		return ask_failed(line, place, ret);
@@ -259,5 +259,5 @@ static int act(const struct command_line *line, const struct place *place,
 
 int verb_stack(const struct command_line *line)
 {
-	return with_volume(line, act);
+	return with_subject(line, act);
 }

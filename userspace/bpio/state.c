@@ -57,17 +57,17 @@ static void report_all(const struct command_line *line, struct report *report,
 }
 
 static int act(const struct command_line *line, const struct place *place,
-	       int volume)
+	       int fd)
 {
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
 	struct report *report;
 	struct layers layers;
 	int ret, status;
 
-	ret = layers_ask(place, volume, &layers);
+	ret = layers_ask(place, fd, &layers);
 	if (ret)
 		return ask_failed(line, place, ret);
-	ret = bpio_volume_info(volume, &info);
+	ret = bpio_volume_info(fd, &info);
 	if (ret) {
 		layers_free(&layers);
 		return ask_failed(line, place, ret);
@@ -81,5 +81,5 @@ static int act(const struct command_line *line, const struct place *place,
 
 int verb_state(const struct command_line *line)
 {
-	return with_volume(line, act);
+	return with_subject(line, act);
 }

@@ -2,38 +2,17 @@
 /*
  * See run.h.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "bpio.h"
 #include "cli.h"
+#include "descendants.h"
 #include "report.h"
 #include "run.h"
 #include "share.h"
 
-struct sums {
-	unsigned long long counters[SHARE_COUNTERS];
-	unsigned long long lost;
-};
-
-static void add_up(struct share *share, struct sums *sums)
-{
-	size_t i, slot;
-
-	for (i = 0; i < SHARE_COUNTERS; i++)
-		sums->counters[i] = share->totals[i];
-	for (slot = 0; slot < SHARE_SLOTS; slot++) {
-		struct share_slot *at = &share->slots[slot];
-
-		if (!at->used)
-			continue;
-		if (!at->reported)
-			sums->lost++;
-		for (i = 0; i < SHARE_COUNTERS; i++)
-			sums->counters[i] += at->counters[i];
-	}
-}
-
-static struct json_object *by_reason(const unsigned long long *counts)
+static struct json_object *by_reason(const __u64 *counts)
 {
 	struct json_object *json = json_object_new_object();
 	unsigned int i;
@@ -46,86 +25,140 @@ static struct json_object *by_reason(const unsigned long long *counts)
 }
 
 static void report_reasons(struct report *report, const char *label,
-			   const unsigned long long *counts)
+			   const __u64 *counts)
 {
 	unsigned int i;
 
 	for (i = 0; i < BPIO_REASON_SLOTS; i++)
 		if (counts[i])
 			report_text(report, NULL, label, "%llu %s (%s)",
-				    counts[i], bpio_reason_token(i),
+				    (unsigned long long)counts[i],
+				    bpio_reason_token(i),
 				    bpio_reason_text(i));
 }
 
-static void report_opens(struct report *report, struct share *share)
+/* A number that is only worth a line when there is something to count */
+static void report_if_any(struct report *report, const char *key,
+			  const char *label, unsigned long long value)
 {
-	unsigned long long refused[BPIO_REASON_SLOTS];
-	int i;
+	report_number(report, key, value ? label : NULL, value, NULL);
+}
 
-	for (i = 0; i < BPIO_REASON_SLOTS; i++)
-		refused[i] = share->refused[i];
-	report_number(report, "processes", NULL, share->processes, NULL);
-	report_number(report, "handles", "Files opened with bypass",
-		      share->handles, NULL);
+static void report_files(struct report *report, const struct bpio_tally *tally)
+{
+	__u64 refused[BPIO_REASON_SLOTS];
+
+	memcpy(refused, tally->refused_reason, sizeof(refused));
+	report_number(report, "files", "Files opened with bypass", tally->files,
+		      NULL);
+	report_if_any(report, "open_files", "Files still open",
+		      tally->open_files);
 	report_json(report, "refused_by_reason", by_reason(refused));
+	/* Nobody refused these. */
+	report_if_any(report, "not_on_volume", "Not on a bpio volume",
+		      refused[BPIO_REASON_OTHER_VOLUME]);
+	refused[BPIO_REASON_OTHER_VOLUME] = 0;
 	report_reasons(report, "Refused", refused);
-	report_number(report, "not_on_volume",
-		      share->not_on_volume ? "Not on a bpio volume" : NULL,
-		      share->not_on_volume, NULL);
-	report_number(report, "no_permission",
-		      share->no_permission ?
-		      "No permission to open the mapped device" : NULL,
-		      share->no_permission, NULL);
-	report_number(report, "failed",
-		      share->failed ? "Failed otherwise" : NULL,
-		      share->failed, NULL);
+}
+
+static void report_programs(struct report *report, const struct share *share)
+{
+	report_number(report, "programs", NULL, share->programs, NULL);
+	report_if_any(report, "uncounted_files",
+		      "Files opened with bypass but not counted below",
+		      share->outside);
+	report_if_any(report, "failed", "Failed otherwise", share->failed);
 	if (share->failed)
 		report_text(report, "last_error", "Last error", "%s",
 			    strerror(share->last_error));
 }
 
-static void report_reads(struct report *report, struct share *share,
-			 const struct sums *sums)
+static void report_reads(struct report *report, const struct bpio_tally *tally)
 {
-	const unsigned long long *counters = sums->counters;
-
 	report_number(report, "direct_reads", "Direct reads",
-		      counters[SHARE_DIRECT_READS], NULL);
+		      tally->direct_reads, NULL);
 	report_bytes(report, "direct_bytes", "Direct data",
-		     counters[SHARE_DIRECT_BYTES]);
+		     tally->direct_bytes);
 	report_number(report, "fallback_reads", "Fall-back reads",
-		      counters[SHARE_FALLBACK_READS], NULL);
+		      tally->fallback_reads, NULL);
 	report_bytes(report, "fallback_bytes", "Fall-back data",
-		     counters[SHARE_FALLBACK_BYTES]);
+		     tally->fallback_bytes);
 	report_json(report, "fallback_by_reason",
-		    by_reason(counters + SHARE_BY_REASON));
-	report_reasons(report, "Fell back", counters + SHARE_BY_REASON);
-	report_number(report, "uncounted_handles",
-		      sums->lost + share->untracked ?
-		      "Handles not counted (killed or still running)" : NULL,
-		      sums->lost + share->untracked, NULL);
+		    by_reason(tally->fallback_reason));
+	report_reasons(report, "Fell back", tally->fallback_reason);
 }
 
-void run_summary(const struct command_line *line, struct share *share,
+void tally_report(struct report *report, const struct bpio_tally *tally)
+{
+	report_files(report, tally);
+	report_reads(report, tally);
+}
+
+static void report_static(struct report *report,
+			  const struct descendants *seen)
+{
+	struct json_object *list = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < seen->count; i++) {
+		const char *path = seen->programs[i].path;
+
+		if (!path)
+			continue;
+		json_object_array_add(list, json_object_new_string(path));
+		report_text(report, NULL, "Not served",
+			    "\"%s\" is statically linked and loads no library; \"bpio attach\" can serve it",
+			    path);
+	}
+	report_json(report, "static_programs", list);
+}
+
+static bool saw_no_file(const struct bpio_tally *tally,
+			const struct share *share)
+{
+	return !tally->files && !tally->refused && !share->outside &&
+	       !share->failed;
+}
+
+static void report_notes(struct report *report, const struct bpio_tally *tally,
+			 const struct share *share)
+{
+	if (share->outside)
+		report_text(report, NULL, "Note", "%s",
+			    "a program that closed the tally, and changed its user or cannot reach bpio, is bypassed without being counted");
+	if (tally->open_files)
+		report_text(report, NULL, "Note", "%s",
+			    "processes of the command go on running; their later reads are not in this summary");
+	if (!share->programs && saw_no_file(tally, share))
+		report_text(report, NULL, "Note", "%s",
+			    "no program has loaded the preload library; did the command change its environment or its user?");
+	else if (saw_no_file(tally, share))
+		report_text(report, NULL, "Note", "%s",
+			    "only files opened with O_RDONLY | O_DIRECT can be bypassed");
+}
+
+void run_summary(const struct command_line *line, int node,
+		 const struct share *share, const struct descendants *seen,
 		 int status, FILE *stream)
 {
 	struct report *report = report_new(line);
-	struct sums sums = { 0 };
+	struct bpio_tally tally;
+	int error;
 
-	add_up(share, &sums);
 	report_to(report, stream);
 	report_heading(report, "bpio run: \"%s\" ended with status %d.",
 		       line->argv[0], status);
 	report_text(report, "program", NULL, "%s", line->argv[0]);
 	report_number(report, "exit_status", NULL, status, NULL);
-	report_opens(report, share);
-	report_reads(report, share, &sums);
-	if (!share->processes)
-		report_text(report, NULL, "Note", "%s",
-			    "no process could be counted; did the command change its user?");
-	else if (!share->handles && !share->not_on_volume &&
-		 !share->no_permission && !share->failed)
-		report_text(report, NULL, "Note", "%s",
-			    "only files opened with O_RDONLY | O_DIRECT can be bypassed");
+	error = bpio_node_tally(node, &tally);
+	if (error)
+		report_text(report, NULL, "Note",
+			    "the kernel cannot tell its tally: %s",
+			    strerror(-error));
+	report_files(report, &tally);
+	report_programs(report, share);
+	report_reads(report, &tally);
+	report_static(report, seen);
+	report_notes(report, &tally, share);
 	report_finish(report, status);
 }

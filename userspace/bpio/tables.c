@@ -17,8 +17,8 @@ const struct verb verbs[VERB_COUNT] = {
 		verb_info,
 	},
 	[VERB_LIST] = {
-		"list", 0, 0, "",
-		"List every bpio volume of this machine.",
+		"list", 0, 1, "[--files [PATH]]",
+		"List every bpio volume of this machine, or the files with BypassIO enabled.",
 		verb_list,
 	},
 	[VERB_STACK] = {
@@ -55,6 +55,16 @@ const struct verb verbs[VERB_COUNT] = {
 		"run", 1, -1, "[--] COMMAND [ARG...]",
 		"Run a command whose direct reads are bypassed.",
 		verb_run,
+	},
+	[VERB_ATTACH] = {
+		"attach", 1, 1, "PID",
+		"Enable BypassIO for files that a running process has open.",
+		verb_attach,
+	},
+	[VERB_DETACH] = {
+		"detach", 1, 1, "PID",
+		"Disable BypassIO for files that a running process has open.",
+		verb_detach,
 	},
 	[VERB_EXPLAIN] = {
 		"explain", 0, 1, "[REASON]",
@@ -98,12 +108,21 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 		"End after N events.",
 	},
 	[OPTION_FILE] = {
-		OPTION_FILE, 'f', "file", "GLOB", BIT(VERB_RUN),
-		"Bypass only files whose absolute path matches; may be repeated.",
+		OPTION_FILE, 'f', "file", "GLOB",
+		BIT(VERB_RUN) | BIT(VERB_ATTACH) | BIT(VERB_DETACH),
+		"Only files whose absolute path matches; may be repeated.",
 	},
 	[OPTION_SUMMARY] = {
 		OPTION_SUMMARY, 's', "summary", "FILE", BIT(VERB_RUN),
 		"Write the summary to a file instead of standard error.",
+	},
+	[OPTION_FOLLOW] = {
+		OPTION_FOLLOW, 'F', "follow", NULL, BIT(VERB_ATTACH),
+		"Go on with files that the process opens later, and count their reads.",
+	},
+	[OPTION_FILES] = {
+		OPTION_FILES, 'o', "files", NULL, BIT(VERB_LIST),
+		"List the files with BypassIO enabled, and who has them open.",
 	},
 	[OPTION_HELP] = {
 		OPTION_HELP, 'h', "help", NULL, ALL_VERBS,

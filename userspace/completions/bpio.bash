@@ -13,6 +13,15 @@ _bpio_volumes()
 	done
 }
 
+_bpio_processes()
+{
+	local dir
+
+	for dir in /proc/[0-9]*; do
+		printf '%s\n' "${dir#/proc/}"
+	done
+}
+
 _bpio_reasons()
 {
 	bpio explain 2>/dev/null | while read -r _ token _; do
@@ -24,7 +33,7 @@ _bpio()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local verbs="state info list stack pause resume enable disable watch run
-		explain help version"
+		attach detach explain help version"
 	local common="-j --json -q --quiet -h --help"
 	local verb='' at=0 i options words
 
@@ -46,7 +55,19 @@ _bpio()
 		words=$(_bpio_volumes) options=$common
 		;;
 	watch) words='' options="$common -c --count" ;;
-	list | version) words='' options=$common ;;
+	list)
+		words=''
+		options="$common -o --files"
+		;;
+	attach)
+		words=$(_bpio_processes)
+		options="$common -f --file -F --follow"
+		;;
+	detach)
+		words=$(_bpio_processes)
+		options="$common -f --file"
+		;;
+	version) words='' options=$common ;;
 	explain) words=$(_bpio_reasons) options=$common ;;
 	help) words=$verbs options=$common ;;
 	run)
@@ -60,10 +81,14 @@ _bpio()
 	esac
 	case $verb$prev in
 	watch-c | watch--count) return ;;
+	attach-f | attach--file | detach-f | detach--file)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $verb in
-	state | info | stack | pause | resume | enable | disable)
+	state | info | list | stack | pause | resume | enable | disable)
 		case $cur in
 		-*) ;;
 		*) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Completion of bpio(1) for fish.
 
-set -l verbs state info list stack pause resume enable disable watch run explain help version
-set -l paths state info stack pause resume enable disable
+set -l verbs state info list stack pause resume enable disable watch run attach detach explain help version
+set -l paths state info list stack pause resume enable disable
 set -l none "not __fish_seen_subcommand_from $verbs"
 
 complete -c bpio -f
@@ -16,6 +16,8 @@ complete -c bpio -n $none -a enable -d "Let all reads of a volume skip layers"
 complete -c bpio -n $none -a disable -d "End what enable began"
 complete -c bpio -n $none -a watch -d "Show events as they happen"
 complete -c bpio -n $none -a run -d "Run a command whose direct reads are bypassed"
+complete -c bpio -n $none -a attach -d "Enable BypassIO for open files of a process"
+complete -c bpio -n $none -a detach -d "Disable BypassIO for open files of a process"
 complete -c bpio -n $none -a explain -d "Explain why something is not bypassed"
 complete -c bpio -n $none -a help -d "Show the help"
 complete -c bpio -n $none -a version -d "Show the version"
@@ -26,11 +28,14 @@ complete -c bpio -s h -l help -d "Show the help of the verb"
 complete -c bpio -n "__fish_seen_subcommand_from state" -s v -l verbose -d "Also show the layers and a hint"
 complete -c bpio -n "__fish_seen_subcommand_from state" -s a -l all -d "Show every objection"
 complete -c bpio -n "__fish_seen_subcommand_from watch" -s c -l count -x -d "End after so many events"
-complete -c bpio -n "__fish_seen_subcommand_from run" -s f -l file -r -F -d "Bypass only files that match"
+complete -c bpio -n "__fish_seen_subcommand_from run attach detach" -s f -l file -r -F -d "Only files that match"
+complete -c bpio -n "__fish_seen_subcommand_from attach" -s F -l follow -d "Go on with files that are opened later"
+complete -c bpio -n "__fish_seen_subcommand_from list" -s o -l files -d "List the files with BypassIO enabled"
 complete -c bpio -n "__fish_seen_subcommand_from run" -s s -l summary -r -F -d "Write the summary to a file"
 
 complete -c bpio -n "__fish_seen_subcommand_from $paths" -F
 complete -c bpio -n "__fish_seen_subcommand_from $paths" -a "(cat /sys/block/dm-*/dm/name 2>/dev/null)"
+complete -c bpio -n "__fish_seen_subcommand_from attach detach" -a "(__fish_complete_pids)"
 complete -c bpio -n "__fish_seen_subcommand_from explain" -a "(bpio explain 2>/dev/null | string match -r -g '^ *\d+ +(\S+)')"
 complete -c bpio -n "__fish_seen_subcommand_from help" -a "$verbs"
 complete -c bpio -n "__fish_seen_subcommand_from run" -xa "(__fish_complete_subcommand --fcs-skip=2)"

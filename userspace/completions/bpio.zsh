@@ -14,6 +14,8 @@ _bpio_verbs() {
 		'disable:end what enable began'
 		'watch:show events as they happen'
 		'run:run a command whose direct reads are bypassed'
+		'attach:enable BypassIO for open files of a process'
+		'detach:disable BypassIO for open files of a process'
 		'explain:explain why something is not bypassed'
 		'help:show the help'
 		'version:show the version'
@@ -66,9 +68,25 @@ _bpio() {
 		_arguments $common \
 			'(-c --count)'{-c,--count}'[end after so many events]:number:'
 		;;
+	list)
+		_arguments $common \
+			'(-o --files)'{-o,--files}'[list the files with BypassIO enabled]' \
+			'1: :_files'
+		;;
+	attach)
+		_arguments $common \
+			'*'{-f,--file}'[only files that match]:glob:_files' \
+			'(-F --follow)'{-F,--follow}'[go on with files that are opened later]' \
+			'1: :_pids'
+		;;
+	detach)
+		_arguments $common \
+			'*'{-f,--file}'[only files that match]:glob:_files' \
+			'1: :_pids'
+		;;
 	run)
 		_arguments $common \
-			'*'{-f,--file}'[bypass only files that match]:glob:_files' \
+			'*'{-f,--file}'[only files that match]:glob:_files' \
 			'(-s --summary)'{-s,--summary}'[write the summary to a file]:file:_files' \
 			'(-):command:_command_names -e' \
 			'*::arguments:_normal'
@@ -79,7 +97,7 @@ _bpio() {
 	help)
 		_arguments $common '1: :_bpio_verbs'
 		;;
-	list | version)
+	version)
 		_arguments $common
 		;;
 	esac

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "bpio.h"
 #include "cli.h"
@@ -14,13 +16,35 @@
 #include "report.h"
 #include "verdict.h"
 
-/* Of /dev/null, which stands for the volume. */
-#define MAJOR	1
-#define MINOR	3
+/* Of the volume */
+#define MAJOR	253
+#define MINOR	0
+
+/* A descriptor of /dev/null, which stands for the volume or a file on it */
+static int volume;
 
 char *__wrap_blkid_devno_to_devname(dev_t dev)
 {
 	return major(dev) & 1 ? strdup("/dev/nvme0n1") : NULL;
+}
+
+/* Mostly there is one. */
+int __wrap_bpio_node_open(void)
+{
+	if (input_byte() < 250)
+		return dup(volume);
+	return -ENOENT;
+}
+
+int __wrap_fstat(int fd, struct stat *st)
+{
+	*st = (struct stat) { .st_mode = S_IFCHR };
+	if (fd != volume)
+		return 0;
+	st->st_mode = input_byte() & 1 ? S_IFREG : S_IFBLK;
+	st->st_dev = makedev(MAJOR, MINOR);
+	st->st_rdev = makedev(MAJOR, MINOR);
+	return 0;
 }
 
 static void fill_output(const struct bpio_ioctl *envelope)
@@ -41,7 +65,7 @@ static void fill_output(const struct bpio_ioctl *envelope)
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
-	static const int errors[] = { EXDEV, ENOTTY, EPERM, EINVAL };
+	static const int errors[] = { EXDEV, ENXIO, EPERM, EBADF };
 	unsigned int result = input_byte();
 
 	(void)fd;
@@ -76,7 +100,7 @@ static void touch_verdict(const struct bpio_verdict *verdict)
 }
 
 /* As of a program that was built with an older or a newer library */
-static void ask_info(int volume)
+static void ask_info(void)
 {
 	size_t size = sizeof(__u32) + input_byte();
 	struct bpio_volume_info *info = calloc(1, size);
@@ -89,14 +113,21 @@ static void ask_info(int volume)
 	free(info);
 }
 
-static void ask_library(int volume)
+static void ask_library(void)
 {
 	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
+	struct bpio_tally tally;
 
+	bpio_enable(volume, BPIO_ARM, &verdict);
+	touch_verdict(&verdict);
 	bpio_enable_on(volume, volume, BPIO_ARM, &verdict);
 	touch_verdict(&verdict);
 	bpio_query_on(volume, -1, BPIO_SKIP_STORAGE, &verdict);
+	touch_verdict(&verdict);
+	bpio_query_fd(volume, 0, &verdict);
+	touch_verdict(&verdict);
+	bpio_resume(volume, &verdict);
 	touch_verdict(&verdict);
 	bpio_volume_resume(volume, &verdict);
 	touch_verdict(&verdict);
@@ -104,12 +135,12 @@ static void ask_library(int volume)
 	touch_verdict(&verdict);
 	bpio_layer_foreach_on(volume, volume, &verdict, visit, NULL);
 	touch_verdict(&verdict);
-	bpio_handle_info(volume, &info);
-	ask_info(volume);
+	bpio_file_info(volume, &info);
+	bpio_node_tally(volume, &tally);
+	ask_info();
 }
 
-static void print_layers(const struct command_line *line, int volume,
-			 FILE *nowhere)
+static void print_layers(const struct command_line *line, FILE *nowhere)
 {
 	struct place place = {
 		.path = "/dev/null", .is_device = true,
@@ -134,7 +165,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct command_line line = { .verb = &verbs[VERB_STATE] };
 	static FILE *nowhere;
-	static int volume;
 
 	if (!nowhere) {
 		nowhere = fopen("/dev/null", "we");
@@ -143,8 +173,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input_begin(data, size);
 	line.json = input_byte() & 1;
 	if (input_byte() & 1)
-		ask_library(volume);
+		ask_library();
 	else
-		print_layers(&line, volume, nowhere);
+		print_layers(&line, nowhere);
 	return 0;
 }

@@ -11,12 +11,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* By which the linker replaces what a harness defines. */
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_fstat(int fd, struct stat *st);
+int __wrap_bpio_node_open(void);
 char *__wrap_blkid_devno_to_devname(dev_t dev);
 
 /**

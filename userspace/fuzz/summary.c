@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The memory that every process of "bpio run" can write to, as the summary finds
- * it.
+ * What "bpio run" sums up: the kernel's tally, the memory that every process of the
+ * command can write to, and the programs that were seen.
  */
+#include <errno.h>
+
 #include "../bpio/summary.c"
 
 #include "fuzz.h"
 
-/* So many slots are filled, from either end. */
-#define SLOTS	2
-
-static struct share share;
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	(void)fd;
+	(void)request;
+	input_bytes(arg, sizeof(struct bpio_tally));
+	if (input_byte() < 250)
+		return 0;
+	errno = ENOTTY;
+	return -1;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -18,16 +26,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.verb = &verbs[VERB_RUN],
 		.argv = (char *[]) { "program", NULL }, .argc = 1,
 	};
+	struct executable programs[2] = { 0 };
+	struct descendants seen = { .programs = programs };
 	static FILE *nowhere;
+	struct share share;
 
 	if (!nowhere)
 		nowhere = fopen("/dev/null", "we");
 	input_begin(data, size);
 	line.json = input_byte() & 1;
-	input_bytes(&share, offsetof(struct share, slots));
-	input_bytes(share.slots, SLOTS * sizeof(share.slots[0]));
-	input_bytes(share.slots + SHARE_SLOTS - SLOTS,
-		    SLOTS * sizeof(share.slots[0]));
-	run_summary(&line, &share, (int)input_byte(), nowhere);
+	input_bytes(&share, sizeof(share));
+	for (seen.count = 0; seen.count < ARRAY_SIZE(programs); seen.count++)
+		programs[seen.count].path = input_line_or_null();
+	run_summary(&line, 0, &share, &seen, (int)input_byte(), nowhere);
+	free(programs[0].path);
+	free(programs[1].path);
 	return 0;
 }

@@ -4,6 +4,16 @@
  * below it. The kernel's interface, on which this builds, is described in
  * <linux/dm-bpio.h>; see also libbpio(3) and dm-bpio(4).
  *
+ * BypassIO is enabled for an open file, and the program keeps its descriptor:
+ * O_DIRECT reads of it go direct from then on, everything else that can be done
+ * with it stays the file system's. The last close of the open file disables
+ * BypassIO.
+ *
+ * Questions and requests go to the control node, /dev/bpio. It takes the
+ * permission to read the file and nothing more. Where the module has no such
+ * node the library opens the mapped device of the file instead, which takes the
+ * permission to open that.
+ *
  * Rules for all functions:
  *
  * - The return value is 0, or a descriptor, or a negative errno. errno itself
@@ -30,7 +40,10 @@ extern "C" {
 /* How long a call is repeated while the mapped device is being suspended. */
 #define BPIO_RETRY_MILLISECONDS	2000
 
-/* bpio_open: return the file's own descriptor when there is no bypass. */
+/* The control node. */
+#define BPIO_NODE		"/dev/" BPIO_NODE_NAME
+
+/* bpio_open: return the open file also when BypassIO cannot be enabled. */
 #define BPIO_FALLBACK		0x1U
 /* bpio_open, bpio_enable, bpio_enable_on: build the extent map at once. */
 #define BPIO_ARM		0x2U
@@ -49,7 +62,10 @@ extern "C" {
  * @out_flags: FS_BPIO_OUTFL_*.
  * @volume_major: Device number of the volume, 0 when none was found.
  * @volume_minor: See @volume_major.
- * @reserved: Zero.
+ * @obstacle: enum bpio_reason. After BypassIO was enabled: what keeps reads from
+ *	going direct at this moment, BPIO_REASON_NONE when nothing does. With
+ *	BPIO_ARM, whether arming worked. BPIO_REASON_NOT_DIRECT, also after a
+ *	query: the descriptor lacks O_DIRECT, which fcntl(2) can set.
  * @driver: Target type, file system or driver that objected; may be empty.
  * @reason_text: One English sentence; may be empty.
  */
@@ -61,7 +77,7 @@ struct bpio_verdict {
 	__u32	out_flags;
 	__u32	volume_major;
 	__u32	volume_minor;
-	__u32	reserved;
+	__u32	obstacle;
 	char	driver[40];
 	char	reason_text[136];
 };
@@ -79,9 +95,9 @@ struct bpio_verdict {
  * @volume_major: Device number of the volume itself.
  * @volume_minor: See @volume_major.
  * @reserved: Zero.
- * @direct_reads: Reads on handles that went direct.
+ * @direct_reads: O_DIRECT reads of enabled files that went direct.
  * @direct_bytes: Bytes these returned.
- * @fallback_reads: Reads on handles that the file system served.
+ * @fallback_reads: O_DIRECT reads of enabled files that the file system served.
  * @fallback_bytes: Bytes these returned.
  * @mapped_reads: Reads of the mapped device itself that skipped the layers below
  *	because of bpio_volume_enable().
@@ -163,15 +179,14 @@ struct bpio_layer {
  * @flags: BPIO_FALLBACK, BPIO_ARM, BPIO_SKIP_STORAGE.
  * @verdict: Out: what was decided.
  *
- * Opens the file with O_RDONLY | O_DIRECT, finds its volume and enables
- * BypassIO. The handle that is returned is all one needs to keep; closing it
- * disables BypassIO again.
+ * Opens the file with O_RDONLY | O_DIRECT and enables BypassIO for it. Closing
+ * the descriptor ends both.
  *
  * With BPIO_FALLBACK a file that can be opened is always opened: when BypassIO
- * is refused, not permitted, or the file is on no bpio volume, the ordinary
- * O_DIRECT descriptor is returned. verdict.support is then BPIO_SUPPORT_NONE.
+ * is refused, not permitted, or the file is on no bpio volume, the descriptor is
+ * returned all the same. verdict.support is then BPIO_SUPPORT_NONE.
  *
- * Return: a descriptor. Negative: the error of open(2), or those of
+ * Return: a descriptor of the file. Negative: the error of open(2), or those of
  * bpio_enable().
  */
 int bpio_open(const char *path, unsigned int flags,
@@ -179,65 +194,76 @@ int bpio_open(const char *path, unsigned int flags,
 
 /**
  * bpio_enable() - enable BypassIO for an open file
- * @fd: The file, open with O_RDONLY | O_DIRECT.
+ * @fd: The file, open with O_RDONLY.
  * @flags: BPIO_ARM, BPIO_SKIP_STORAGE.
  * @verdict: Out: what was decided.
  *
- * Finds the volume of the file by itself. The handle keeps the open file alive,
- * so @fd may be closed afterwards.
+ * Holds for the open file, that is, for @fd and all its duplicates, in this
+ * process and others, until the last of them is closed. Only O_DIRECT reads go
+ * direct; O_DIRECT may also be set later with fcntl(2). Enabling it again changes
+ * nothing, except after bpio_disable(), which it undoes.
  *
- * Return: the bypass handle. -ENOTTY: the file is on no bpio volume. -EACCES,
- * -EPERM: the mapped device may not be opened. When BypassIO is refused, the
- * negative verdict.op_status. Otherwise the error of the ioctl.
+ * Return: 0. When BypassIO is refused, the negative verdict.op_status.
+ * -ENOTTY: the file is on no bpio volume. -EBADF: @fd is not open, or with
+ * O_PATH only. -EACCES, -EPERM: neither the control node nor, where there is
+ * none, the mapped device may be opened. Otherwise the error of the ioctl.
  */
 int bpio_enable(int fd, unsigned int flags, struct bpio_verdict *verdict);
 
 /**
- * bpio_enable_on() - enable BypassIO for an open file of a known volume
- * @volume: The mapped device, from bpio_volume_open() or open(2).
- * @fd: The file, open with O_RDONLY | O_DIRECT.
+ * bpio_enable_on() - bpio_enable() through a descriptor that is already open
+ * @door: The control node, from bpio_node_open(), or the mapped device of the
+ *	file, from bpio_volume_open().
+ * @fd: The file, open with O_RDONLY.
  * @flags: BPIO_ARM, BPIO_SKIP_STORAGE.
  * @verdict: Out: what was decided.
  *
- * For programs that open many files, or that give up the permission to open
- * the mapped device after they did.
+ * For programs that open many files, for those that give up the permission to
+ * open @door after they did, and to count files together: see
+ * bpio_node_tally().
  *
- * Return: as bpio_enable(). -EXDEV: the file is not on this volume.
+ * Return: as bpio_enable(). -EXDEV: the file is not on the volume @door.
  */
-int bpio_enable_on(int volume, int fd, unsigned int flags,
+int bpio_enable_on(int door, int fd, unsigned int flags,
 		   struct bpio_verdict *verdict);
 
 /**
  * bpio_disable() - disable BypassIO for an open file
- * @fd: The file or its bypass handle.
+ * @fd: The file.
  *
- * Handles that stay open go on reading, by the file system. Nothing happens
- * when BypassIO is not enabled.
+ * Direct reads of the open file have ended when this returns; the file system
+ * serves the following ones. Nothing happens when BypassIO is not enabled.
  *
- * Return: 0, or a negative errno when the volume cannot be found or opened.
+ * Return: 0, -ENOTTY when the file is on no bpio volume, or another negative
+ * errno.
  */
 int bpio_disable(int fd);
 
 /**
  * bpio_pause() - let the file system serve all reads of a file for a while
- * @fd: The file, in whatever way it is open, or a bypass handle.
+ * @fd: The file, in whatever way it is open.
  * @verdict: Out: FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED in out_flags tells whether
  *	the file is paused now.
  *
- * Holds for all handles of the file, whoever has them; direct reads of it have
- * ended when this returns. Not counted: one bpio_resume() ends it. Nothing
- * happens when BypassIO is not enabled for the file, and the pause is forgotten
- * with its last handle.
+ * Holds for everybody who has the file enabled, in all processes; direct reads
+ * of it have ended when this returns. Not counted: one bpio_resume() ends it.
+ * Nothing happens when nobody has the file enabled, and the pause is forgotten
+ * with the last close of an enabled one.
  *
- * Return: 0, or a negative errno when the volume cannot be found or opened.
+ * Takes CAP_SYS_ADMIN or write permission on the mapped device, which is opened
+ * for writing only when it must be: udev reads a device again when that is
+ * closed.
+ *
+ * Return: 0. -EPERM: neither of the two rights. -ENOTTY: on no bpio volume.
+ * Otherwise a negative errno.
  */
 int bpio_pause(int fd, struct bpio_verdict *verdict);
 
 /**
  * bpio_resume() - end bpio_pause()
- * @fd: The file, in whatever way it is open, or a bypass handle.
- * @verdict: Out: what the layers say now. Who objects keeps the file from being
- *	bypassed; it is not paused any more.
+ * @fd: The file, in whatever way it is open.
+ * @verdict: Out: what the layers say now. A layer that objects keeps the file
+ *	from being bypassed; it is not paused any more.
  *
  * Nothing happens when the file is not paused.
  *
@@ -251,7 +277,7 @@ int bpio_resume(int fd, struct bpio_verdict *verdict);
  * @flags: BPIO_SKIP_STORAGE.
  * @verdict: Out: what would be decided.
  *
- * Changes nothing.
+ * Changes nothing. Takes permission to read @path.
  *
  * Return: 0 when the question was answered, whatever the answer is. -ENOTTY: not
  * on a bpio volume. Otherwise the error of open(2) or of the ioctl.
@@ -260,26 +286,74 @@ int bpio_query(const char *path, unsigned int flags,
 	       struct bpio_verdict *verdict);
 
 /**
- * bpio_query_fd() - bpio_query() for an open file or directory
- * @fd: The file or directory.
+ * bpio_query_fd() - bpio_query() for an open file
+ * @fd: The file, directory or mapped device, open for reading.
  * @flags: BPIO_SKIP_STORAGE.
  * @verdict: Out: what would be decided.
  *
- * Return: as bpio_query().
+ * Return: as bpio_query(). -EACCES: @fd is not open for reading.
  */
 int bpio_query_fd(int fd, unsigned int flags, struct bpio_verdict *verdict);
 
 /**
- * bpio_query_on() - bpio_query_fd() for a known volume
- * @volume: The mapped device.
- * @fd: A file or directory of the volume, or -1 for the volume itself.
+ * bpio_query_on() - bpio_query_fd() through a descriptor that is already open
+ * @door: As for bpio_enable_on().
+ * @fd: As for bpio_query_fd(); -1 stands for @door, if that is a mapped device.
  * @flags: BPIO_SKIP_STORAGE.
  * @verdict: Out: what would be decided.
  *
- * Return: as bpio_query(). -EXDEV: the file is not on this volume.
+ * Return: as bpio_query_fd(). -EXDEV: the file is not on the volume @door.
  */
-int bpio_query_on(int volume, int fd, unsigned int flags,
+int bpio_query_on(int door, int fd, unsigned int flags,
 		  struct bpio_verdict *verdict);
+
+/**
+ * bpio_file_arm() - build the extent map of an enabled file now
+ * @fd: The file.
+ * @arm: Out, may be NULL: see <linux/dm-bpio.h>; size is set by the library.
+ *
+ * Never needed for correctness. Waits for dirty pages of the file to be
+ * written.
+ *
+ * Return: 0 when O_DIRECT reads go direct now. -EBUSY: they do not, for
+ * arm.reason. -ENOTTY: BypassIO was never enabled for @fd. Otherwise a negative
+ * errno.
+ */
+int bpio_file_arm(int fd, struct bpio_file_arm *arm);
+
+/**
+ * bpio_file_info() - read the counters of an enabled file
+ * @fd: The file.
+ * @info: Out: see <linux/dm-bpio.h>; size is set by the library.
+ *
+ * Return: 0, -ENOTTY when BypassIO was never enabled for @fd, or another
+ * negative errno.
+ */
+int bpio_file_info(int fd, struct bpio_file_info *info);
+
+/**
+ * bpio_node_open() - open the control node
+ *
+ * Each call makes a tally of its own.
+ *
+ * Return: a descriptor. -ENOENT, -ENXIO, -ENODEV: there is no such node, because
+ * the module is not loaded or is too old. Otherwise the error of open(2).
+ */
+int bpio_node_open(void);
+
+/**
+ * bpio_node_tally() - read the sums over all files enabled through a node
+ * @node: From bpio_node_open().
+ * @tally: Out: see <linux/dm-bpio.h>; size is set by the library.
+ *
+ * Counts the files that any process enabled with this descriptor and
+ * bpio_enable_on(), also after they were closed and after the process was
+ * killed.
+ *
+ * Return: 0, -ENOTTY when @node is not the control node, or another negative
+ * errno.
+ */
+int bpio_node_tally(int node, struct bpio_tally *tally);
 
 /**
  * bpio_volume_open() - open the mapped device that a path belongs to
@@ -292,7 +366,7 @@ int bpio_volume_open(const char *path);
 
 /**
  * bpio_volume_open_fd() - bpio_volume_open() for an open file
- * @fd: A file, a directory, a bypass handle, or a mapped device.
+ * @fd: A file, a directory, or a mapped device.
  *
  * Return: as bpio_volume_open().
  */
@@ -309,18 +383,17 @@ int bpio_volume_open_dev(unsigned int major, unsigned int minor);
 
 /**
  * bpio_volume_info() - read the counters of a volume
- * @volume: The mapped device.
+ * @fd: The mapped device, or a file or directory on it, open for reading.
  * @info: Out: the counters.
  *
- * Return: 0 or a negative errno. -ENOTTY: not a bpio volume, also when one below
- * would have answered.
+ * Return: 0 or a negative errno. -ENOTTY: neither a bpio volume nor on one.
  */
-int bpio_volume_info(int volume, struct bpio_volume_info *info);
+int bpio_volume_info(int fd, struct bpio_volume_info *info);
 
 /**
  * bpio_volume_enable() - let all reads of the mapped device skip what is below
- * @volume: The mapped device, open for writing unless the caller has
- *	CAP_SYS_ADMIN.
+ * @volume: The mapped device, open for reading, and for writing too unless the
+ *	caller has CAP_SYS_ADMIN.
  * @verdict: Out: what was decided; support tells how much is skipped now.
  *
  * For programs that know nothing of BypassIO, and for any file system. Holds
@@ -348,8 +421,8 @@ int bpio_volume_disable(int volume);
  * @volume: As for bpio_volume_enable().
  * @verdict: Out: out_flags tells that the volume is paused.
  *
- * Reads that skipped the layers below have ended when this returns. Reads on
- * handles go on skipping the file system. Not counted: one
+ * Reads that skipped the layers below have ended when this returns. Reads of
+ * enabled files go on skipping the file system. Not counted: one
  * bpio_volume_resume() ends it.
  *
  * Return: as bpio_volume_enable().
@@ -385,64 +458,56 @@ int bpio_layer_foreach(const char *path, struct bpio_verdict *verdict,
 		       void *arg);
 
 /**
- * bpio_layer_foreach_on() - bpio_layer_foreach() for a known volume
- * @volume: The mapped device.
- * @fd: A file or directory of the volume, or -1 for the volume itself.
- * @verdict: Out: what would be decided, as by bpio_query_on().
+ * bpio_layer_foreach_fd() - bpio_layer_foreach() for an open file
+ * @fd: The file, directory or mapped device, open for reading.
+ * @verdict: Out: what would be decided, as by bpio_query_fd().
  * @visit: As for bpio_layer_foreach().
  * @arg: Passed to @visit.
  *
- * Return: as bpio_layer_foreach(). -EXDEV: the file is not on this volume.
+ * Return: as bpio_layer_foreach(). -EACCES: @fd is not open for reading.
  */
-int bpio_layer_foreach_on(int volume, int fd, struct bpio_verdict *verdict,
+int bpio_layer_foreach_fd(int fd, struct bpio_verdict *verdict,
 			  int (*visit)(const struct bpio_layer *layer,
 				       void *arg), void *arg);
 
 /**
- * bpio_volume_version() - read what the kernel offers
- * @volume: The mapped device.
+ * bpio_layer_foreach_on() - bpio_layer_foreach_fd() through an open descriptor
+ * @door: As for bpio_enable_on().
+ * @fd: As for bpio_query_on().
+ * @verdict: Out: what would be decided, as by bpio_query_on().
+ * @visit: As for bpio_layer_foreach().
+ * @arg: Passed to @visit.
+ *
+ * Return: as bpio_layer_foreach_fd(). -EXDEV: the file is not on the volume
+ * @door.
+ */
+int bpio_layer_foreach_on(int door, int fd, struct bpio_verdict *verdict,
+			  int (*visit)(const struct bpio_layer *layer,
+				       void *arg), void *arg);
+
+/**
+ * bpio_kernel_version() - read what the kernel offers
+ * @door: The control node or a mapped device whose table is one bpio target.
  * @version: Out: see <linux/dm-bpio.h>; size is set by the library.
  *
  * Return: 0 or a negative errno.
  */
-int bpio_volume_version(int volume, struct bpio_version *version);
+int bpio_kernel_version(int door, struct bpio_version *version);
 
 /**
  * bpio_volume_foreach() - visit every bpio volume of the machine
  * @visit: Called for each volume. A value other than 0 ends the walk.
  * @arg: Passed to @visit.
  *
- * Asks device-mapper, which takes root (CAP_SYS_ADMIN). libdevmapper is not
- * made for threads; calls of this function wait for each other, and the
- * program's own use of libdevmapper must not run at the same time.
+ * Also visits volumes whose table has several bpio targets. Asks device-mapper,
+ * which takes root (CAP_SYS_ADMIN). libdevmapper is not made for threads; calls
+ * of this function wait for each other, and the program's own use of
+ * libdevmapper must not run at the same time.
  *
  * Return: 0, what @visit returned, or a negative errno.
  */
 int bpio_volume_foreach(int (*visit)(const struct bpio_volume *volume,
 				     void *arg), void *arg);
-
-/**
- * bpio_handle_arm() - build the extent map of a handle now
- * @handle: The bypass handle.
- * @arm: Out, may be NULL: see <linux/dm-bpio.h>; size is set by the library.
- *
- * Never needed for correctness. Waits for dirty pages of the file to be
- * written.
- *
- * Return: 0 when reads go direct now. -EBUSY: they do not, for arm.reason.
- * Otherwise a negative errno.
- */
-int bpio_handle_arm(int handle, struct bpio_handle_arm *arm);
-
-/**
- * bpio_handle_info() - read the counters of a handle
- * @handle: The bypass handle.
- * @info: Out: see <linux/dm-bpio.h>; size is set by the library.
- *
- * Return: 0, -ENOTTY when @handle is not a bypass handle, or another negative
- * errno.
- */
-int bpio_handle_info(int handle, struct bpio_handle_info *info);
 
 /**
  * bpio_reason_text() - the sentence for a reason
@@ -479,7 +544,7 @@ const char *bpio_support_token(unsigned int support);
 /**
  * bpio_library_version() - version of the library that is in use
  *
- * Return: a string like "0.1.0".
+ * Return: a string like "0.2.0".
  */
 const char *bpio_library_version(void);
 

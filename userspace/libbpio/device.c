@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -28,25 +27,8 @@ static int is_mapped_device(dev_t dev)
 	return !access(path, F_OK);
 }
 
-int bpio_volume_version(int volume, struct bpio_version *version)
+int bpio__open_dev(dev_t dev, int mode)
 {
-	int ret;
-
-	memset(version, 0, sizeof(*version));
-	version->size = sizeof(*version);
-	ret = bpio__ioctl(volume, BPIO_IOC_GET_VERSION, version);
-	return ret < 0 ? ret : 0;
-}
-
-/* Drivers that do not know an ioctl answer with either of these. */
-static int unknown_ioctl(int error)
-{
-	return error == -ENOTTY || error == -EINVAL || error == -EOPNOTSUPP;
-}
-
-int bpio__open_dev(dev_t dev)
-{
-	struct bpio_version version;
 	struct stat st;
 	char *node;
 	int fd, ret;
@@ -56,7 +38,7 @@ int bpio__open_dev(dev_t dev)
 	node = blkid_devno_to_devname(dev);
 	if (!node)
 		return -ENXIO;
-	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open(node, mode | O_CLOEXEC | O_NONBLOCK);
 	ret = fd < 0 ? -errno : 0;
 	free(node);
 	if (ret)
@@ -68,14 +50,14 @@ int bpio__open_dev(dev_t dev)
 	else if (st.st_rdev != dev)
 		ret = -ENXIO;
 	else
-		ret = bpio_volume_version(fd, &version);
+		ret = bpio__check_volume(fd);
 	if (!ret)
 		return fd;
 	close(fd);
-	return unknown_ioctl(ret) ? -ENOTTY : ret;
+	return ret;
 }
 
 int bpio_volume_open_dev(unsigned int major, unsigned int minor)
 {
-	return bpio__open_dev(makedev(major, minor));
+	return bpio__open_dev(makedev(major, minor), O_RDONLY);
 }

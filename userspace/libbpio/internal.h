@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the files of libbpio share. The preload library takes single members
- * of libbpio.a, so the ones it needs (device, enable, handle, ioctl, reason,
- * volume) must not call into file.c, mount.c or list.c, which pull in more
- * libraries.
+ * of libbpio.a, so the ones it needs (enable, enabled, ioctl, node, reason)
+ * must not call into the others, which pull in more libraries.
+ *
+ * A "door" is what a request is sent to: the control node, or a mapped device.
  */
 #ifndef LIBBPIO_INTERNAL_H
 #define LIBBPIO_INTERNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,14 +20,16 @@
 /* ioctl(2) with -errno as result; repeats EAGAIN until a deadline */
 int bpio__ioctl(int fd, unsigned long request, void *arg);
 
-/* One FSCTL_MANAGE_BYPASS_IO; @output is zeroed first */
-int bpio__fsctl(int volume, unsigned int operation, unsigned int in_flags,
+/*
+ * One FSCTL_MANAGE_BYPASS_IO; @output is zeroed first. -ENOTTY: the node says
+ * that @fd is on no volume. -EXDEV: the mapped device says it is not on this one
+ */
+int bpio__fsctl(int door, unsigned int operation, unsigned int in_flags,
 		int fd, struct fs_bpio_output *output);
 
 /* The same with an answer of another size that begins with the output */
-int bpio__fsctl_sized(int volume, unsigned int operation,
-		      unsigned int in_flags, int fd,
-		      struct fs_bpio_output *output, size_t size);
+int bpio__fsctl_sized(int door, unsigned int operation, unsigned int in_flags,
+		      int fd, struct fs_bpio_output *output, size_t size);
 
 /* A status of the kernel, 0 or a negative errno; -EPROTO for anything else */
 int bpio__status(__s32 status);
@@ -37,8 +41,8 @@ void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
 /* Copies @full to the caller's structure as far as its size member says */
 void bpio__give(void *to, const void *full, size_t full_size);
 
-/* Turns the kernel's answer into a verdict with terminated strings */
-void bpio__verdict(struct bpio_verdict *verdict, int volume,
+/* Turns the answer of @door about @fd into a verdict with terminated strings */
+void bpio__verdict(struct bpio_verdict *verdict, int door, int fd,
 		   const struct fs_bpio_output *output,
 		   const struct bpio_results *results);
 
@@ -47,6 +51,9 @@ void bpio__own_verdict(struct bpio_verdict *verdict, int op_status,
 		       unsigned int reason, const char *driver,
 		       const char *text);
 
+/* The verdict about a file for which ENABLE failed with @error, which it returns */
+int bpio__failed(struct bpio_verdict *verdict, int error);
+
 /* -EINVAL for flags that are not allowed and for a verdict without its size */
 int bpio__check(unsigned int flags, unsigned int allowed,
 		const struct bpio_verdict *verdict);
@@ -54,11 +61,54 @@ int bpio__check(unsigned int flags, unsigned int allowed,
 /* in_flags of the kernel for flags of the library */
 unsigned int bpio__in_flags(unsigned int flags);
 
-/* -ENOTTY when the ioctls of @volume are answered by a volume below it */
+/* bpio_layer_foreach_on() after the check of arguments */
+int bpio__layers(int door, int fd, struct bpio_verdict *verdict,
+		 int (*visit)(const struct bpio_layer *layer, void *arg),
+		 void *arg);
+
+/**
+ * struct route - where a request about an open file is sent
+ *
+ * @door: The node, or a mapped device.
+ * @subject: What the request names: the file, the mapped device, or -1.
+ * @fstype: The type of a file system that hides its device from the kernel, as
+ *	btrfs does; else empty. @subject is the device then, not the file.
+ * @node: The control node, to be closed, or -1.
+ * @device: A mapped device, to be closed, or -1.
+ */
+struct route {
+	int door;
+	int subject;
+	char fstype[40];
+	int node;
+	int device;
+};
+
+/* The one place that decides between the node and a mapped device */
+int bpio__route(int fd, struct route *route);
+void bpio__route_close(struct route *route);
+
+/* One request about @fd along its route */
+int bpio__ask(int fd, unsigned int operation, struct fs_bpio_output *output);
+
+/* The verdict about a file of @route.fstype, after that about its @volume */
+void bpio__hidden_verdict(struct bpio_verdict *verdict,
+			  const struct route *route,
+			  const struct bpio_verdict *volume);
+
+/*
+ * Opens what a question about @path is sent for. For a special file, which may
+ * not be opened, that is the mapped device, and @verdict says that it is refused;
+ * else *@special is false
+ */
+int bpio__open_for_query(const char *path, struct bpio_verdict *verdict,
+			 bool *special);
+
+/* -ENOTTY unless @volume is a mapped device that is a bpio volume itself */
 int bpio__check_volume(int volume);
 
-/* The volume with this device number, open */
-int bpio__open_dev(dev_t dev);
+/* The volume with this device number, open as open(2)'s @mode says */
+int bpio__open_dev(dev_t dev, int mode);
 
 /* Device below the mount that @fd is on, and the type of its file system */
 int bpio__mount_source(int fd, dev_t *dev, char *fstype, size_t fstype_size);

@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -61,9 +62,15 @@ int bpio__ioctl(int fd, unsigned long request, void *arg)
 	}
 }
 
-int bpio__fsctl_sized(int volume, unsigned int operation,
-		      unsigned int in_flags, int fd,
-		      struct fs_bpio_output *output, size_t size)
+static bool is_node(int door)
+{
+	struct stat st;
+
+	return !fstat(door, &st) && S_ISCHR(st.st_mode);
+}
+
+int bpio__fsctl_sized(int door, unsigned int operation, unsigned int in_flags,
+		      int fd, struct fs_bpio_output *output, size_t size)
 {
 	struct fs_bpio_input input = {
 		.operation = operation,
@@ -78,15 +85,18 @@ int bpio__fsctl_sized(int volume, unsigned int operation,
 		.out_length = size,
 	};
 
+	int ret;
+
 	memset(output, 0, size);
-	output->handle = -1;
-	return bpio__ioctl(volume, FSCTL_MANAGE_BYPASS_IO, &envelope);
+	ret = bpio__ioctl(door, FSCTL_MANAGE_BYPASS_IO, &envelope);
+	/* Of a device this means that it is about to go away. */
+	return ret == -ENXIO && is_node(door) ? -ENOTTY : ret;
 }
 
-int bpio__fsctl(int volume, unsigned int operation, unsigned int in_flags,
+int bpio__fsctl(int door, unsigned int operation, unsigned int in_flags,
 		int fd, struct fs_bpio_output *output)
 {
-	return bpio__fsctl_sized(volume, operation, in_flags, fd, output,
+	return bpio__fsctl_sized(door, operation, in_flags, fd, output,
 				 sizeof(*output));
 }
 
@@ -121,7 +131,19 @@ void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
 	to[length] = '\0';
 }
 
-void bpio__verdict(struct bpio_verdict *verdict, int volume,
+/* The volume that a request to @door about @fd was answered for */
+static dev_t volume_of(int door, int fd)
+{
+	struct stat st;
+
+	if (!fstat(door, &st) && S_ISBLK(st.st_mode))
+		return st.st_rdev;
+	if (fstat(fd, &st))
+		return 0;
+	return S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+}
+
+void bpio__verdict(struct bpio_verdict *verdict, int door, int fd,
 		   const struct fs_bpio_output *output,
 		   const struct bpio_results *results)
 {
@@ -130,13 +152,15 @@ void bpio__verdict(struct bpio_verdict *verdict, int volume,
 		.op_status = bpio__status(results->op_status),
 		.reason = results->reason,
 		.out_flags = output->out_flags,
+		.obstacle = output->obstacle,
 	};
-	struct stat st;
+	dev_t volume;
 
-	if (!fstat(volume, &st)) {
-		full.volume_major = major(st.st_rdev);
-		full.volume_minor = minor(st.st_rdev);
-	}
+	if (!verdict)
+		return;
+	volume = volume_of(door, fd);
+	full.volume_major = major(volume);
+	full.volume_minor = minor(volume);
 	bpio__string(full.driver, sizeof(full.driver),
 		     results->failing_driver_name,
 		     results->failing_driver_name_len, BPIO_DRIVER_NAME_MAX);
@@ -158,6 +182,35 @@ void bpio__own_verdict(struct bpio_verdict *verdict, int op_status,
 	snprintf(full.driver, sizeof(full.driver), "%s", driver);
 	snprintf(full.reason_text, sizeof(full.reason_text), "%s", text);
 	bpio__give(verdict, &full, sizeof(full));
+}
+
+int bpio__failed(struct bpio_verdict *verdict, int error)
+{
+	unsigned int reason = BPIO_REASON_NONE;
+	const char *text;
+
+	switch (error) {
+	case -ENOTTY:
+		reason = BPIO_REASON_OTHER_VOLUME;
+		text = "The file is not on a bpio volume.";
+		break;
+	case -EBADF:
+		reason = BPIO_REASON_NOT_READABLE;
+		text = "The descriptor is closed, or open with O_PATH only.";
+		break;
+	case -EACCES:
+	case -EPERM:
+		text = "Neither " BPIO_NODE " nor the mapped device may be opened.";
+		break;
+	case -EAGAIN:
+		reason = BPIO_REASON_VOLUME_SUSPENDED;
+		text = bpio_reason_text(reason);
+		break;
+	default:
+		text = "The kernel could not answer.";
+	}
+	bpio__own_verdict(verdict, error, reason, "", text);
+	return error;
 }
 
 int bpio__check(unsigned int flags, unsigned int allowed,

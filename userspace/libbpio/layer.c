@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -17,7 +18,7 @@
  * The answer has a row for each layer that was asked, of which there may be more
  * the next time.
  */
-static int ask(int volume, int fd, struct fs_bpio_stack **answer)
+static int ask(int door, int fd, struct fs_bpio_stack **answer)
 {
 	unsigned int room = ROOM_FIRST, before = 0;
 	struct fs_bpio_stack *stack;
@@ -29,7 +30,7 @@ static int ask(int volume, int fd, struct fs_bpio_stack **answer)
 		stack = malloc(size);
 		if (!stack)
 			return -ENOMEM;
-		ret = bpio__fsctl_sized(volume, FS_BPIO_OP_QUERY,
+		ret = bpio__fsctl_sized(door, FS_BPIO_OP_QUERY,
 					FS_BPIO_INFL_ALL_LAYERS, fd,
 					&stack->output, size);
 		/* The kernel, too, stops somewhere: more room, but no more rows */
@@ -87,24 +88,69 @@ static int visit_all(const struct fs_bpio_stack *stack,
 	return ret;
 }
 
-int bpio_layer_foreach_on(int volume, int fd, struct bpio_verdict *verdict,
-			  int (*visit)(const struct bpio_layer *layer,
-				       void *arg), void *arg)
+int bpio__layers(int door, int fd, struct bpio_verdict *verdict,
+		 int (*visit)(const struct bpio_layer *layer, void *arg),
+		 void *arg)
 {
 	struct fs_bpio_stack *stack = NULL;
 	int ret;
 
-	ret = bpio__check(0, 0, verdict);
-	if (!ret && fd == -1)
-		ret = bpio__check_volume(volume);
-	if (ret)
-		return ret;
-	ret = ask(volume, fd, &stack);
+	ret = ask(door, fd, &stack);
 	if (!ret || ret == -EXDEV)
-		bpio__verdict(verdict, volume, &stack->output,
+		bpio__verdict(verdict, door, fd, &stack->output,
 			      &stack->output.query);
 	if (!ret)
 		ret = visit_all(stack, visit, arg);
 	free(stack);
+	return ret;
+}
+
+int bpio_layer_foreach_on(int door, int fd, struct bpio_verdict *verdict,
+			  int (*visit)(const struct bpio_layer *layer,
+				       void *arg), void *arg)
+{
+	int ret;
+
+	ret = bpio__check(0, 0, verdict);
+	if (!ret && fd == -1)
+		ret = bpio__check_volume(door);
+	return ret ? ret : bpio__layers(door, fd, verdict, visit, arg);
+}
+
+int bpio_layer_foreach_fd(int fd, struct bpio_verdict *verdict,
+			  int (*visit)(const struct bpio_layer *layer,
+				       void *arg), void *arg)
+{
+	struct bpio_verdict volume = BPIO_VERDICT_INIT;
+	struct route route;
+	int ret;
+
+	if (bpio__check(0, 0, verdict))
+		return -EINVAL;
+	ret = bpio__route(fd, &route);
+	if (ret)
+		return ret;
+	ret = bpio__layers(route.door, route.subject,
+			   route.fstype[0] ? &volume : verdict, visit, arg);
+	if (!ret && route.fstype[0])
+		bpio__hidden_verdict(verdict, &route, &volume);
+	bpio__route_close(&route);
+	return ret == -EXDEV ? -ENOTTY : ret;
+}
+
+int bpio_layer_foreach(const char *path, struct bpio_verdict *verdict,
+		       int (*visit)(const struct bpio_layer *layer, void *arg),
+		       void *arg)
+{
+	bool special;
+	int fd, ret;
+
+	if (bpio__check(0, 0, verdict))
+		return -EINVAL;
+	fd = bpio__open_for_query(path, verdict, &special);
+	if (fd < 0)
+		return fd;
+	ret = bpio_layer_foreach_fd(fd, special ? NULL : verdict, visit, arg);
+	close(fd);
 	return ret;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <libdevmapper.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,20 +26,33 @@ static struct dm_task *run_task(int type, const char *name)
 	return NULL;
 }
 
-/* 1 when the live table of @name is one bpio target */
-static int is_volume(const char *name, struct dm_info *info)
+/* Whether all targets of a table are bpio */
+static bool is_all_bpio(struct dm_task *task)
+{
+	uint64_t start, length;
+	char *type, *params;
+	void *next = NULL;
+
+	do {
+		type = NULL;
+		next = dm_get_next_target(task, next, &start, &length, &type,
+					  &params);
+		if (!type || strcmp(type, "bpio"))
+			return false;
+	} while (next);
+	return true;
+}
+
+/* By its live table. A device that went away meanwhile is none. */
+static bool is_volume(const char *name, struct dm_info *info)
 {
 	struct dm_task *task = run_task(DM_DEVICE_TABLE, name);
-	uint64_t start, length;
-	char *type = NULL, *params;
-	int ret = 0;
+	bool ret;
 
-	/* A device that went away meanwhile is none. */
 	if (!task)
-		return 0;
-	if (dm_task_get_info(task, info) && info->exists &&
-	    !dm_get_next_target(task, NULL, &start, &length, &type, &params))
-		ret = type && !strcmp(type, "bpio");
+		return false;
+	ret = dm_task_get_info(task, info) && info->exists &&
+	      is_all_bpio(task);
 	dm_task_destroy(task);
 	return ret;
 }

@@ -3,6 +3,7 @@
  * Calls about a whole volume.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,38 +11,55 @@
 
 #include "internal.h"
 
-static int get_info(int volume, struct fs_bpio_output *output)
+/* What drivers say that do not know an ioctl, and volumes of foreign files */
+static bool is_foreign(int error)
+{
+	return error == -ENOTTY || error == -EINVAL || error == -EOPNOTSUPP ||
+	       error == -EXDEV;
+}
+
+/*
+ * A stock target passes ioctls on, so that the device above a volume would
+ * answer as if it were one.
+ */
+static int get_info(int fd, const struct stat *st,
+		    struct fs_bpio_output *output)
 {
 	const struct fs_bpio_info *got = &output->get_info;
-	struct stat st;
 	int ret;
 
-	ret = bpio__fsctl(volume, FS_BPIO_OP_GET_INFO, 0, -1, output);
+	ret = bpio__ask(fd, FS_BPIO_OP_GET_INFO, output);
 	if (ret)
-		return ret;
-	if (fstat(volume, &st))
-		return -errno;
-	return makedev(got->volume_major, got->volume_minor) == st.st_rdev ?
-		0 : -ENOTTY;
+		return is_foreign(ret) ? -ENOTTY : ret;
+	if (S_ISBLK(st->st_mode) &&
+	    makedev(got->volume_major, got->volume_minor) != st->st_rdev)
+		return -ENOTTY;
+	return 0;
 }
 
 int bpio__check_volume(int volume)
 {
 	struct fs_bpio_output output;
+	struct stat st;
 
-	return get_info(volume, &output);
+	if (fstat(volume, &st))
+		return -errno;
+	return S_ISBLK(st.st_mode) ? get_info(volume, &st, &output) : -ENOTTY;
 }
 
-int bpio_volume_info(int volume, struct bpio_volume_info *info)
+int bpio_volume_info(int fd, struct bpio_volume_info *info)
 {
 	struct bpio_volume_info full = { 0 };
 	struct fs_bpio_output output;
 	const struct fs_bpio_info *got = &output.get_info;
+	struct stat st;
 	int ret;
 
 	if (info->size < sizeof(info->size))
 		return -EINVAL;
-	ret = get_info(volume, &output);
+	if (fstat(fd, &st))
+		return -errno;
+	ret = get_info(fd, &st, &output);
 	if (ret)
 		return ret;
 	full.out_flags = output.out_flags;
@@ -73,9 +91,9 @@ static int control(int volume, unsigned int operation,
 	if (!ret)
 		ret = bpio__check_volume(volume);
 	if (!ret)
-		ret = bpio__fsctl(volume, operation, 0, -1, &output);
+		ret = bpio__ask(volume, operation, &output);
 	if (!ret)
-		bpio__verdict(verdict, volume, &output,
+		bpio__verdict(verdict, volume, -1, &output,
 			      &output.volume_stack_resume);
 	return ret;
 }
@@ -127,7 +145,7 @@ int bpio_volume_enable(int volume, struct bpio_verdict *verdict)
 		return ret;
 	same.support = output.support;
 	same.out_flags = output.out_flags;
-	bpio__verdict(verdict, volume, &same, &output.enable);
+	bpio__verdict(verdict, volume, -1, &same, &output.enable);
 	return 0;
 }
 

@@ -10,14 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "bpio.h"
 #include "bypass.h"
-#include "share.h"
-#include "track.h"
+#include "tally.h"
 
 /* Whether @path matches one of the lines of @globs */
 static bool matches(const char *globs, const char *path)
@@ -43,7 +40,7 @@ static bool matches(const char *globs, const char *path)
 /* Matches the path as the program wrote it, and where it led to. */
 static bool wanted(int fd, const char *path)
 {
-	const char *globs = track_globs();
+	const char *globs = tally_globs();
 	char link[40], target[PATH_MAX];
 	ssize_t length;
 
@@ -59,60 +56,59 @@ static bool wanted(int fd, const char *path)
 	return matches(globs, target);
 }
 
-static void count_failure(int error)
-{
-	struct share *share = track_share();
-
-	if (!share)
-		return;
-	if (error == -ENOTTY) {
-		share->not_on_volume++;
-	} else if (error == -EACCES || error == -EPERM) {
-		share->no_permission++;
-	} else {
-		share->last_error = -error;
-		share->failed++;
-	}
-}
-
-static int enable(int fd, const struct stat *st)
+static void enable(int fd)
 {
 	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
-	struct share *share = track_share();
-	int volume, handle;
+	struct tally tally;
+	int ret;
 
-	volume = bpio_volume_open_dev(major(st->st_dev), minor(st->st_dev));
-	if (volume < 0) {
-		count_failure(volume);
-		return -1;
+	ret = tally_open(&tally);
+	if (ret) {
+		tally_count_failure(ret);
+		return;
 	}
-	handle = bpio_enable_on(volume, fd, BPIO_ARM, &verdict);
-	syscall(SYS_close, volume);
-	if (handle >= 0)
-		return handle;
-	if (verdict.reason == BPIO_REASON_NONE ||
-	    verdict.reason >= BPIO_REASON_SLOTS)
-		count_failure(handle);
-	else if (share)
-		share->refused[verdict.reason]++;
-	return -1;
+	ret = bpio_enable_on(tally.node, fd, BPIO_ARM, &verdict);
+	tally_close(&tally);
+	if (!ret && tally.outside)
+		tally_count_outside();
+	/*
+	 * The kernel counts files on no volume, and those that it refuses; the
+	 * verdict then names the volume.
+	 */
+	if (ret && ret != -ENOTTY && !verdict.volume_major)
+		tally_count_failure(ret);
 }
 
+static void consider(int fd, const char *path)
+{
+	struct stat st;
+
+	if (tally_exists() && !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	    wanted(fd, path))
+		enable(fd);
+}
+
+/* Only reading is bypassed, and O_PATH is no open file to read. */
 static bool candidate(int flags)
 {
 	return (flags & O_ACCMODE) == O_RDONLY && (flags & O_DIRECT) &&
 	       !(flags & (O_PATH | O_DIRECTORY | O_TRUNC));
 }
 
-int bypass_handle(int fd, const char *path, int flags)
+void bypass_opened(int fd, const char *path, int flags)
 {
-	int error = errno, handle = -1;
-	struct stat st;
+	int error = errno;
 
-	if (!candidate(flags))
-		return -1;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && wanted(fd, path))
-		handle = enable(fd, &st);
+	if (candidate(flags))
+		consider(fd, path);
 	errno = error;
-	return handle;
+}
+
+void bypass_set_direct(int fd)
+{
+	int error = errno, flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && candidate(flags))
+		consider(fd, "");
+	errno = error;
 }

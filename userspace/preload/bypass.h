@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The decision about one file that the program opened.
+ * The decision about one open file of the program.
  */
 #ifndef BPIO_BYPASS_H
 #define BPIO_BYPASS_H
 
-/*
- * A new bypass handle for @fd, which was opened as @path with @flags, or -1
- * when there is none, after counting why. Leaves errno alone.
- */
-int bypass_handle(int fd, const char *path, int flags);
+/* @fd was opened as @path with @flags. Leaves errno alone, as the next does */
+void bypass_opened(int fd, const char *path, int flags);
+
+/* O_DIRECT was set for @fd by fcntl(2) */
+void bypass_set_direct(int fd);
 
 #endif /* BPIO_BYPASS_H */

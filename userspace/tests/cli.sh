@@ -255,7 +255,7 @@ explain_all()
 	local i count
 
 	count=$(reason_count)
-	[ "$count" -ge 34 ]
+	[ "$count" -ge 36 ]
 
 	expect 0 bpio explain --json
 	for ((i = 0; i < count; i++)); do
@@ -296,10 +296,10 @@ advice_keeps_protection()
 version()
 {
 	expect 0 bpio version
-	says out 'bpio 0.1.0'
+	says out 'bpio 0.2.0'
 	expect 0 bpio version --json
-	json out /version 0.1.0
-	json out /abi_version 1
+	json out /version 0.2.0
+	json out /abi_version 2
 }
 
 full_output()

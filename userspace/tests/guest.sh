@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# libbpio, bpio and bpio run on real volumes. Runs as root in a guest of
+# libbpio and bpio on real volumes. Runs as root in a guest of
 # selftests/vm in which this project is installed, from where "make stage" put
 # it, and overwrites the devices of the guest.
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/userspace
@@ -11,6 +11,34 @@ here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/userspace
 summary()
 {
 	expect 0 bpio run --json --summary sum "$@"
+}
+
+# As in a container to which nobody has given the node: without_node COMMAND...
+without_node()
+{
+	trap 'mv /dev/bpio.away /dev/bpio' EXIT
+	mv /dev/bpio /dev/bpio.away
+	"$@"
+}
+
+no_node_to_ask()
+{
+	local path
+
+	for path in "$mnt/file" "$mnt" vol; do
+		expect 0 bpio state "$path"
+		says out 'is currently supported.'
+		expect 0 bpio stack "$path"
+		expect 0 bpio info "$path"
+	done
+	expect 0 bpio list
+	grep -q "^$mnt " out
+	expect 0 bpio pause "$mnt"
+	expect 0 bpio resume "$mnt"
+	expect 126 bpio run true
+	readable
+	as_nobody 3 bpio state "$mnt/file"
+	says err 'cannot open /dev/mapper/vol: Permission denied; "state" takes read permission on it, because there is no /dev/bpio'
 }
 
 state_full()
@@ -54,6 +82,7 @@ state_special()
 		says out "BypassIo on \"$path\" is not currently supported."
 		says out '    Status: 95 (Operation not supported)'
 		says out '    Reason: BypassIO is for regular files;'
+		says out 'Storage driver: nvme (BypassIO compatible)'
 	done
 	rm "$mnt/fifo" "$mnt/null"
 }
@@ -74,14 +103,113 @@ state_refused()
 	json out /driver ext4
 }
 
-state_unprivileged()
+# As a user who may do nothing but read files: as_nobody STATUS COMMAND...
+as_nobody()
+{
+	expect "$1" setpriv --reuid=65534 --regid=65534 --clear-groups \
+		"${@:2}"
+}
+
+readable()
 {
 	chmod 755 "$WORK" "$mnt"
 	chmod 644 "$mnt/file"
-	expect 3 setpriv --reuid=65534 --clear-groups bpio state "$mnt/file"
-	says err 'cannot open /dev/mapper/vol: Permission denied; BypassIO takes'
-	expect 3 setpriv --reuid=65534 --clear-groups bpio list
-	says err 'cannot ask device-mapper for its tables: Permission denied'
+}
+
+state_unprivileged()
+{
+	local path
+
+	readable
+	refute setpriv --reuid=65534 --clear-groups test -r /dev/mapper/vol
+	mkfifo "$mnt/fifo"
+	for path in "$mnt/file" "$mnt" /dev/mapper/vol; do
+		as_nobody 0 bpio state "$path"
+		says out "BypassIo on \"$path\" is currently supported."
+		says out 'Storage driver: nvme (BypassIO compatible)'
+		as_nobody 0 bpio info --json "$path"
+		json out /active_files 0
+		json out /abi_version 2
+		as_nobody 0 bpio stack "$path"
+		[ "$(grep -c ' agrees ' out)" -eq 2 ]
+	done
+	as_nobody 11 bpio state "$mnt/fifo"
+	rm "$mnt/fifo"
+}
+
+state_unreadable()
+{
+	local verb
+
+	readable
+	chmod 600 "$mnt/file"
+	for verb in state stack; do
+		as_nobody 3 bpio "$verb" "$mnt/file"
+		says err "cannot open \"$mnt/file\": Permission denied; \"$verb\" takes permission to read it"
+	done
+	as_nobody 0 bpio info "$mnt/file"
+	chmod 700 "$mnt"
+	for verb in state stack info; do
+		as_nobody 3 bpio "$verb" /dev/mapper/vol
+		says err "cannot open /dev/mapper/vol: Permission denied; \"$verb\" takes read permission on it, or on a directory where it is mounted"
+	done
+	readable
+}
+
+list_unprivileged()
+{
+	readable
+	mkdir -p second
+	new_volume second "$BPIO_NVME_B1"
+	mkfs.ext4 -q /dev/mapper/second
+	mount /dev/mapper/second second
+	as_nobody 0 bpio list
+	cp out both
+	as_nobody 0 bpio list --json
+	cp out both.json
+	chmod 700 second
+	as_nobody 0 bpio list
+	cp out one
+	as_nobody 0 bpio list --json
+	cp out one.json
+	dmsetup suspend second
+	as_nobody 0 bpio list
+	dmsetup resume second
+	umount second
+	rmdir second
+	dmsetup remove second
+	grep -qE "^$mnt +ext4 +/dev/mapper/vol +.* full +0 +[0-9]+ +[0-9]+$" both
+	grep -qE "^$WORK/second +ext4 +/dev/mapper/second +.* full +0 +0 +0$" both
+	says both 'Only volumes with a mounted file system are listed; root sees all.'
+	json both.json /complete false
+	json both.json /unreadable '[ ]'
+	refute grep '/dev/mapper/second' one
+	says one "$WORK/second cannot be opened, so it is not known whether it is on a bpio volume: Permission denied"
+	json one.json /unreadable/0/device/node /dev/mapper/second
+	refute json-get /volumes/1 <one.json
+}
+
+# A mapped device of another kind
+list_others()
+{
+	readable
+	dmsetup create lower --table \
+		"0 $(sectors "$BPIO_NVME_B1") linear $BPIO_NVME_B1 0"
+	mkfs.ext4 -q /dev/mapper/lower
+	mkdir -p second
+	mount /dev/mapper/lower second
+	as_nobody 0 bpio list
+	umount second
+	rmdir second
+	dmsetup remove lower
+	says out /dev/mapper/vol
+	refute grep second out
+}
+
+nothing_left()
+{
+	expect 0 bpio info --json vol
+	json out /active_files 0
 }
 
 state_disk_group()
@@ -105,7 +233,7 @@ info()
 	expect 0 bpio info --json "$mnt"
 	json out /name vol
 	json out /mounts/0/filesystem ext4
-	json out /abi_version 1
+	json out /abi_version 2
 }
 
 list_two()
@@ -218,8 +346,8 @@ stock_above()
 	cp err text
 	dd if=/dev/zero of=upper/file bs=4096 count=1 conv=fsync status=none
 	summary -- dd if=upper/file iflag=direct of=/dev/null
-	json sum /handles 0
-	json sum /refused_by_reason/other-volume 1
+	json sum /files 0
+	json sum /not_on_volume 1
 	umount upper
 	remove_both
 	says text '"/dev/mapper/upper" is not a bpio volume: expected a mapped device with one bpio target, but it is a linear target'
@@ -266,121 +394,25 @@ not_here()
 	says err 'but it is a nvme device'
 }
 
-fio_engine()
-{
-	summary -- fio --name=r --filename="$mnt/file" --readonly --direct=1 \
-		--rw=randread --bs=4k --number_ios=100 --output=fio.txt "$@"
-	[ "$(json-get /handles <sum)" -ge 1 ]
-	json sum /direct_reads 100
-	json sum /fallback_reads 0
-	json sum /uncounted_handles 0
-}
-
-fio_verify()
-{
-	fio --name=w --filename="$mnt/verify" --size=4m --rw=write --bs=64k \
-		--verify=crc32c --do_verify=0 --output=fio.txt
-	sync
-	summary -- fio --name=w --filename="$mnt/verify" --size=4m --rw=read \
-		--bs=64k --verify=crc32c --direct=1 --ioengine=io_uring \
-		--readonly --output=fio.txt
-	json sum /direct_reads 64
-	json sum /fallback_reads 0
-	# A byte that is wrong must be seen by what was just shown to see none.
-	printf x | dd of="$mnt/verify" bs=1 seek=1000000 conv=notrunc,fsync \
-		status=none
-	expect 1 bpio run -q -- fio --name=w --filename="$mnt/verify" \
-		--size=4m --rw=read --bs=64k --verify=crc32c --direct=1 \
-		--ioengine=io_uring --readonly --output=fio.txt
-	rm "$mnt/verify"
-}
-
-same_bytes()
-{
-	summary -- dd if="$mnt/file" iflag=direct of=copy bs=64k status=none
-	cmp copy "$mnt/file"
-	json sum /handles 1
-	json sum /direct_bytes "$(stat -c %s "$mnt/file")"
-}
-
-inherits()
-{
-	summary -- sh -c "dd if=$mnt/file iflag=direct of=/dev/null bs=1M;
-		exec dd if=$mnt/file iflag=direct of=/dev/null bs=1M"
-	json sum /handles 2
-	json sum /direct_reads 8
-}
-
-globs()
-{
-	cp "$mnt/file" "$mnt/other"
-	sync
-	summary --file "$mnt/ot*" -- sh -c "
-		dd if=$mnt/file iflag=direct of=/dev/null bs=1M
-		dd if=$mnt/other iflag=direct of=/dev/null bs=1M"
-	json sum /handles 1
-	json sum /direct_reads 4
-	rm "$mnt/other"
-}
-
-fallback_reasons()
-{
-	exec 7>>"$mnt/file"
-	summary -- dd if="$mnt/file" iflag=direct of=/dev/null bs=1M count=4
-	exec 7>&-
-	json sum /handles 1
-	json sum /direct_reads 0
-	json sum /fallback_reads 4
-	json sum /fallback_by_reason/writer 4
-}
-
-run_unprivileged()
-{
-	chmod 755 "$WORK" "$mnt"
-	chmod 644 "$mnt/file"
-	expect 0 setpriv --reuid=65534 --clear-groups bpio run -- \
-		dd if="$mnt/file" iflag=direct of=/dev/null bs=1M
-	says err 'No permission to open the mapped device: 1'
-}
-
-# Every read counted once, whatever the program does with its descriptors
-counted()
-{
-	local reads
-
-	expect 0 bpio run --json --summary sum -- reader "$mnt/file" "$1"
-	reads=$(cat out)
-	[ "$reads" -gt 0 ]
-	json sum /direct_reads "$reads"
-	json sum /fallback_reads 0
-	json sum /uncounted_handles 0
-}
-
-counted_killed()
-{
-	expect 137 bpio run --json --summary sum -- reader "$mnt/file" killed
-	json sum /exit_status 137
-	json sum /handles 2
-	json sum /direct_reads 8
-	json sum /uncounted_handles 1
-}
-
-no_handle_left()
-{
-	expect 0 bpio info --json vol
-	json out /active_files 0
-}
-
 set_up "$BPIO_NVME_A1"
 # its own TAP, as one test of this one
 it "The library does on a volume what its header says" \
 	volume "$mnt" /dev/mapper/vol
+it "Without the control node it does so by the mapped device" \
+	without_node volume "$mnt" /dev/mapper/vol
+it "bpio works without the node for who may open the mapped device" \
+	without_node no_node_to_ask
 it "state has the shape of fsutil for a file that is supported" state_full
 it "state takes file, directory, mount point, mapped device, its bare name" \
 	state_of_everything
 it "state refuses special files without opening them" state_special
 it "state names the reason for a file that is refused" state_refused
-it "state and list without permission say what it takes" state_unprivileged
+it "state, info and stack work for a user who may only read the file" \
+	state_unprivileged
+it "Of what may not be read they say so in a sentence" state_unreadable
+it "list shows such a user what is mounted and readable, and names the rest" \
+	list_unprivileged
+it "list passes over mapped devices of other kinds" list_others
 it "state needs no more than permission to open the mapped device" \
 	state_disk_group
 it "info shows mounts, support and counters" info
@@ -397,26 +429,6 @@ it "A file of btrfs is refused by the name of its file system" \
 	other_filesystem btrfs -q -f
 it "A file of XFS takes part" xfs_takes_part
 it "Paths beside the volume are not on a volume" not_here
-for engine in psync pvsync2 libaio io_uring; do
-	it "fio reads directly by $engine under bpio run" \
-		fio_engine --ioengine="$engine" --iodepth=4
-done
-it "fio reads directly from threads" fio_engine --thread
-it "fio reads directly with registered files and fixed buffers" \
-	fio_engine --ioengine=io_uring --registerfiles --fixedbufs
-it "fio's own verification finds the bytes it wrote" fio_verify
-it "A program under bpio run reads the same bytes" same_bytes
-it "Children and programs that replace others are bypassed too" inherits
-it "Only files that match --file are bypassed" globs
-it "The summary tells why reads fell back" fallback_reasons
-it "Without permission the program runs as ever, and the summary says so" \
-	run_unprivileged
-for way in close close-range dup dup2 end-at-once exec exit fclose fork \
-	quick-exit threads vfork; do
-	it "Reads are counted once when a program lets go by $way" counted "$way"
-done
-it "Of a program that is killed the open handles are reported as not counted" \
-	counted_killed
-it "In the end no handle is left" no_handle_left
+it "In the end nothing is left enabled" nothing_left
 tear_down
 finish

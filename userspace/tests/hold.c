@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * hold FILE: keep a bypass handle of the file. For each line on standard input
- * the handle is armed and its first block read; printed is "direct", or why the
- * read was not. Ends with its input.
+ * hold FILE: keep a file open with BypassIO enabled. For each line on standard
+ * input the file is armed and its first block read; printed is "direct", or why
+ * the read was not. Ends with its input.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 
 #define BLOCK	4096
 
-/* Whether the handle went direct since @before, and why not */
-static const char *explain(const struct bpio_handle_info *before,
-			   const struct bpio_handle_info *after)
+/* Whether a read went direct since @before, and why not */
+static const char *explain(const struct bpio_file_info *before,
+			   const struct bpio_file_info *after)
 {
 	unsigned int i;
 
@@ -29,7 +29,7 @@ static const char *explain(const struct bpio_handle_info *before,
 
 int main(int argc, char **argv)
 {
-	struct bpio_handle_info before, after;
+	struct bpio_file_info before, after;
 	char line[64];
 	void *block;
 	int fd;
@@ -42,10 +42,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	while (fgets(line, sizeof(line), stdin)) {
-		bpio_handle_arm(fd, NULL);
-		if (bpio_handle_info(fd, &before) ||
+		bpio_file_arm(fd, NULL);
+		if (bpio_file_info(fd, &before) ||
 		    pread(fd, block, BLOCK, 0) != BLOCK ||
-		    bpio_handle_info(fd, &after))
+		    bpio_file_info(fd, &after))
 			return 1;
 		puts(explain(&before, &after));
 		fflush(stdout);

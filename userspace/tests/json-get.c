@@ -44,8 +44,8 @@ int main(int argc, char **argv)
 	if (!root)
 		return 2;
 	if (json_pointer_get(root, "/schema", &schema) ||
-	    json_object_get_int(schema) != 1) {
-		fprintf(stderr, "json-get: no schema 1\n");
+	    json_object_get_int(schema) != 2) {
+		fprintf(stderr, "json-get: no schema 2\n");
 		return 2;
 	}
 	if (json_pointer_get(root, argv[1], &value))

@@ -22,7 +22,7 @@ with_filters()
 	fi
 }
 
-# Keep a handle of a file, by a process of its own: hold FILE
+# Keep a file enabled, by a process of its own: hold FILE
 hold()
 {
 	coproc HOLD { command hold "$1" 2>&1; }
@@ -31,7 +31,7 @@ hold()
 	reads direct
 }
 
-# The next read of the handle is "direct", or served for another reason
+# The next read of that file is "direct", or served for another reason
 reads()
 {
 	local got
@@ -135,6 +135,7 @@ stack_unprivileged()
 
 	group=$(stat -L -c %g /dev/mapper/vol)
 	expect 3 setpriv --reuid=65534 --clear-groups bpio stack vol
+	says err '"stack" takes read permission on it, or on a directory where it is mounted'
 	expect 0 setpriv --reuid=65534 --regid=65534 --groups="$group" \
 		bpio stack /dev/mapper/vol
 	[ "$(grep -c ' agrees ' out)" -eq 3 ]
@@ -331,6 +332,29 @@ pause_rights()
 		as_group 0 660 bpio "$verb" /dev/mapper/vol
 	done
 	expect 0 bpio state vol
+}
+
+# Reading a file is no right to pause it for others.
+pause_file_rights()
+{
+	local verb
+
+	chmod 755 "$WORK" "$mnt"
+	chmod 644 "$mnt/file"
+	hold "$mnt/file"
+	for verb in pause resume; do
+		expect 3 setpriv --reuid=65534 --clear-groups \
+			bpio "$verb" "$mnt/file"
+		says err "cannot open /dev/mapper/vol: Permission denied; \"$verb\" takes permission on the mapped device"
+		as_group 3 640 bpio "$verb" "$mnt/file"
+		says err "cannot $verb \"$mnt/file\": Operation not permitted; it takes write permission on /dev/mapper/vol"
+	done
+	reads direct
+	as_group 0 660 bpio pause "$mnt/file"
+	reads stream-paused
+	as_group 0 660 bpio resume "$mnt/file"
+	reads direct
+	release
 }
 
 # Reads of the mapped device that the layer below has seen
@@ -722,7 +746,7 @@ attach_blocked()
 	says text '    Driver: linear (/dev/mapper/mid)'
 }
 
-no_handle_left()
+nothing_left()
 {
 	expect 0 bpio info --json vol
 	json out /active_files 0
@@ -754,6 +778,8 @@ it "A file that nobody enabled is not paused, which is said" pause_file_idle
 it "A path that could mean two things is refused" ambiguous
 it "A volume is paused and enabled by who may write it, without root" \
 	pause_rights
+it "A file is paused by who may do so to its volume, not by its readers" \
+	pause_file_rights
 it "enable lets unmodified reads skip the layers, until disable" enable_volume
 it "enable tells when not all of them are skipped" enable_partial
 it "A suspended volume is an error that says so" suspended
@@ -776,7 +802,7 @@ with_filters "watch shows vetoes and pauses of layers with their words" \
 	watch_veto
 it "A stock layer that appears blocks the bypass until it is gone" \
 	attach_blocked
-it "In the end nothing is left enabled or paused" no_handle_left
+it "In the end nothing is left enabled or paused" nothing_left
 tear_down
 dmsetup remove mid
 finish

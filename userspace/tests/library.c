@@ -77,6 +77,8 @@ static void test_arguments(const char *file)
 {
 	struct bpio_verdict verdict = BPIO_VERDICT_INIT, unset = { 0 };
 	struct bpio_volume_info info = { 0 };
+	struct bpio_file_info file_info;
+	struct bpio_tally tally;
 
 	ok(bpio_open(file, 1U << 31, &verdict) == -EINVAL &&
 	   bpio_enable(0, BPIO_FALLBACK, &verdict) == -EINVAL &&
@@ -92,10 +94,14 @@ static void test_arguments(const char *file)
 	   bpio_query("/no/such/file", 0, NULL) == -ENOENT &&
 	   bpio_volume_open("/no/such/file") == -ENOENT,
 	   "A path that does not exist gives ENOENT");
-	ok(bpio_enable(-1, 0, NULL) == -EBADF &&
+	ok(bpio_enable(-1, 0, &verdict) == -EBADF &&
 	   bpio_query_fd(1000, 0, NULL) == -EBADF &&
-	   bpio_disable(-1) == -EBADF,
+	   bpio_disable(-1) == -EBADF && bpio_enable_on(-1, 0, 0, NULL) < 0 &&
+	   bpio_file_info(-1, &file_info) == -EBADF &&
+	   bpio_node_tally(-1, &tally) == -EBADF,
 	   "A descriptor that is not open gives EBADF");
+	ok(verdict.op_status == -EBADF && verdict.reason_text[0],
+	   "The verdict says so in words");
 }
 
 static void test_control(const char *file)
@@ -109,6 +115,7 @@ static void test_control(const char *file)
 	   bpio_volume_resume(fd, &unset) == -EINVAL &&
 	   bpio_volume_enable(fd, &unset) == -EINVAL &&
 	   bpio_layer_foreach(file, &unset, visit, &seen) == -EINVAL &&
+	   bpio_layer_foreach_fd(fd, &unset, visit, &seen) == -EINVAL &&
 	   bpio_layer_foreach_on(fd, -1, &unset, visit, &seen) == -EINVAL,
 	   "So it does for what pauses, resumes, enables and lists layers");
 	ok(bpio_pause(fd, NULL) == -ENOTTY && bpio_resume(fd, NULL) == -ENOTTY,
@@ -119,6 +126,7 @@ static void test_control(const char *file)
 	   bpio_volume_disable(fd) == -ENOTTY,
 	   "What is no volume can be neither paused nor enabled: ENOTTY");
 	ok(bpio_layer_foreach(file, NULL, visit, &seen) == -ENOTTY &&
+	   bpio_layer_foreach_fd(fd, NULL, visit, &seen) == -ENOTTY &&
 	   bpio_layer_foreach_on(fd, -1, NULL, visit, &seen) == -ENOTTY &&
 	   bpio_layer_foreach("/dev/null", NULL, visit, &seen) == -ENOTTY &&
 	   !seen, "It has no layers: ENOTTY, and none is visited");
@@ -126,8 +134,24 @@ static void test_control(const char *file)
 	   bpio_volume_pause(-1, NULL) == -EBADF &&
 	   bpio_volume_enable(-1, NULL) == -EBADF &&
 	   bpio_volume_disable(-1) == -EBADF &&
+	   bpio_layer_foreach_fd(-1, NULL, visit, &seen) == -EBADF &&
 	   bpio_layer_foreach_on(-1, -1, NULL, visit, &seen) == -EBADF,
 	   "They give EBADF for a descriptor that is not open");
+	close(fd);
+}
+
+static void test_node(const char *file)
+{
+	struct bpio_version version;
+	struct bpio_tally tally;
+	int fd = open(file, O_RDONLY);
+
+	ok(bpio_node_tally(fd, &tally) == -ENOTTY &&
+	   bpio_kernel_version(fd, &version) == -ENOTTY,
+	   "What is neither node nor volume gives ENOTTY");
+	if (access(BPIO_NODE, F_OK))
+		ok(bpio_node_open() == -ENOENT,
+		   "Without the module the node cannot be opened: ENOENT");
 	close(fd);
 }
 
@@ -137,7 +161,7 @@ static void test_other_files(const char *file)
 		struct bpio_verdict verdict;
 		char newer[8];
 	} large = { .verdict = { .size = sizeof(large) } };
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	int fd, before = open_descriptors();
 
 	memset(large.newer, 0xff, sizeof(large.newer));
@@ -158,9 +182,9 @@ static void test_other_files(const char *file)
 	   (fcntl(fd, F_GETFD) & FD_CLOEXEC) &&
 	   large.verdict.support == BPIO_SUPPORT_NONE,
 	   "With BPIO_FALLBACK it gives an O_DIRECT descriptor with close-on-exec");
-	ok(bpio_handle_info(fd, &info) == -ENOTTY &&
-	   bpio_handle_arm(fd, NULL) == -ENOTTY,
-	   "A descriptor that is no handle gives ENOTTY");
+	ok(bpio_file_info(fd, &info) == -ENOTTY &&
+	   bpio_file_arm(fd, NULL) == -ENOTTY,
+	   "A file that was never enabled gives ENOTTY");
 	close(fd);
 	ok(open_descriptors() == before, "No descriptor is left open");
 }
@@ -174,6 +198,7 @@ int main(int argc, char **argv)
 	test_words();
 	test_arguments(argv[1]);
 	test_control(argv[1]);
+	test_node(argv[1]);
 	test_other_files(argv[1]);
 	printf("1..%d\n", count);
 	return failed;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * reader FILE WAY: read blocks of 4096 bytes with O_DIRECT, and let go of the
+ * reader FILE WAY: read blocks of 4096 bytes with O_DIRECT, and treat the
  * descriptor in one of the ways in which programs do. Under "bpio run" every
- * read has to be counted once. Prints how many reads there were.
+ * such read has to be counted once. Prints how many reads there were.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -116,7 +116,7 @@ static void way_dup(void)
 	close(fd);
 }
 
-/* A handle is overwritten by another, and that one by something else. */
+/* A file is replaced by another, and that one by something else. */
 static void way_dup2(void)
 {
 	int first = open_and_read(), second = open_and_read();
@@ -138,7 +138,7 @@ static void way_close_range(void)
 	closefrom(3);
 }
 
-/* Parent and child read the same handle, and each closes it. */
+/* Parent and child read the same open file, and each closes it. */
 static void way_fork(void)
 {
 	int fd = open_and_read();
@@ -182,6 +182,56 @@ static void way_exec(void)
 	fflush(stdout);
 	execv("/bin/true", argv);
 	fail("execv");
+}
+
+/* What "bpio run" let the program inherit is gone, too. */
+static void way_closes_first(void)
+{
+	closefrom(3);
+	way_close();
+}
+
+/* As the subprocess module of Python starts programs */
+static void way_exec_closed(void)
+{
+	char name[4096], *const argv[] = { "reader", name, "close", NULL };
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "%s", path);
+	pid = fork();
+	if (!pid) {
+		closefrom(3);
+		dup2(open("/dev/null", O_WRONLY), 1);
+		execv("/proc/self/exe", argv);
+		fail("execv");
+	}
+	wait_for(pid);
+	done += READS;
+}
+
+static void way_set_direct(void)
+{
+	int fd = open(path, O_RDONLY);
+
+	if (fcntl(fd, F_SETFL, O_DIRECT))
+		fail("fcntl");
+	read_blocks(fd);
+	close(fd);
+}
+
+/* The odd tail of a file is often read without O_DIRECT. */
+static void way_clear_direct(void)
+{
+	int fd = open_and_read();
+
+	if (fcntl(fd, F_SETFL, 0))
+		fail("fcntl");
+	read_blocks(fd);
+	done -= READS;
+	if (fcntl(fd, F_SETFL, O_DIRECT))
+		fail("fcntl");
+	read_blocks(fd);
+	close(fd);
 }
 
 static void *thread(void *arg)
@@ -229,17 +279,21 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } ways[] = {
+	{ "clear-direct", way_clear_direct },
 	{ "close", way_close },
 	{ "close-range", way_close_range },
+	{ "closes-first", way_closes_first },
 	{ "dup", way_dup },
 	{ "dup2", way_dup2 },
 	{ "end-at-once", way_end_at_once },
 	{ "exec", way_exec },
+	{ "exec-closed", way_exec_closed },
 	{ "exit", way_exit },
 	{ "fclose", way_fclose },
 	{ "fork", way_fork },
 	{ "killed", way_killed },
 	{ "quick-exit", way_quick_exit },
+	{ "set-direct", way_set_direct },
 	{ "threads", way_threads },
 	{ "vfork", way_vfork },
 };

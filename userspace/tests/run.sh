@@ -1,22 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# bpio run, as far as it needs no volume.
+# bpio run, as far as it needs no module.
 # shellcheck source=tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
-
-# The summary of a command: summary COMMAND [ARG...] leaves it in sum
-summary()
-{
-	expect 0 bpio run --json --summary sum "$@"
-}
-
-status()
-{
-	expect 0 bpio run -q true
-	expect 7 bpio run -q -- sh -c 'exit 7'
-	expect 143 bpio run -q -- sh -c 'kill -TERM $$'
-	[ ! -s err ]
-}
 
 cannot_run()
 {
@@ -34,7 +20,7 @@ static_program()
 	printf 'int main(void) { return 0; }\n' >static.c
 	${CC:-cc} -static -o static static.c
 	expect 126 bpio run ./static
-	says err '"./static" is statically linked'
+	says err '"./static" is statically linked; start it without "bpio run" and use "bpio attach"'
 }
 
 static_script()
@@ -65,59 +51,6 @@ foreign_program()
 	says err 'for another kind of processor'
 }
 
-program_options()
-{
-	expect 0 bpio run -q env printf '%s' -q --json --file
-	[ "$(cat out)" = "-q--json--file" ]
-}
-
-environment()
-{
-	# shellcheck disable=SC2016 # for the inner shell
-	LD_PRELOAD=libc.so.6 expect 0 bpio run -q -- sh -c 'echo "$LD_PRELOAD"'
-	grep -q '/libbpio-preload.so:libc.so.6$' out
-}
-
-children()
-{
-	summary -- sh -c 'env true; env true; (true); true'
-	[ "$(json-get /processes <sum)" -ge 4 ]
-	json sum /exit_status 0
-}
-
-# Where direct I/O works, so that programs can open files for it.
-make_file()
-{
-	dd if=/dev/zero of=file bs=4096 count=2 status=none
-	dd if=file iflag=direct of=/dev/null bs=4096 status=none
-}
-
-every_open()
-{
-	make_file
-	summary opens file
-	json sum /not_on_volume 8
-	json sum /handles 0
-	json sum /direct_reads 0
-}
-
-globs()
-{
-	make_file
-	ln -s file link
-	ln -s . dir
-	summary --file file -- dd if=file iflag=direct of=/dev/null
-	json sum /not_on_volume 1
-	summary --file 'f*' -- dd if=link iflag=direct of=/dev/null
-	json sum /not_on_volume 1
-	summary --file "$WORK/dir/*" -- dd if="$WORK/dir/file" iflag=direct of=/dev/null
-	json sum /not_on_volume 1
-	summary --file other --file '*.data' -- dd if=file iflag=direct of=/dev/null
-	json sum /not_on_volume 0
-	summary --file other --file '*/fil?' -- dd if=file iflag=direct of=/dev/null
-	json sum /not_on_volume 1
-}
-
 bad_glob()
 {
 	expect 2 bpio run --file '' true
@@ -129,12 +62,14 @@ summary_file()
 	expect 125 bpio run --summary /no/such/folder/file -- touch ran
 	says err 'cannot write the summary to "/no/such/folder/file"'
 	[ ! -e ran ]
-	expect 0 bpio run --summary sum -- echo hello
-	[ "$(cat out)" = hello ]
-	[ ! -s err ]
-	says sum 'bpio run: "echo" ended with status 0.'
-	expect 0 bpio run -q --summary sum -- echo hello
-	says sum 'Direct reads: 0'
+}
+
+no_node()
+{
+	expect 126 bpio run touch ran
+	says err 'cannot bypass anything: there is no /dev/bpio; is the module dm-bpio loaded?'
+	[ "$(wc -l <err)" -eq 1 ]
+	[ ! -e ran ]
 }
 
 no_library()
@@ -144,37 +79,6 @@ no_library()
 	[ ! -e ran ]
 }
 
-killed()
-{
-	bpio run -q -- sleep 60 &
-	until pgrep -P $! sleep >pid; do
-		kill -0 $! || complain "bpio run ended"
-	done
-	kill -TERM $!
-	local status=0
-	wait $! || status=$?
-	[ "$status" -eq 143 ]
-	refute kill -0 "$(cat pid)"
-}
-
-closes_all()
-{
-	cat >close.c <<-END
-		#include <fcntl.h>
-		#include <unistd.h>
-		int main(void)
-		{
-			closefrom(3);
-			close_range(3, ~0U, 0);
-			return close(9) == 0;
-		}
-	END
-	${CC:-cc} -D_GNU_SOURCE -o close close.c
-	summary ./close
-	json sum /processes 1
-}
-
-it "The exit status is that of the command or 128 and its signal" status
 it "A command that does not exist is 127, one that is no program 126" cannot_run
 it "A statically linked program is refused by name" static_program
 it "A script of a statically linked program is refused" static_script
@@ -184,15 +88,15 @@ else
 	skip "A set-user-ID program is refused by name" "takes root to make one"
 fi
 it "A program for another processor is refused by name" foreign_program
-it "Options behind the command belong to the command" program_options
-it "Libraries that are preloaded already stay so" environment
-it "Processes that the command starts are counted" children
-it "Every function that opens files for direct reading is seen, no other is" \
-	every_open
-it "--file takes relative, absolute and resolved paths" globs
 it "An empty pattern is an error" bad_glob
-it "The summary goes to the file it should, or nothing is run" summary_file
+it "A summary that cannot be written is an error, and nothing is run" \
+	summary_file
 it "Without the preload library nothing is run" no_library
-it "A signal to bpio run ends the command" killed
-it "A program that closes all descriptors is not disturbed" closes_all
+if [ ! -e /dev/bpio ]; then
+	it "Without the control node nothing is run, and a sentence says so" \
+		no_node
+else
+	skip "Without the control node nothing is run, and a sentence says so" \
+		"this machine has the module"
+fi
 finish

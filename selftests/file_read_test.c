@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Synchronous reads of a handle, against what was written and against what
- * O_DIRECT on the file answers, on each layout of ext4 and on XFS.
+ * Synchronous reads of an enabled file, against what was written and against what
+ * O_DIRECT without bypass answers, on each layout of ext4 and on XFS.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -56,8 +56,8 @@ FIXTURE(file) {
 	struct volume	*volume;
 	unsigned int	block;
 	char		path[192];
-	int		fd;		/* opened by open_handle() */
-	int		handle;		/* likewise */
+	int		fd;		/* enabled, by OPEN_FILES() */
+	int		plain;		/* likewise opened, not enabled */
 	char		*ours;
 	char		*theirs;
 	int		mismatches;
@@ -92,25 +92,25 @@ FIXTURE_SETUP(file)
 	snprintf(self->path, sizeof(self->path), "%s",
 		 volume_path(self->volume, "file"));
 	self->fd = -1;
-	self->handle = -1;
+	self->plain = -1;
 	self->ours = dio_alloc(BUFFER + 4096);
 	self->theirs = dio_alloc(BUFFER + 4096);
 }
 
 FIXTURE_TEARDOWN(file)
 {
-	close(self->handle);
+	close(self->plain);
 	close(self->fd);
 	EXPECT_EQ(0, unlink(self->path));
 	EXPECT_EQ(0, active_count(self->volume->fd));
 }
 
-#define OPEN_HANDLE() do {						\
+#define OPEN_FILES() do {						\
+	self->plain = file_open_direct(self->path);			\
+	ASSERT_LE(0, self->plain);					\
 	self->fd = file_open_direct(self->path);			\
-	ASSERT_LE(0, self->fd);						\
-	self->handle = fs_enable(self->volume->fd, self->fd);		\
-	ASSERT_LE(0, self->handle);					\
-	ASSERT_EQ(0, handle_armed(self->handle));			\
+	ASSERT_EQ(0, fs_enable(self->volume->fd, self->fd));		\
+	ASSERT_EQ(0, file_armed(self->fd));				\
 } while (0)
 
 struct outcome {
@@ -124,7 +124,7 @@ static struct outcome outcome_of(ssize_t ret)
 }
 
 /*
- * The same read of the handle and of the file, into buffers equally aligned:
+ * The same read with bypass and without, into buffers equally aligned:
  * same result, same errno, same bytes, nothing outside of the buffer written.
  * What O_DIRECT leaves in the buffer behind the end of the file is undefined.
  */
@@ -137,9 +137,9 @@ static struct outcome compare(struct __test_metadata *_metadata,
 	bool same;
 
 	memset(self->ours, 0xa5, end + 4096);
-	ours = outcome_of(pread(self->handle, self->ours + shift, length,
+	ours = outcome_of(pread(self->fd, self->ours + shift, length,
 				offset));
-	theirs = outcome_of(pread(self->fd, self->theirs + shift, length,
+	theirs = outcome_of(pread(self->plain, self->theirs + shift, length,
 				  offset));
 	valid = ours.ret > 0 ? ours.ret : 0;
 	same = ours.ret == theirs.ret && ours.error == theirs.error &&
@@ -152,7 +152,7 @@ static struct outcome compare(struct __test_metadata *_metadata,
 	if (same || self->mismatches++ >= 3)
 		return ours;
 	EXPECT_TRUE(same);
-	TH_LOG("offset %lld length %zu buffer +%zu: handle %zd (%s), file %zd (%s)",
+	TH_LOG("offset %lld length %zu buffer +%zu: enabled %zd (%s), plain %zd (%s)",
 	       (long long)offset, length, shift, ours.ret, strerror(ours.error),
 	       theirs.ret, strerror(theirs.error));
 	return ours;
@@ -169,11 +169,11 @@ TEST_F(file, reads_of_every_length_return_what_was_written_and_go_direct)
 		4 * MIB, 5 * MIB,
 	};
 	uint64_t size = 4 * MIB, reads = 0, bytes = 0, offset;
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	unsigned int i;
 
 	ASSERT_EQ(0, file_create(self->path, size, 1));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
 		size_t length = lengths[i];
 		/* a sample is enough for the short ones */
@@ -183,14 +183,14 @@ TEST_F(file, reads_of_every_length_return_what_was_written_and_go_direct)
 			size_t left = size - offset;
 			size_t part = left < length ? left : length;
 
-			ASSERT_EQ(part, pread(self->handle, self->ours, length,
+			ASSERT_EQ(part, pread(self->fd, self->ours, length,
 					      offset));
 			ASSERT_EQ(0, content_is(self->ours, part, offset, 1, 1));
 			reads++;
 			bytes += part;
 		}
 	}
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(reads, info.direct_reads);
 	EXPECT_EQ(bytes, info.direct_bytes);
 	EXPECT_EQ(0u, info.fallback_reads);
@@ -199,10 +199,10 @@ TEST_F(file, reads_of_every_length_return_what_was_written_and_go_direct)
 TEST_F(file, one_read_larger_than_a_bio_is_one_direct_read)
 {
 	ASSERT_EQ(0, file_create(self->path, BUFFER, 2));
-	OPEN_HANDLE();
-	ASSERT_EQ(BUFFER, pread(self->handle, self->ours, BUFFER, 0));
+	OPEN_FILES();
+	ASSERT_EQ(BUFFER, pread(self->fd, self->ours, BUFFER, 0));
 	EXPECT_EQ(0, content_is(self->ours, BUFFER, 0, 2, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 TEST_F(file, alignment_is_judged_as_by_o_direct_on_the_file)
@@ -216,7 +216,7 @@ TEST_F(file, alignment_is_judged_as_by_o_direct_on_the_file)
 	unsigned int o, l, s;
 
 	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 3));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (o = 0; o < ARRAY_SIZE(offsets); o++)
 		for (l = 0; l < ARRAY_SIZE(lengths); l++)
 			for (s = 0; s < ARRAY_SIZE(shifts); s++)
@@ -234,7 +234,7 @@ TEST_F(file, the_end_of_the_file_is_where_o_direct_sees_it)
 		loff_t offset;
 
 		ASSERT_EQ(0, file_create(self->path, size, 4));
-		OPEN_HANDLE();
+		OPEN_FILES();
 		for (offset = 56 * KIB; offset <= 72 * KIB; offset += 512) {
 			size_t length;
 
@@ -248,27 +248,27 @@ TEST_F(file, the_end_of_the_file_is_where_o_direct_sees_it)
 								offset, 4, 1));
 			}
 		}
-		close(self->handle);
 		close(self->fd);
+		close(self->plain);
 	}
 }
 
 TEST_F(file, a_partly_used_last_block_is_left_to_the_file_system)
 {
 	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 100, 5));
-	OPEN_HANDLE();
-	ASSERT_EQ(4096, pread(self->handle, self->ours, 4096, 60 * KIB));
-	EXPECT_EQ(1u, handle_direct(self->handle));
-	ASSERT_EQ(100, pread(self->handle, self->ours, 4096, 64 * KIB));
+	OPEN_FILES();
+	ASSERT_EQ(4096, pread(self->fd, self->ours, 4096, 60 * KIB));
+	EXPECT_EQ(1u, file_direct(self->fd));
+	ASSERT_EQ(100, pread(self->fd, self->ours, 4096, 64 * KIB));
 	EXPECT_EQ(0, content_is(self->ours, 100, 64 * KIB, 5, 1));
-	EXPECT_EQ(1u, handle_fallbacks(self->handle, BPIO_REASON_END_OF_FILE));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_fallbacks(self->fd, BPIO_REASON_END_OF_FILE));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 TEST_F(file, an_empty_file_reads_nothing)
 {
 	ASSERT_EQ(0, file_create(self->path, 0, 6));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	EXPECT_EQ(0, COMPARE(0, 4096, 0).ret);
 	EXPECT_EQ(0, COMPARE(4096, 4096, 0).ret);
 }
@@ -276,7 +276,7 @@ TEST_F(file, an_empty_file_reads_nothing)
 TEST_F(file, offsets_out_of_range_answer_as_o_direct_does)
 {
 	ASSERT_EQ(0, file_create(self->path, 64 * KIB, 7));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	COMPARE(-1, 4096, 0);
 	COMPARE(-4096, 4096, 0);
 	COMPARE(LLONG_MIN, 4096, 0);
@@ -296,7 +296,7 @@ TEST_F(file, holes_and_preallocated_ranges_read_as_zeroes)
 	struct content_rule rule = {
 		.file = 8, .oldest = 1, .newest = 1, .zeroes = true,
 	};
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	loff_t offset;
 	unsigned int i;
 	char why[256];
@@ -310,7 +310,7 @@ TEST_F(file, holes_and_preallocated_ranges_read_as_zeroes)
 		ASSERT_EQ(0, fallocate(fd, 0, 256 * KIB, 64 * KIB));
 	ASSERT_EQ(0, fsync(fd));
 	close(fd);
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (offset = 0; offset < 324 * KIB; offset += 12 * KIB) {
 		ssize_t n = COMPARE(offset, 16 * KIB, 0).ret;
 
@@ -320,12 +320,12 @@ TEST_F(file, holes_and_preallocated_ranges_read_as_zeroes)
 	}
 	/* what is data is data: the rule above would let it be zeroes */
 	for (i = 0; i < ARRAY_SIZE(data); i++) {
-		ASSERT_EQ(data[i].length, pread(self->handle, self->ours,
+		ASSERT_EQ(data[i].length, pread(self->fd, self->ours,
 						data[i].length, data[i].start));
 		EXPECT_EQ(0, content_is(self->ours, data[i].length,
 					data[i].start, 8, 1));
 	}
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(132u * KIB, info.mapped_bytes);
 	EXPECT_LT(0u, info.direct_reads);
 	EXPECT_LT(0u, info.fallback_reason[BPIO_REASON_UNMAPPED]);
@@ -336,7 +336,7 @@ TEST_F(file, holes_and_preallocated_ranges_read_as_zeroes)
 TEST_F(file, reads_that_cross_extents_return_what_was_written)
 {
 	unsigned int blocks = 64, block = self->block, extents, length;
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	uint64_t reads = 0, offset;
 
 	if (variant->layout == LAYOUT_EXT2) {
@@ -350,18 +350,18 @@ TEST_F(file, reads_that_cross_extents_return_what_was_written)
 		extents = file_extents(self->path);
 		ASSERT_EQ(blocks, extents);
 	}
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (length = 512; length <= blocks * block; length *= 2) {
 		for (offset = 0; offset + length <= blocks * block;
 		     offset += length + 512) {
-			ASSERT_EQ(length, pread(self->handle, self->ours,
+			ASSERT_EQ(length, pread(self->fd, self->ours,
 						length, offset));
 			ASSERT_EQ(0, content_is(self->ours, length, offset, 9,
 						1));
 			reads++;
 		}
 	}
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(extents, info.extents);
 	EXPECT_EQ((uint64_t)blocks * block, info.mapped_bytes);
 	EXPECT_EQ(reads, info.direct_reads);
@@ -373,10 +373,10 @@ TEST_F(file, an_indirect_block_in_the_middle_of_a_file_is_not_read_as_data)
 
 	/* beyond 12 blocks (and 12 + 1024) ext2 lays indirect blocks between */
 	ASSERT_EQ(0, file_create(self->path, size, 10));
-	OPEN_HANDLE();
-	ASSERT_EQ(size, pread(self->handle, self->ours, size, 0));
+	OPEN_FILES();
+	ASSERT_EQ(size, pread(self->fd, self->ours, size, 0));
 	EXPECT_EQ(0, content_is(self->ours, size, 0, 10, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 TEST_F(file, vectors_are_filled_in_order_however_they_are_cut)
@@ -389,7 +389,7 @@ TEST_F(file, vectors_are_filled_in_order_however_they_are_cut)
 	unsigned int c, v;
 
 	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 11));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (c = 0; c < ARRAY_SIZE(cuts); c++) {
 		struct iovec ours[4], theirs[4];
 		struct outcome a, b;
@@ -404,8 +404,8 @@ TEST_F(file, vectors_are_filled_in_order_however_they_are_cut)
 			theirs[v] = (struct iovec){ self->theirs + at,
 						    cuts[c][v] };
 		}
-		a = outcome_of(preadv(self->handle, ours, 4, 8192));
-		b = outcome_of(preadv(self->fd, theirs, 4, 8192));
+		a = outcome_of(preadv(self->fd, ours, 4, 8192));
+		b = outcome_of(preadv(self->plain, theirs, 4, 8192));
 		EXPECT_EQ(b.ret, a.ret) TH_LOG("cut %u", c);
 		EXPECT_EQ(b.error, a.error) TH_LOG("cut %u", c);
 		EXPECT_EQ(0, memcmp(self->theirs, self->ours, 64 * KIB))
@@ -424,12 +424,12 @@ TEST_F(file, flags_of_preadv2_answer_as_o_direct_does)
 	unsigned int i;
 
 	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 12));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		struct outcome a, b;
 
-		a = outcome_of(preadv2(self->handle, &ours, 1, 4096, flags[i]));
-		b = outcome_of(preadv2(self->fd, &theirs, 1, 4096, flags[i]));
+		a = outcome_of(preadv2(self->fd, &ours, 1, 4096, flags[i]));
+		b = outcome_of(preadv2(self->plain, &theirs, 1, 4096, flags[i]));
 		EXPECT_EQ(b.ret, a.ret) TH_LOG("flags 0x%x", flags[i]);
 		EXPECT_EQ(b.error, a.error) TH_LOG("flags 0x%x", flags[i]);
 		if (a.ret > 0)
@@ -444,9 +444,9 @@ TEST_F(file, rwf_nowait_reads_or_says_eagain)
 	unsigned int i, good = 0;
 
 	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 13));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (i = 0; i < 64; i++) {
-		ssize_t n = preadv2(self->handle, &iov, 1, i * 4096, RWF_NOWAIT);
+		ssize_t n = preadv2(self->fd, &iov, 1, i * 4096, RWF_NOWAIT);
 
 		if (n < 0) {
 			ASSERT_EQ(EAGAIN, errno);
@@ -458,27 +458,27 @@ TEST_F(file, rwf_nowait_reads_or_says_eagain)
 	}
 	/* an idle device has room for one request */
 	EXPECT_LT(0u, good);
-	EXPECT_EQ(good, handle_direct(self->handle));
+	EXPECT_EQ(good, file_direct(self->fd));
 }
 
 TEST_F(file, a_read_that_may_not_wait_counts_when_it_is_served)
 {
 	struct iovec iov = { self->ours, 4096 };
-	struct bpio_handle_info info;
+	struct bpio_file_info info;
 	unsigned int i, good = 0;
 	int writer;
 
 	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 13));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	writer = open(self->path, O_WRONLY | O_CLOEXEC);
 	for (i = 0; i < 64; i++) {
-		if (preadv2(self->handle, &iov, 1, i * 4096, RWF_NOWAIT) == 4096)
+		if (preadv2(self->fd, &iov, 1, i * 4096, RWF_NOWAIT) == 4096)
 			good++;
 		else
 			ASSERT_EQ(EAGAIN, errno);
 	}
 	close(writer);
-	ASSERT_EQ(0, handle_info(self->handle, &info));
+	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(good, info.direct_reads + info.fallback_reads);
 }
 
@@ -503,18 +503,18 @@ TEST_F(file, a_read_longer_than_a_request_waits_or_says_eagain)
 	madvise(huge, 2 * MIB, MADV_HUGEPAGE);
 	dio_scatter(scattered, PAGES, huge);
 	ASSERT_EQ(0, file_create(self->path, BYTES, 13));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (r = 0; r < ARRAY_SIZE(reads); r++) {
 		size_t at = 0;
 
 		memset(huge, 0xa5, 2 * MIB);
-		EXPECT_EQ(-1, preadv2(self->handle, reads[r].iov, reads[r].nr,
+		EXPECT_EQ(-1, preadv2(self->fd, reads[r].iov, reads[r].nr,
 				      0, RWF_NOWAIT)) TH_LOG("read %u", r);
 		EXPECT_EQ(EAGAIN, errno) TH_LOG("read %u", r);
-		EXPECT_EQ(r, handle_direct(self->handle));
-		ASSERT_EQ(reads[r].bytes, preadv(self->handle, reads[r].iov,
+		EXPECT_EQ(r, file_direct(self->fd));
+		ASSERT_EQ(reads[r].bytes, preadv(self->fd, reads[r].iov,
 						 reads[r].nr, 0));
-		EXPECT_EQ(r + 1, handle_direct(self->handle));
+		EXPECT_EQ(r + 1, file_direct(self->fd));
 		for (i = 0; i < reads[r].nr; at += reads[r].iov[i++].iov_len)
 			EXPECT_EQ(0, content_is(reads[r].iov[i].iov_base,
 						reads[r].iov[i].iov_len, at,
@@ -539,10 +539,10 @@ TEST_F(file, memory_that_is_not_there_is_efault_or_ends_the_read)
 	ASSERT_EQ(0, munmap(area + 16 * KIB, 16 * KIB));
 	ASSERT_EQ(0, mprotect(area + 32 * KIB, 32 * KIB, PROT_NONE));
 	ASSERT_EQ(0, file_create(self->path, 256 * KIB, 14));
-	OPEN_HANDLE();
+	OPEN_FILES();
 	for (i = 0; i < ARRAY_SIZE(reads); i++) {
 		char *to = area + reads[i].start;
-		ssize_t n = pread(self->handle, to, 16 * KIB, 4096);
+		ssize_t n = pread(self->fd, to, 16 * KIB, 4096);
 
 		if (n < 0) {
 			EXPECT_EQ(EFAULT, errno) TH_LOG("read %u", i);
@@ -568,10 +568,10 @@ TEST_F(file, the_buffer_may_be_a_mapped_file_of_the_same_file_system)
 	ASSERT_EQ(0, posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED));
 	map = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, (void *)map);
-	OPEN_HANDLE();
-	ASSERT_EQ(MIB, pread(self->handle, map, MIB, 0));
+	OPEN_FILES();
+	ASSERT_EQ(MIB, pread(self->fd, map, MIB, 0));
 	EXPECT_EQ(0, content_is(map, MIB, 0, 15, 1));
-	EXPECT_EQ(1u, handle_direct(self->handle));
+	EXPECT_EQ(1u, file_direct(self->fd));
 	/* what direct I/O wrote to the mapping is in the file */
 	ASSERT_EQ(0, msync(map, MIB, MS_SYNC));
 	ASSERT_EQ(0, munmap(map, MIB));
@@ -584,18 +584,91 @@ TEST_F(file, the_buffer_may_be_a_mapped_file_of_the_same_file_system)
 TEST_F(file, read_moves_the_position_and_pread_does_not)
 {
 	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 1000, 17));
-	OPEN_HANDLE();
-	ASSERT_EQ(4096, read(self->handle, self->ours, 4096));
+	OPEN_FILES();
+	ASSERT_EQ(4096, read(self->fd, self->ours, 4096));
 	EXPECT_EQ(0, content_is(self->ours, 4096, 0, 17, 1));
-	ASSERT_EQ(4096, pread(self->handle, self->ours, 4096, 32 * KIB));
-	EXPECT_EQ(4096, lseek(self->handle, 0, SEEK_CUR));
+	ASSERT_EQ(4096, pread(self->fd, self->ours, 4096, 32 * KIB));
+	EXPECT_EQ(4096, lseek(self->fd, 0, SEEK_CUR));
 	ASSERT_EQ(64 * KIB + 1000 - 4096,
-		  read(self->handle, self->ours, 128 * KIB));
+		  read(self->fd, self->ours, 128 * KIB));
 	EXPECT_EQ(0, content_is(self->ours, 64 * KIB + 1000 - 4096, 4096, 17,
 				1));
-	EXPECT_EQ(64 * KIB + 1000, lseek(self->handle, 0, SEEK_CUR));
-	EXPECT_EQ(0, read(self->handle, self->ours, 4096));
-	EXPECT_EQ(0, lseek(self->fd, 0, SEEK_CUR));
+	EXPECT_EQ(64 * KIB + 1000, lseek(self->fd, 0, SEEK_CUR));
+	EXPECT_EQ(0, read(self->fd, self->ours, 4096));
+}
+
+/* What file @file holds from byte 1 of sector 128 on. */
+static const char *tail_of(char *buffer, uint32_t file)
+{
+	content_fill(buffer, 512, file, 64 * KIB, 1);
+	return buffer + 1;
+}
+
+TEST_F(file, reads_of_nothing_are_not_counted)
+{
+	struct iovec none = { self->ours, 0 };
+	struct bpio_file_info info;
+
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB, 18));
+	OPEN_FILES();
+	EXPECT_EQ(0, pread(self->fd, self->ours, 0, 0));
+	EXPECT_EQ(0, read(self->fd, self->ours, 0));
+	EXPECT_EQ(0, preadv(self->fd, &none, 1, 4096));
+	EXPECT_EQ(0, preadv(self->fd, &none, 0, 4096));
+	ASSERT_EQ(0, file_info(self->fd, &info));
+	EXPECT_EQ(0u, info.direct_reads);
+	EXPECT_EQ(0u, info.fallback_reads);
+}
+
+/* The odd tail of a file is read so, and what is cached anyway. */
+TEST_F(file, reads_without_o_direct_are_the_file_systems_and_not_counted)
+{
+	struct bpio_file_info info;
+
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 100, 19));
+	OPEN_FILES();
+	ASSERT_EQ(4096, pread(self->fd, self->ours, 4096, 0));
+	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, 0));
+	ASSERT_EQ(99, pread(self->fd, self->ours + 1, 200, 64 * KIB + 1));
+	EXPECT_EQ(0, memcmp(self->ours + 1, tail_of(self->theirs, 19), 99));
+	ASSERT_EQ(4096, pread(self->fd, self->ours, 4096, 4096));
+	EXPECT_EQ(0, content_is(self->ours, 4096, 4096, 19, 1));
+	ASSERT_EQ(0, file_info(self->fd, &info));
+	EXPECT_EQ(1u, info.direct_reads);
+	EXPECT_EQ(0u, info.fallback_reads);
+	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_DIRECT));
+	ASSERT_EQ(4096, pread(self->fd, self->ours, 4096, 8192));
+	EXPECT_EQ(0, content_is(self->ours, 4096, 8192, 19, 1));
+	EXPECT_EQ(2u, file_direct(self->fd));
+}
+
+TEST_F(file, o_direct_may_be_set_after_enable)
+{
+	struct bpio_file_arm arm;
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB, 20));
+	self->fd = open(self->path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, fs_op(self->volume->fd, FS_BPIO_OP_ENABLE, self->fd,
+			   &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	EXPECT_STRNE("none", reason_token(out.obstacle));
+	ASSERT_EQ(0, file_arm(self->fd, &arm));
+	EXPECT_EQ(0u, arm.armed);
+	EXPECT_STREQ("not-direct", reason_token(arm.reason));
+	ASSERT_EQ(64 * KIB, pread(self->fd, self->ours, 64 * KIB, 0));
+	EXPECT_EQ(0, content_is(self->ours, 64 * KIB, 0, 20, 1));
+	EXPECT_EQ(0u, file_direct(self->fd));
+	ASSERT_EQ(0, fs_op(self->volume->fd, FS_BPIO_OP_ENABLE, self->fd,
+			   &out));
+	EXPECT_STREQ("not-direct", reason_token(out.obstacle));
+	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_DIRECT));
+	/* nothing more is needed: the map has been made */
+	memset(self->ours, 0xa5, 64 * KIB);
+	ASSERT_EQ(64 * KIB, pread(self->fd, self->ours, 64 * KIB, 0));
+	EXPECT_EQ(0, content_is(self->ours, 64 * KIB, 0, 20, 1));
+	EXPECT_EQ(1u, file_direct(self->fd));
 }
 
 PROGRAM_MAIN

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open files with BypassIO enabled, from ENABLE to the release.
+ *
+ * ENABLE replaces the file operations of the open file (the struct file) by a
+ * copy of its file system's, in which a few point here. The program keeps its
+ * descriptor, and all that is not an O_DIRECT read goes to the file system as
+ * before. Why this is safe while others use the same struct file:
+ *
+ * - Publication. The copy is complete before smp_store_release() makes it
+ *   visible. Whoever loads f_op gets the one table or the other, since an aligned
+ *   pointer is loaded in one piece, and reaches the copy by an address dependency.
+ *   KCSAN sees a marked store race with the plain loads of the VFS; that is this
+ *   one pointer, and bpio_open_file_publish() is not inlined so that exactly
+ *   this report can be filtered.
+ * - Two consistent tables. The VFS may load f_op twice, for a check and for the
+ *   call. No member that is set in the original is NULL in the copy, and those
+ *   that differ do for a call in flight what the original does. So it does not
+ *   matter which of the tables a load finds. Nothing in the kernel compares the
+ *   f_op of a regular file that is open read-only: XFS does for swapext and
+ *   exchange-range, which want files open for writing.
+ * - Lifetime. The copy is never taken back while the file is open: DISABLE sets
+ *   a flag. It lies in struct bpio_open_file, which the release hook frees. The
+ *   VFS calls that once, when the last reference to the struct file is gone, so
+ *   no other call can be running and none can follow. Asynchronous reads hold a
+ *   reference until they have completed.
+ * - Modules. fops_put() in __fput() drops the owner of the table that f_op points
+ *   to after the release hook. The copy is owned by this module and takes a
+ *   reference when it is published. The release hook drops the file system's
+ *   reference to its own module in place of __fput(), and leaves f_op pointing
+ *   to a static table of ours. So our reference is dropped by code of the core
+ *   kernel, after the last instruction of this module, which may be unloaded then.
+ */
+#include <linux/compat.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "bypass.h"
+#include "direct.h"
+#include "file.h"
+#include "open_file.h"
+#include "read.h"
+#include "stack.h"
+#include "tally.h"
+#include "trace.h"
+
+static const struct file_operations bpio_released_fops = {
+	.owner	= THIS_MODULE,
+};
+
+/* Let the stack know that an open file is not enabled any more. */
+static void bpio_open_file_notify_disabled(struct bpio_volume *volume,
+					   struct inode *inode)
+{
+	struct bpio_results ignored;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	/* Without a live target there is no stack; its layers start afresh. */
+	if (volume->target)
+		bpio_stack_query_file(volume, inode, FS_BPIO_OP_DISABLE,
+				      &ignored);
+	bpio_bypass_update_locked(volume);
+}
+
+static void bpio_open_file_set_enabled(struct bpio_open_file *of)
+{
+	struct bpio_file *file = of->file;
+
+	lockdep_assert_held(&file->volume->lock);
+
+	WRITE_ONCE(of->disabled, false);
+	WRITE_ONCE(file->enabled, file->enabled + 1);
+	file->volume->active++;
+	trace_bpio_enable(of);
+}
+
+/* Return: whether it was enabled. */
+static bool bpio_open_file_set_disabled(struct bpio_open_file *of)
+{
+	struct bpio_file *file = of->file;
+
+	lockdep_assert_held(&file->volume->lock);
+
+	if (of->disabled)
+		return false;
+
+	WRITE_ONCE(of->disabled, true);
+	WRITE_ONCE(file->enabled, file->enabled - 1);
+	file->volume->active--;
+	trace_bpio_disable(of);
+	return true;
+}
+
+static void bpio_open_file_free(struct bpio_open_file *of)
+{
+	free_percpu(of->stats);
+	kfree(of);
+}
+
+/* Take it off the volume. Return: whether the file has no other open file. */
+static bool bpio_open_file_forget(struct bpio_open_file *of)
+{
+	struct bpio_file *file = of->file;
+	struct bpio_volume *volume = file->volume;
+	bool was_enabled, last_of_file;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	mutex_lock(&volume->lock);
+	was_enabled = bpio_open_file_set_disabled(of);
+	bpio_open_file_count(of, &volume->closed);
+	list_del(&of->node);
+	last_of_file = list_empty(&file->opens);
+	if (last_of_file)
+		bpio_volume_forget(volume, file);
+	else
+		bpio_file_open_closed(file);
+	mutex_unlock(&volume->lock);
+
+	if (was_enabled)
+		bpio_open_file_notify_disabled(volume, file_inode(of->filp));
+	return last_of_file;
+}
+
+/*
+ * The last close, after all reads have ended. The struct file still pins the
+ * inode and the mount, which bpio_file_destroy() needs.
+ */
+static void bpio_open_file_destroy(struct bpio_open_file *of)
+{
+	struct bpio_file *file = of->file;
+	struct bpio_volume *volume = file->volume;
+	bool last_of_file;
+	unsigned int noio;
+
+	bpio_volume_hold(volume);
+	noio = bpio_bypass_lock(volume);
+	last_of_file = bpio_open_file_forget(of);
+	bpio_bypass_unlock(volume, noio);
+	bpio_volume_put(volume);
+
+	bpio_tally_remove(of);
+	if (last_of_file)
+		bpio_file_destroy(file);
+}
+
+static int bpio_open_file_release(struct inode *inode, struct file *filp)
+{
+	struct bpio_open_file *of = bpio_open_file_of(filp);
+	const struct file_operations *orig = of->orig;
+	int ret = 0;
+
+	bpio_open_file_destroy(of);
+	if (orig->release)
+		ret = orig->release(inode, filp);
+
+	/* What __fput() does next; see "Modules" above. */
+	fops_put(orig);
+	WRITE_ONCE(filp->f_op, &bpio_released_fops);
+	bpio_open_file_free(of);
+	return ret;
+}
+
+static long bpio_open_file_ioctl(struct file *filp, unsigned int cmd,
+				 unsigned long arg)
+{
+	struct bpio_open_file *of = bpio_open_file_of(filp);
+	long ret = bpio_open_file_control(of, cmd, (void __user *)arg);
+
+	if (ret != -ENOIOCTLCMD)
+		return ret;
+	return of->orig->unlocked_ioctl ?
+	       of->orig->unlocked_ioctl(filp, cmd, arg) : ret;
+}
+
+#ifdef CONFIG_COMPAT
+static long bpio_open_file_compat_ioctl(struct file *filp, unsigned int cmd,
+					unsigned long arg)
+{
+	struct bpio_open_file *of = bpio_open_file_of(filp);
+	long ret = bpio_open_file_control(of, cmd, compat_ptr(arg));
+
+	if (ret != -ENOIOCTLCMD)
+		return ret;
+	return of->orig->compat_ioctl ?
+	       of->orig->compat_ioctl(filp, cmd, arg) : ret;
+}
+#endif
+
+static void bpio_open_file_show_fdinfo(struct seq_file *m, struct file *filp)
+{
+	struct bpio_open_file *of = bpio_open_file_of(filp);
+
+	if (of->orig->show_fdinfo)
+		of->orig->show_fdinfo(m, filp);
+	bpio_open_file_show(of, m);
+}
+
+static void bpio_open_file_init_fops(struct bpio_open_file *of)
+{
+	of->orig = of->filp->f_op;
+	of->fops = *of->orig;
+	of->fops.owner = THIS_MODULE;
+	of->fops.read_iter = bpio_read_iter;
+	of->fops.unlocked_ioctl = bpio_open_file_ioctl;
+#ifdef CONFIG_COMPAT
+	of->fops.compat_ioctl = bpio_open_file_compat_ioctl;
+#endif
+	of->fops.show_fdinfo = bpio_open_file_show_fdinfo;
+	of->fops.release = bpio_open_file_release;
+}
+
+/* See the top of this file. Only the VFS reads f_op without a marked load. */
+static noinline void bpio_open_file_publish(struct bpio_open_file *of)
+{
+	__module_get(THIS_MODULE);
+	/* Pairs with the address dependency of whoever calls by way of f_op. */
+	smp_store_release(&of->filp->f_op, &of->fops);
+}
+
+/**
+ * bpio_open_file_find() - the object of an open file
+ * @filp: any open file, to which the caller has a reference
+ *
+ * Context: any.
+ * Return: the object, which lives as long as @filp, or NULL when BypassIO was
+ * never enabled for it.
+ */
+struct bpio_open_file *bpio_open_file_find(struct file *filp)
+{
+	const struct file_operations *fops = READ_ONCE(filp->f_op);
+
+	return fops->read_iter == bpio_read_iter ?
+	       container_of(fops, struct bpio_open_file, fops) : NULL;
+}
+
+static struct bpio_open_file *bpio_open_file_alloc(struct file *filp)
+{
+	struct bpio_open_file *of = kzalloc(sizeof(*of), GFP_KERNEL_ACCOUNT);
+
+	if (!of)
+		return NULL;
+	of->stats = alloc_percpu_gfp(struct bpio_open_file_stats,
+				     GFP_KERNEL_ACCOUNT);
+	if (!of->stats) {
+		kfree(of);
+		return NULL;
+	}
+	of->filp = filp;
+	of->accessed_at = jiffies - 1;
+	return of;
+}
+
+static struct bpio_open_file *bpio_open_file_create(struct bpio_volume *volume,
+						    struct file *filp)
+{
+	struct bpio_open_file *of = bpio_open_file_alloc(filp);
+
+	if (!of)
+		return NULL;
+
+	mutex_lock(&volume->lock);
+	of->file = bpio_volume_find_or_create_file(volume, file_inode(filp));
+	if (of->file) {
+		list_add_tail(&of->node, &of->file->opens);
+		bpio_open_file_set_enabled(of);
+	}
+	mutex_unlock(&volume->lock);
+
+	if (!of->file) {
+		bpio_open_file_free(of);
+		return NULL;
+	}
+	return of;
+}
+
+static int bpio_open_file_enable_new(struct bpio_volume *volume,
+				     struct file *filp,
+				     struct bpio_tally_ctx *tally)
+{
+	struct bpio_open_file *of = bpio_open_file_create(volume, filp);
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	if (!of) {
+		bpio_open_file_notify_disabled(volume, file_inode(filp));
+		return -ENOMEM;
+	}
+	bpio_tally_add(tally, of);
+	bpio_open_file_init_fops(of);
+	bpio_open_file_publish(of);
+	return 0;
+}
+
+static int bpio_open_file_enable_locked(struct bpio_volume *volume,
+					struct file *filp,
+					struct bpio_tally_ctx *tally,
+					struct bpio_results *veto)
+{
+	struct bpio_open_file *of = bpio_open_file_find(filp);
+	int ret = 0;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	if (of && !READ_ONCE(of->disabled))
+		return 0;
+	if (!bpio_stack_query_file(volume, file_inode(filp), FS_BPIO_OP_ENABLE,
+				   veto))
+		return -EOPNOTSUPP;
+
+	if (of) {
+		mutex_lock(&volume->lock);
+		bpio_open_file_set_enabled(of);
+		mutex_unlock(&volume->lock);
+	} else {
+		ret = bpio_open_file_enable_new(volume, filp, tally);
+	}
+	if (!ret) {
+		bpio_bypass_update_locked(volume);
+		bpio_file_kick(bpio_open_file_find(filp)->file);
+	}
+	return ret;
+}
+
+/**
+ * bpio_open_file_enable() - enable BypassIO for an open file
+ * @volume: the volume the file lies on; its target is live
+ * @filp: the open file, found fit by the caller, who has a reference
+ * @tally: which tally a file counts for that was never enabled before; may be
+ *	NULL
+ * @out: support and verdict are written
+ *
+ * Follows FS_BPIO_OP_ENABLE: once per open file, ignored when enabled.
+ *
+ * Context: may sleep, does no file-system I/O: arming is left to the worker.
+ * Return: 0, -EOPNOTSUPP when a layer vetoed the file (with the veto in @out),
+ * -ENOMEM.
+ */
+int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
+			  struct bpio_tally_ctx *tally,
+			  struct fs_bpio_output *out)
+{
+	unsigned int noio;
+	int ret;
+
+	noio = bpio_bypass_lock(volume);
+	ret = bpio_open_file_enable_locked(volume, filp, tally, &out->enable);
+	if (!ret)
+		out->support = bpio_bypass_verdict(volume, &out->enable);
+	bpio_bypass_unlock(volume, noio);
+	return ret;
+}
+
+/**
+ * bpio_open_file_disable() - disable BypassIO for an open file
+ * @volume: the volume
+ * @filp: the open file, to which the caller has a reference
+ *
+ * Follows FS_BPIO_OP_DISABLE: never fails, ignored when not enabled or on another
+ * volume. Direct reads have drained when it returns.
+ *
+ * Context: sleeps until direct reads in flight have ended.
+ */
+void bpio_open_file_disable(struct bpio_volume *volume, struct file *filp)
+{
+	struct bpio_open_file *of = bpio_open_file_find(filp);
+	bool was_enabled;
+	unsigned int noio;
+
+	if (!of || of->file->volume != volume)
+		return;
+
+	noio = bpio_bypass_lock(volume);
+	mutex_lock(&volume->lock);
+	was_enabled = bpio_open_file_set_disabled(of);
+	mutex_unlock(&volume->lock);
+	if (was_enabled) {
+		bpio_bypass_drain_locked(volume);
+		bpio_open_file_notify_disabled(volume, of->file->inode);
+		bpio_file_kick(of->file);
+	}
+	bpio_bypass_unlock(volume, noio);
+}

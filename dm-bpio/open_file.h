@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_OPEN_FILE_H
+#define BPIO_OPEN_FILE_H
+
+#include <linux/container_of.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/dm-bpio.h>
+
+#include "volume.h"
+
+struct bpio_file;
+struct bpio_tally_ctx;
+
+/**
+ * struct bpio_open_file_stats - reads of an open file, one per CPU
+ * @counters: how many, how much
+ * @next: where the last direct read of this CPU ended, offset in the file
+ * @reasons: reads that the file system served, by enum bpio_reason
+ */
+struct bpio_open_file_stats {
+	struct bpio_counters	counters;
+	loff_t			next;
+	u64			reasons[BPIO_REASON_COUNT];
+};
+
+/**
+ * struct bpio_open_file - an open file that BypassIO was enabled for
+ *
+ * Lives from the first ENABLE until the release of the struct file, also while
+ * it is disabled in between: reads in flight may have found it.
+ *
+ * @fops: the file operations of the struct file: a copy of @orig with our own
+ *	read_iter, ioctls, show_fdinfo and release; immutable
+ * @orig: the file operations that the file system gave it
+ * @filp: the struct file. Not a reference: @filp owns this object, and its
+ *	release hook takes it off file->opens before @filp goes away.
+ * @file: state of the inode
+ * @stats: counters
+ * @accessed_at: jiffies when a direct read last had the access time updated;
+ *	written and read without a lock
+ * @disabled: DISABLE was sent; written under volume->lock, read without
+ * @node: in file->opens; volume->lock
+ * @tally: the tally it was enabled through, a reference, or NULL; immutable
+ * @tally_node: in tally->opens; tally->lock
+ */
+struct bpio_open_file {
+	struct file_operations	fops;
+	const struct file_operations *orig;
+	struct file		*filp;
+	struct bpio_file	*file;
+	struct bpio_open_file_stats __percpu *stats;
+	unsigned long		accessed_at;
+	bool			disabled;
+
+	struct list_head	node;
+	struct bpio_tally_ctx	*tally;
+	struct list_head	tally_node;
+};
+
+/**
+ * bpio_open_file_of() - the object of an enabled file
+ * @filp: a struct file whose read_iter is known to be ours
+ *
+ * The file operations are part of the object, so a read needs no lookup. They
+ * are replaced once, before anybody can call ours, and again only by the release
+ * hook, when no call can be running.
+ *
+ * Context: any; the caller has a reference to @filp.
+ */
+static inline struct bpio_open_file *bpio_open_file_of(const struct file *filp)
+{
+	return container_of(READ_ONCE(filp->f_op), struct bpio_open_file, fops);
+}
+
+void bpio_open_file_count(const struct bpio_open_file *of,
+			  struct bpio_counters *sum);
+void bpio_open_file_count_reasons(const struct bpio_open_file *of, u64 *reasons);
+
+long bpio_open_file_control(struct bpio_open_file *of, unsigned int cmd,
+			    void __user *argp);
+void bpio_open_file_show(struct bpio_open_file *of, struct seq_file *m);
+enum bpio_reason bpio_open_file_obstacle(const struct bpio_open_file *of);
+
+struct bpio_open_file *bpio_open_file_find(struct file *filp);
+int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
+			  struct bpio_tally_ctx *tally,
+			  struct fs_bpio_output *out);
+void bpio_open_file_disable(struct bpio_volume *volume, struct file *filp);
+
+#endif /* BPIO_OPEN_FILE_H */

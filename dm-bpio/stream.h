@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_STREAM_H
+#define BPIO_STREAM_H
+
+#include <linux/types.h>
+
+struct bpio_results;
+struct bpio_volume;
+struct inode;
+
+void bpio_stream_pause(struct bpio_volume *volume, struct inode *inode);
+bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
+			struct bpio_results *results);
+bool bpio_stream_query_all(struct bpio_volume *volume);
+unsigned int bpio_stream_open_count(struct bpio_volume *volume,
+				    struct inode *inode, bool *paused);
+
+#endif /* BPIO_STREAM_H */
