@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The control node, /dev/bpio: operations for whoever may read a file, without
+ * The control node, /dev/bpio: operations for anyone who may read a file, without
  * access to the mapped device.
  *
  * Unlike an ioctl on the mapped device, one here does not run under

@@ -8,7 +8,7 @@
  * before. Why this is safe while others use the same struct file:
  *
  * - Publication. The copy is complete before smp_store_release() makes it
- *   visible. Whoever loads f_op gets the one table or the other, since an aligned
+ *   visible. A load of f_op returns one table or the other, because an aligned
  *   pointer is loaded in one piece, and reaches the copy by an address dependency.
  *   KCSAN sees a marked store race with the plain loads of the VFS; that is this
  *   one pointer, and bpio_open_file_publish() is not inlined so that exactly
@@ -215,7 +215,7 @@ static void bpio_open_file_init_fops(struct bpio_open_file *of)
 static noinline void bpio_open_file_publish(struct bpio_open_file *of)
 {
 	__module_get(THIS_MODULE);
-	/* Pairs with the address dependency of whoever calls by way of f_op. */
+	/* Pairs with the address dependency of calls through f_op. */
 	smp_store_release(&of->filp->f_op, &of->fops);
 }
 

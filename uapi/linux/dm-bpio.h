@@ -63,7 +63,7 @@
  *	BPIO_IOC_TALLY		any			-
  *	BPIO_IOC_FILE_ARM, _INFO: sent to the enabled file, any
  *
- * Whoever may open the mapped device may read every block of the volume,
+ * Anyone who may open the mapped device may read every block of the volume,
  * whatever the permissions of its files are. /dev/bpio gives no such access.
  *
  * Errors of the ioctls (nothing was done):
