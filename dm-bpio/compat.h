@@ -109,6 +109,16 @@ static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 }
 
 /*
+ * Before 6.2 a polled bio must not wait for a request: whoever waits is the one
+ * who would have to poll for it.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define BPIO_COMPAT_POLLED	REQ_POLLED
+#else
+#define BPIO_COMPAT_POLLED	(REQ_POLLED | REQ_NOWAIT)
+#endif
+
+/*
  * Filling a bio from an iterator. The pages are the bio's afterwards, and
  * bio_release_pages() lets go of them, by whatever means this kernel holds them.
  */

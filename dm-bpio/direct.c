@@ -141,19 +141,11 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
 	if (unlikely(reason))
 		return reason;
 
-	/* A target that cannot say "not now" refuses the question altogether. */
-	if (unlikely(iocb->ki_flags & IOCB_NOWAIT &&
-		     !bdev_nowait(direct->first.bdev)))
-		return BPIO_REASON_NO_WAIT;
-
 	direct->map = NULL;
 	if (unlikely(direct->first.bytes < direct->count)) {
 		reason = bpio_direct_find_rest(direct, map, iocb->ki_pos);
 		if (reason)
 			return reason;
-		/* Several bios cannot be submitted without waiting. */
-		if (iocb->ki_flags & IOCB_NOWAIT)
-			return BPIO_REASON_NO_WAIT;
 		if (!refcount_inc_not_zero(&map->ref))
 			return BPIO_REASON_REVOKED;
 		direct->map = map;
@@ -180,8 +172,7 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
  * cannot have been taken from the file since the check.
  *
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
- * held; BPIO_REASON_NO_WAIT when the read may go direct once it may wait; or why
- * the file system has to serve it.
+ * held; or why the file system has to serve it.
  */
 static inline enum bpio_reason
 bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
@@ -368,12 +359,6 @@ ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 	ssize_t ret;
 
 	reason = bpio_direct_begin(&direct, of, iocb, to);
-	/*
-	 * Not for the file system: io_uring makes its first attempt like this, and
-	 * comes again from a worker that may wait and goes direct.
-	 */
-	if (unlikely(reason == BPIO_REASON_NO_WAIT))
-		return -EAGAIN;
 	if (unlikely(reason))
 		return bpio_fallback_read(of, iocb, to, reason);
 

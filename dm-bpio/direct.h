@@ -163,19 +163,4 @@ static inline void bpio_direct_count(struct bpio_open_file *of, size_t bytes)
 	this_cpu_add(of->stats->counters.direct_bytes, bytes);
 }
 
-/**
- * bpio_direct_would_wait() - whether a bio failed because it must not wait
- * @bio: a bio that has failed
- *
- * A mapped device keeps saying that it can be asked not to wait after a table
- * below it was replaced by one that cannot, which then refuses the question.
- *
- * Context: any.
- */
-static inline bool bpio_direct_would_wait(const struct bio *bio)
-{
-	return bio->bi_status == BLK_STS_AGAIN ||
-	       (bio->bi_status == BLK_STS_NOTSUPP && bio->bi_opf & REQ_NOWAIT);
-}
-
 #endif /* BPIO_DIRECT_H */

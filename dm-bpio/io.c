@@ -24,7 +24,6 @@ enum {
 	BPIO_IO_SYNC	= 1 << 0,
 	BPIO_IO_DIRTY	= 1 << 1,
 	BPIO_IO_AGAIN	= 1 << 2,
-	BPIO_IO_NOWAIT	= 1 << 3,
 };
 
 /**
@@ -40,7 +39,6 @@ enum {
  *	while it holds @ref, the others before the first submission
  * @failed: bios that failed, for the file system to repeat
  * @work: repeats them
- * @submitter: who submitted the read
  */
 struct bpio_io {
 	union {
@@ -55,7 +53,6 @@ struct bpio_io {
 	unsigned long		flags;
 	struct llist_head	failed;
 	struct work_struct	work;
-	struct task_struct	*submitter;
 };
 
 /**
@@ -122,16 +119,6 @@ static ssize_t bpio_io_repeat(struct bpio_io *io)
 	return error ? error : end - io->pos;
 }
 
-/* The caller did not want to wait, and it would have had to. */
-static void bpio_io_release_failed(struct bpio_io *io)
-{
-	struct llist_node *node = llist_del_all(&io->failed);
-	struct bpio_io_bio *ibio, *next;
-
-	llist_for_each_entry_safe(ibio, next, node, node)
-		bpio_pages_release(&ibio->bio, false);
-}
-
 static void bpio_io_put_first(struct bpio_io *io)
 {
 	bio_put(&container_of(io, struct bpio_io_bio, own)->bio);
@@ -164,11 +151,6 @@ static void bpio_io_done_async(struct bpio_io *io)
 	if (likely(llist_empty(&io->failed))) {
 		bpio_direct_count(io->of, io->size);
 		bpio_io_complete(io, io->size);
-	} else if (io->flags & BPIO_IO_NOWAIT && io->flags & BPIO_IO_AGAIN &&
-		   in_task() && current == io->submitter) {
-		/* io_uring asks again only if it hears in its own context. */
-		bpio_io_release_failed(io);
-		bpio_io_complete(io, -EAGAIN);
 	} else {
 		INIT_WORK(&io->work, bpio_io_repeat_work);
 		queue_work(bpio_io_wq, &io->work);
@@ -205,7 +187,7 @@ static void bpio_io_end_io(struct bio *bio)
 	} else {
 		/* Kept for whoever repeats it. */
 		bpio_io_unpoll(bio);
-		if (bpio_direct_would_wait(bio))
+		if (bio->bi_status == BLK_STS_AGAIN)
 			set_bit(ilog2(BPIO_IO_AGAIN), &io->flags);
 		llist_add(&ibio->node, &io->failed);
 	}
@@ -230,8 +212,6 @@ static struct bpio_io_bio *bpio_io_bio_alloc(struct kiocb *iocb,
 	bio->bi_iter.bi_sector = piece->sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_io_end_io;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		bio->bi_opf |= REQ_NOWAIT;
 	return container_of(bio, struct bpio_io_bio, bio);
 }
 
@@ -279,9 +259,6 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 	io->pos = iocb->ki_pos;
 	io->size = 0;
 	io->flags = user_backed_iter(to) ? BPIO_IO_DIRTY : 0;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		io->flags |= BPIO_IO_NOWAIT;
-	io->submitter = current;
 	atomic_set(&io->ref, 1);
 	init_llist_head(&io->failed);
 	if (is_sync_kiocb(iocb)) {
@@ -341,11 +318,7 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
 	bpio_direct_sleep(&io->waiter);
 
 	if (unlikely(!llist_empty(&io->failed))) {
-		ret = -EAGAIN;
-		if (io->flags & BPIO_IO_NOWAIT && io->flags & BPIO_IO_AGAIN)
-			bpio_io_release_failed(io);
-		else
-			ret = bpio_io_repeat(io);
+		ret = bpio_io_repeat(io);
 	} else {
 		ret = io->size;
 		bpio_direct_count(io->of, ret);
@@ -372,7 +345,7 @@ static inline bool bpio_io_may_poll(const struct bio *bio, struct kiocb *iocb)
 static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 {
 	if (bpio_io_may_poll(bio, iocb)) {
-		bio->bi_opf |= REQ_POLLED;
+		bio->bi_opf |= BPIO_COMPAT_POLLED;
 		submit_bio(bio);
 		/* As long as the read is polled, nobody else ends it. */
 		WRITE_ONCE(iocb->private, bio);
@@ -413,7 +386,7 @@ static void bpio_io_single_failed(struct bpio_io_bio *ibio)
 	ibio->bytes = io->size;
 	init_llist_head(&io->failed);
 	llist_add(&ibio->node, &io->failed);
-	if (bpio_direct_would_wait(&ibio->bio))
+	if (ibio->bio.bi_status == BLK_STS_AGAIN)
 		io->flags |= BPIO_IO_AGAIN;
 	bpio_io_done(io);
 }
@@ -452,10 +425,6 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	io->pos = iocb->ki_pos;
 	io->size = bio->bi_iter.bi_size;
 	io->flags = dirty ? BPIO_IO_DIRTY : 0;
-	if (iocb->ki_flags & IOCB_NOWAIT) {
-		io->flags |= BPIO_IO_NOWAIT;
-		io->submitter = current;
-	}
 	if (dirty)
 		bpio_pages_set_dirty(bio);
 	trace_bpio_direct_read(direct->of, iocb->ki_pos, bio);
@@ -486,8 +455,6 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 	bio->bi_iter.bi_sector = direct->first.sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_io_single_end_io;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		bio->bi_opf |= REQ_NOWAIT;
 
 	ibio = container_of(bio, struct bpio_io_bio, bio);
 	ibio->skip = 0;
@@ -527,13 +494,6 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 	ret = bpio_io_bio_add(io, first, to, &direct->first);
 	if (unlikely(ret))
 		goto fail;
-
-	/* More pages than one bio takes, which cannot be had without waiting. */
-	if (unlikely(iocb->ki_flags & IOCB_NOWAIT && iov_iter_count(to))) {
-		bio_release_pages(&first->bio, false);
-		ret = -EAGAIN;
-		goto fail;
-	}
 
 	if (likely(bpio_io_submit(direct, io, &first->bio, iocb, to)) && !sync)
 		return -EIOCBQUEUED;

@@ -73,7 +73,7 @@ BPIO_REASON(DEVICE_ERROR, "device-error",
 BPIO_REASON(NO_MEMORY, "no-memory",
 	    "Memory for the extent map or the read ran out.")
 BPIO_REASON(NO_WAIT, "no-wait",
-	    "The caller did not want to wait and the direct path would have had to.")
+	    "The polled read found no free request, and could not wait for one.")
 BPIO_REASON(SWITCHED_OFF, "switched-off",
 	    "BypassIO is switched off by the module parameter.")
 BPIO_REASON(NO_ADDRESSES, "no-addresses",

@@ -124,8 +124,6 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 	bio->bi_iter.bi_sector = direct->first.sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_simple_end_io;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		bio->bi_opf |= REQ_NOWAIT;
 
 	ret = bpio_simple_fill(simple, to, nr_vecs);
 	if (likely(ret > 0)) {
@@ -139,17 +137,6 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 		bpio_simple_release(simple, to);
 	bio_uninit(bio);
 	return ret;
-}
-
-/* The device has failed to read. */
-static ssize_t bpio_simple_repeat(struct bpio_open_file *of,
-				  struct kiocb *iocb, struct iov_iter *to,
-				  size_t bytes, const struct bio *bio)
-{
-	iov_iter_revert(to, bytes);
-	if (bpio_direct_would_wait(bio) && iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
-	return bpio_fallback_read(of, iocb, to, BPIO_REASON_DEVICE_ERROR);
 }
 
 /**
@@ -186,8 +173,11 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 		return ret == -ENOMEM ? bpio_fallback_read(of, iocb, to,
 							   BPIO_REASON_NO_MEMORY) :
 					ret;
-	if (unlikely(simple.bio.bi_status))
-		return bpio_simple_repeat(of, iocb, to, ret, &simple.bio);
+	if (unlikely(simple.bio.bi_status)) {
+		iov_iter_revert(to, ret);
+		return bpio_fallback_read(of, iocb, to,
+					  BPIO_REASON_DEVICE_ERROR);
+	}
 
 	bpio_direct_count(of, ret);
 	iocb->ki_pos += ret;

@@ -264,9 +264,8 @@ enum bpio_support {
  * @BPIO_REASON_DISABLED: BypassIO was disabled for this open file.
  * @BPIO_REASON_DEVICE_ERROR: The direct read failed on the device.
  * @BPIO_REASON_NO_MEMORY: Memory for the extent map or the read ran out.
- * @BPIO_REASON_NO_WAIT: The caller did not want to wait and the direct path
- *	would have had to, which turned out too late for the read to end with
- *	EAGAIN.
+ * @BPIO_REASON_NO_WAIT: A read that is polled for found no free request, and
+ *	could not wait for one (before Linux 6.2).
  * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off.
  * @BPIO_REASON_NO_ADDRESSES: The file system does not say where any block of the
  *	file lies: it shares blocks with another file (reflink), lies on a realtime

@@ -189,9 +189,8 @@ static const struct {
 		"Free memory; a very fragmented file needs a large map.",
 	},
 	[BPIO_REASON_NO_WAIT] = {
-		"The program asked not to wait (RWF_NOWAIT) and the direct path "
-		"would have had to.",
-		"Nothing.",
+		"A polled read found no free request, and could not wait for one.",
+		"Nothing; Linux 6.2 and later wait.",
 	},
 	[BPIO_REASON_SWITCHED_OFF] = {
 		"The administrator switched the bypass off with the parameter "
