@@ -124,7 +124,7 @@ static void bpio_bypass_publish(struct bpio_volume *volume,
 	mutex_lock(&volume->lock);
 	WRITE_ONCE(volume->no_route, reason);
 	if (route)
-		WRITE_ONCE(volume->awaits_stack, false);
+		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 	rcu_assign_pointer(volume->route, route);
 	volume->route_base = bpio_volume_sum(volume, &sum);
 	mutex_unlock(&volume->lock);
@@ -241,7 +241,7 @@ static void bpio_bypass_establish(struct bpio_volume *volume)
 	bpio_bypass_note_attach(volume, volume->support, route);
 	volume->support = route->support;
 	/* A route that enters at the volume itself would lead map to itself. */
-	WRITE_ONCE(volume->map_bypass,
+	assign_bit(BPIO_MAP_BYPASS, &volume->map_watch,
 		   volume->storage_enabled && route->nr_layers);
 	bpio_bypass_publish(volume, route, BPIO_REASON_NONE);
 }
@@ -258,7 +258,7 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 
 	if (!bpio_bypass_wants_route(volume)) {
 		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
-		WRITE_ONCE(volume->awaits_stack, false);
+		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 		/* Keep this state across a reload; reset it only when bypass ends. */
 		if (volume->target) {
 			volume->support = BPIO_SUPPORT_NONE;
@@ -402,7 +402,7 @@ void bpio_bypass_drop_layer(struct bpio_layer *layer)
 		if (bpio_bypass_skips(volume, layer)) {
 			bpio_bypass_withdraw(volume,
 					     BPIO_REASON_VOLUME_SUSPENDED);
-			WRITE_ONCE(volume->awaits_stack, true);
+			set_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 		}
 		bpio_bypass_unlock(volume, noio);
 	}
@@ -536,7 +536,8 @@ void bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
 	/* The route may be there already, for files. */
 	route = rcu_dereference_protected(volume->route,
 					  lockdep_is_held(&volume->drain_lock));
-	WRITE_ONCE(volume->map_bypass, enabled && route && route->nr_layers);
+	assign_bit(BPIO_MAP_BYPASS, &volume->map_watch,
+		   enabled && route && route->nr_layers);
 	if (!enabled)
 		bpio_bypass_drain_locked(volume);
 	bpio_bypass_unlock(volume, noio);

@@ -71,6 +71,10 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #define BPIO_COMPAT_ATOMIC_WRITES	0
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define file_kattr	fileattr
+#endif
+
 /* A variable that may be left as it is, where the compiler would clear it. */
 #ifndef __uninitialized
 #define __uninitialized
@@ -105,6 +109,16 @@ static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 	       REQ_OP_READ | REQ_ALLOC_CACHE : REQ_OP_READ;
 #else
 	return REQ_OP_READ;
+#endif
+}
+
+/* Bytes of the vector at bi_idx that were used up before. */
+static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+	return iter->bi_offset;
+#else
+	return iter->bi_bvec_done;
 #endif
 }
 
@@ -267,17 +281,18 @@ static inline void bpio_compat_io_schedule(void)
 #endif
 
 /*
- * Open a file that is only to carry a lease: no watcher of the file may see or
- * delay that, and it must not wait for somebody else's lease.
+ * Open a file that is only to carry a lease and to be probed: no watcher of the
+ * file may see or delay that, it must not wait for somebody else's lease, and
+ * reads leave no access time.
  */
 static inline struct file *bpio_compat_open_for_lease(const struct path *path,
 						      const struct cred *cred)
 {
 #ifdef __FMODE_NONOTIFY
 	return dentry_open(path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
-			   __FMODE_NONOTIFY, cred);
+			   O_NOATIME | __FMODE_NONOTIFY, cred);
 #else
-	return dentry_open(path, O_PATH, cred);
+	return dentry_open(path, O_PATH | O_NOATIME, cred);
 #endif
 }
 

@@ -98,9 +98,12 @@ bpio_direct_find(const struct bpio_extent_map *map,
 	sector_t sector;
 	u64 skip, room;
 
-	if (unlikely(!extent))
-		return pos < map->end ? BPIO_REASON_UNMAPPED :
-					BPIO_REASON_NOT_ARMED;
+	if (unlikely(!extent)) {
+		if (bpio_extent_map_knows(map, pos))
+			return BPIO_REASON_UNMAPPED;
+		return READ_ONCE(map->full) ? BPIO_REASON_NO_MEMORY :
+				   BPIO_REASON_NOT_ARMED;
+	}
 	skip = pos - extent->offset;
 	sector = extent->sector + (skip >> SECTOR_SHIFT);
 

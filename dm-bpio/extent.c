@@ -1,30 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The extent map of a file, built by asking the file system block by block.
- *
- * bmap() is the only interface by which a module may ask ext4 or XFS where a block
- * lies. It answers for one block at a time, 0 for anything that is not plain
- * data on the device (holes, preallocated and inline ranges, errors), writes
- * dirty pages back first, and takes the inode lock shared.
+ * Extent maps of files, and the slow way to make one: bmap(). It answers for one
+ * block at a time, 0 for anything that is not plain data on the device (holes,
+ * preallocated and inline ranges, blocks that files of XFS share, errors), writes
+ * dirty pages back first, and takes the inode lock shared. The fast way is in
+ * probe.c.
  */
 #include <linux/blk_types.h>
+#include <linux/log2.h>
+#include <linux/moduleparam.h>
 #include <linux/overflow.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "extent.h"
 
 /*
- * A bound on kernel memory: 4 Mi extents are 96 MiB for one file. Ranges behind
- * it stay unmapped and are read by the file system.
+ * Bounds on kernel memory: 4 Mi extents are 96 MiB for one file, and there is one
+ * for all. Ranges behind them stay unknown and are read by the file system.
  */
 #define BPIO_EXTENT_MAX		(4U << 20)
 
-static int bpio_extent_grow(struct bpio_extent_builder *builder)
-{
-	unsigned int room = builder->room ? builder->room * 2 : 64;
-	struct bpio_extent *extents;
+static unsigned long bpio_extent_map_limit = 256;
+module_param_named(map_memory, bpio_extent_map_limit, ulong, 0644);
+MODULE_PARM_DESC(map_memory, "Memory that the maps of all files may take, in MiB");
 
+/* Bytes of all maps that are not freed yet. */
+static atomic_long_t bpio_extent_map_bytes;
+
+/**
+ * bpio_extent_reserve() - make room for extents
+ * @builder: the builder
+ * @more: how many
+ *
+ * Context: may sleep.
+ * Return: 0, -ENOMEM, or -E2BIG when a map may not have as many.
+ */
+int bpio_extent_reserve(struct bpio_extent_builder *builder, unsigned int more)
+{
+	struct bpio_extent *extents;
+	unsigned int room;
+
+	if (builder->room - builder->nr >= more)
+		return 0;
+	room = roundup_pow_of_two(builder->nr + more);
 	if (room > BPIO_EXTENT_MAX)
 		return -E2BIG;
 
@@ -41,43 +59,44 @@ static int bpio_extent_grow(struct bpio_extent_builder *builder)
 	return 0;
 }
 
-static int bpio_extent_add(struct bpio_extent_builder *builder, u64 offset,
-			   u64 length, u64 sector)
+/**
+ * bpio_extent_append() - add an extent
+ * @builder: the builder, which is not full
+ * @offset: first byte in the file, behind all that was added before
+ * @length: bytes
+ * @sector: first 512-byte sector on the volume
+ *
+ * Context: any.
+ */
+void bpio_extent_append(struct bpio_extent_builder *builder, u64 offset,
+			u64 length, u64 sector)
 {
 	struct bpio_extent *last = builder->extents + builder->nr - 1;
-	int ret;
 
+	builder->mapped += length;
 	if (builder->nr && last->offset + last->length == offset &&
 	    last->sector + (last->length >> SECTOR_SHIFT) == sector) {
 		last->length += length;
-		builder->mapped += length;
-		return 0;
+		return;
 	}
-
-	if (builder->nr == builder->room) {
-		ret = bpio_extent_grow(builder);
-		if (ret)
-			return ret;
-	}
-
 	builder->extents[builder->nr++] = (struct bpio_extent) {
 		.offset = offset,
 		.length = length,
 		.sector = sector,
 	};
-	builder->mapped += length;
-	return 0;
 }
 
 /**
- * bpio_extent_walk() - map the next part of a file
+ * bpio_extent_walk() - map the next part of a file, block by block
  * @builder: what was mapped so far; continued at @builder->end
  * @inode: the file
  * @end: byte offset to stop at, rounded up to whole blocks
  *
+ * Ends early when @builder has as many extents as it may.
+ *
  * Context: process context, sleeps, does file-system I/O; the caller holds
  * neither the inode lock nor anything that a suspend of the volume waits for.
- * Return: 0, -EINTR on a signal, -ENOMEM, -E2BIG, or an error of bmap().
+ * Return: 0, -ENOMEM, -E2BIG, or an error of bmap().
  */
 int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
 		     u64 end)
@@ -86,22 +105,17 @@ int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
 	sector_t block;
 	int ret;
 
-	while (builder->end < end) {
-		if (signal_pending(current))
-			return -EINTR;
-
+	while (builder->end < end && builder->nr < builder->goal) {
 		block = builder->end >> bits;
-		ret = bmap(inode, &block);
+		ret = bpio_extent_reserve(builder, 1);
+		if (!ret)
+			ret = bmap(inode, &block);
 		if (ret)
 			return ret;
 
-		if (block) {
-			ret = bpio_extent_add(builder, builder->end,
-					      1ULL << bits,
-					      block << (bits - SECTOR_SHIFT));
-			if (ret)
-				return ret;
-		}
+		if (block)
+			bpio_extent_append(builder, builder->end, 1ULL << bits,
+					   block << (bits - SECTOR_SHIFT));
 		builder->end += 1ULL << bits;
 		cond_resched();
 	}
@@ -109,24 +123,96 @@ int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
 }
 
 /**
- * bpio_extent_map_create() - freeze what was built into a map
- * @builder: the extents; stays usable for further walking
+ * bpio_extent_truncate() - forget what lies behind an offset
+ * @builder: the builder
+ * @end: byte offset, at least @builder->start; where it is continued
+ *
+ * Context: any.
+ */
+void bpio_extent_truncate(struct bpio_extent_builder *builder, u64 end)
+{
+	struct bpio_extent *last;
+	u64 cut;
+
+	builder->end = end;
+	while (builder->nr) {
+		last = &builder->extents[builder->nr - 1];
+		if (last->offset + last->length <= end)
+			break;
+		cut = last->offset + last->length - max(end, last->offset);
+		builder->mapped -= cut;
+		last->length -= cut;
+		if (!last->length)
+			builder->nr--;
+	}
+}
+
+/**
+ * bpio_extent_builder_init() - begin to build a map
+ * @builder: the builder
+ * @map: what is known already, continued at its end; or NULL
+ * @start: byte offset in the file of the first block, without @map
+ * @more: extents after which walks stop
  *
  * Context: may sleep.
- * Return: a map with one reference, or NULL without memory.
+ * Return: 0, -ENOMEM, -E2BIG.
+ */
+int bpio_extent_builder_init(struct bpio_extent_builder *builder,
+			     const struct bpio_extent_map *map, u64 start,
+			     unsigned int more)
+{
+	int ret;
+
+	*builder = (struct bpio_extent_builder) {
+		.start = start, .end = start, .goal = more,
+	};
+	if (!map)
+		return 0;
+
+	ret = bpio_extent_reserve(builder, map->nr);
+	if (ret)
+		return ret;
+	memcpy(builder->extents, map->extents,
+	       array_size(map->nr, sizeof(*map->extents)));
+	builder->nr = map->nr;
+	builder->goal = map->nr + more;
+	builder->start = map->start;
+	builder->end = map->end;
+	builder->mapped = map->mapped;
+	return 0;
+}
+
+/**
+ * bpio_extent_map_create() - freeze what was built into a map
+ * @builder: the extents
+ *
+ * Context: may sleep.
+ * Return: a map with one reference; -ENOMEM, or -E2BIG when all maps together
+ * would take more memory than they may.
  */
 struct bpio_extent_map *
 bpio_extent_map_create(const struct bpio_extent_builder *builder)
 {
+	unsigned long limit = READ_ONCE(bpio_extent_map_limit);
 	struct bpio_extent_map *map;
+	long bytes;
 
-	map = kvmalloc(struct_size(map, extents, builder->nr), GFP_KERNEL);
-	if (!map)
-		return NULL;
+	bytes = struct_size(map, extents, builder->nr);
+	if (atomic_long_add_return(bytes, &bpio_extent_map_bytes) >> 20 >= limit) {
+		atomic_long_sub(bytes, &bpio_extent_map_bytes);
+		return ERR_PTR(-E2BIG);
+	}
+	map = kvmalloc(bytes, GFP_KERNEL);
+	if (!map) {
+		atomic_long_sub(bytes, &bpio_extent_map_bytes);
+		return ERR_PTR(-ENOMEM);
+	}
 
 	refcount_set(&map->ref, 1);
+	map->start = builder->start;
 	map->end = builder->end;
 	map->mapped = builder->mapped;
+	map->full = false;
 	map->nr = builder->nr;
 	memcpy(map->extents, builder->extents,
 	       array_size(builder->nr, sizeof(*map->extents)));
@@ -154,6 +240,9 @@ void bpio_extent_builder_exit(struct bpio_extent_builder *builder)
  */
 void bpio_extent_map_put(struct bpio_extent_map *map)
 {
-	if (map && refcount_dec_and_test(&map->ref))
-		kvfree_rcu(map, rcu);
+	if (!map || !refcount_dec_and_test(&map->ref))
+		return;
+	atomic_long_sub(struct_size(map, extents, map->nr),
+			&bpio_extent_map_bytes);
+	kvfree_rcu(map, rcu);
 }

@@ -20,19 +20,23 @@ struct bpio_extent {
 };
 
 /**
- * struct bpio_extent_map - where the data of a file lies; immutable
+ * struct bpio_extent_map - where the data of a file lies; immutable but for @full
  * @ref: one for being published, one for each read that spans extents
  * @rcu: for freeing
- * @end: bytes of the file that were walked; beyond, nothing is known yet
- * @mapped: bytes that the extents cover
+ * @start: offset in the file, in bytes, of the part that is known
+ * @end: where that part ends
+ * @mapped: bytes of it that the extents cover
+ * @full: it is not to be made larger: a limit on memory was reached
  * @nr: number of extents
  * @extents: sorted by offset, not overlapping, adjacent ones merged
  */
 struct bpio_extent_map {
 	refcount_t		ref;
 	struct rcu_head		rcu;
+	u64			start;
 	u64			end;
 	u64			mapped;
+	bool			full;
 	unsigned int		nr;
 	struct bpio_extent	extents[] __counted_by(nr);
 };
@@ -42,23 +46,58 @@ struct bpio_extent_map {
  * @extents: extents found so far
  * @nr: number of these
  * @room: number that fit
- * @end: bytes walked
+ * @goal: number after which walks stop
+ * @start: offset in the file, in bytes, where it begins
+ * @end: where it is to be continued
  * @mapped: bytes covered
  */
 struct bpio_extent_builder {
 	struct bpio_extent	*extents;
 	unsigned int		nr;
 	unsigned int		room;
+	unsigned int		goal;
+	u64			start;
 	u64			end;
 	u64			mapped;
 };
 
+int bpio_extent_builder_init(struct bpio_extent_builder *builder,
+			     const struct bpio_extent_map *map, u64 start,
+			     unsigned int more);
+void bpio_extent_builder_exit(struct bpio_extent_builder *builder);
+int bpio_extent_reserve(struct bpio_extent_builder *builder, unsigned int more);
+void bpio_extent_append(struct bpio_extent_builder *builder, u64 offset,
+			u64 length, u64 sector);
+void bpio_extent_truncate(struct bpio_extent_builder *builder, u64 end);
 int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
 		     u64 end);
 struct bpio_extent_map *
 bpio_extent_map_create(const struct bpio_extent_builder *builder);
-void bpio_extent_builder_exit(struct bpio_extent_builder *builder);
 void bpio_extent_map_put(struct bpio_extent_map *map);
+
+/**
+ * bpio_extent_is_full() - whether a builder has no room for another extent
+ * @builder: the builder
+ *
+ * Context: any.
+ */
+static inline bool bpio_extent_is_full(const struct bpio_extent_builder *builder)
+{
+	return builder->nr == builder->room;
+}
+
+/**
+ * bpio_extent_map_knows() - whether a byte of the file lies in the known part
+ * @map: the map
+ * @offset: byte offset in the file
+ *
+ * Context: any.
+ */
+static inline bool bpio_extent_map_knows(const struct bpio_extent_map *map,
+					 u64 offset)
+{
+	return offset - map->start < map->end - map->start;
+}
 
 /**
  * bpio_extent_find() - extent that holds a byte of the file

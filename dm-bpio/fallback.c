@@ -58,12 +58,18 @@ static size_t bpio_fallback_within(const struct bpio_open_file *of, loff_t pos,
 }
 
 /* What has to be done about the reason, so that later reads go direct. */
-static void bpio_fallback_kick(struct bpio_open_file *of, enum bpio_reason reason)
+static void bpio_fallback_kick(struct bpio_open_file *of, loff_t pos,
+			       size_t count, enum bpio_reason reason)
 {
+	struct bpio_volume *volume = of->file->volume;
+
 	if (reason != BPIO_REASON_DISABLED && bpio_file_wants_arming(of->file))
 		bpio_file_kick(of->file);
-	else if (reason == BPIO_REASON_NO_MEMORY)
-		bpio_bypass_update_later(of->file->volume);
+	else if (reason == BPIO_REASON_NOT_ARMED)
+		bpio_file_want(of->file, pos, count);
+	else if (reason == BPIO_REASON_NO_MEMORY &&
+		 !rcu_access_pointer(volume->route))
+		bpio_bypass_update_later(volume);
 }
 
 static ssize_t bpio_fallback_submit(struct bpio_open_file *of,
@@ -143,7 +149,7 @@ ssize_t bpio_fallback_read(struct bpio_open_file *of, struct kiocb *iocb,
 
 	/* Before it is served: a read that waits is to be seen in the counters. */
 	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to), reason);
-	bpio_fallback_kick(of, reason);
+	bpio_fallback_kick(of, iocb->ki_pos, iov_iter_count(to), reason);
 
 	if (unlikely(!is_sync_kiocb(iocb) || iocb->ki_flags & IOCB_NOWAIT))
 		return bpio_fallback_read_again(of, iocb, to, reason);

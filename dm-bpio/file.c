@@ -31,18 +31,15 @@
 #include "event.h"
 #include "extent.h"
 #include "file.h"
-#include "open_file.h"
+#include "file_map.h"
 #include "lease.h"
+#include "open_file.h"
 #include "plant.h"
+#include "probe.h"
 #include "trace.h"
 #include "volume.h"
 
 #define BPIO_FILE_BACKOFF_MIN	(HZ / 50)
-
-/* Arming looks for a revoke each time it has walked this many bytes. */
-#define BPIO_FILE_CHUNK		(16ULL << 20)
-/* The first part of a large file is usable after this many bytes. */
-#define BPIO_FILE_PUBLISH	(64ULL << 20)
 
 static struct workqueue_struct *bpio_file_wq;
 
@@ -149,7 +146,6 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	 * i_dio_count that have not seen the bit. Pairs with bpio_direct_begin().
 	 */
 	smp_mb__after_atomic();
-	clear_bit(BPIO_FILE_HIDDEN, &file->state);
 	map = rcu_replace_pointer(file->map, NULL,
 				  lockdep_is_held(&file->arm_lock));
 	bpio_extent_map_put(map);
@@ -187,76 +183,6 @@ static bool bpio_file_must_leave_mount(struct bpio_file *file)
 	       bpio_file_is_open_only_off(file, file->lease_file->f_path.mnt);
 }
 
-static bool bpio_file_publish(struct bpio_file *file,
-			      const struct bpio_extent_builder *builder)
-{
-	struct bpio_extent_map *map = bpio_extent_map_create(builder);
-
-	lockdep_assert_held(&file->arm_lock);
-
-	if (!map)
-		return false;
-
-	map = rcu_replace_pointer(file->map, map,
-				  lockdep_is_held(&file->arm_lock));
-	bpio_extent_map_put(map);
-
-	WRITE_ONCE(file->armed_at, jiffies);
-	/* All that before the bit that lets readers look for it. */
-	clear_bit_unlock(BPIO_FILE_UNARMED, &file->state);
-	return true;
-}
-
-/*
- * Walks the file in chunks and publishes what is known at doubling sizes, so a
- * huge file is useful early and copying costs no more than the walk.
- */
-static enum bpio_reason bpio_file_map(struct bpio_file *file,
-				      struct bpio_extent_builder *builder)
-{
-	u64 size = i_size_read(file->inode);
-	u64 publish = BPIO_FILE_PUBLISH;
-	int ret;
-
-	do {
-		ret = bpio_extent_walk(builder, file->inode,
-				       min(size, builder->end + BPIO_FILE_CHUNK));
-		if (test_bit(BPIO_FILE_REVOKED, &file->state))
-			return BPIO_REASON_REVOKED;
-		if (!READ_ONCE(file->enabled))
-			return BPIO_REASON_DISABLED;
-		/* What lies behind the largest map is left to the file system. */
-		if (ret == -E2BIG)
-			break;
-		if (ret)
-			return ret == -ENOMEM ? BPIO_REASON_NO_MEMORY :
-						BPIO_REASON_NOT_ARMED;
-		if (builder->end < size && builder->end >= publish) {
-			if (!bpio_file_publish(file, builder))
-				return BPIO_REASON_NO_MEMORY;
-			publish *= 2;
-		}
-	} while (builder->end < size);
-
-	return bpio_file_publish(file, builder) ? BPIO_REASON_NONE :
-						  BPIO_REASON_NO_MEMORY;
-}
-
-/*
- * XFS tells nothing of a file that shares blocks with another one, lies on a
- * realtime device, or was never written where it has blocks. Its inode's own
- * i_blocks is not kept up to date.
- */
-static bool bpio_file_hides_blocks(const struct bpio_file *file)
-{
-	struct kstat stat;
-
-	return bpio_file_is_xfs(file) &&
-	       !vfs_getattr_nosec(&file->lease_file->f_path, &stat,
-				  STATX_BLOCKS, AT_STATX_DONT_SYNC) &&
-	       stat.blocks;
-}
-
 /*
  * With the lease in place: the checks that it does not make, then the map. It is
  * made anew also when the writer that was there may have changed nothing: what a
@@ -265,7 +191,6 @@ static bool bpio_file_hides_blocks(const struct bpio_file *file)
  */
 static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 {
-	struct bpio_extent_builder builder = {};
 	struct inode *inode = file->inode;
 	enum bpio_reason reason;
 
@@ -276,11 +201,16 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 	if (filemap_write_and_wait(inode->i_mapping))
 		return BPIO_REASON_DIRTY_PAGES;
 
-	reason = bpio_file_map(file, &builder);
-	if (!reason && !builder.mapped && bpio_file_hides_blocks(file))
-		reason = BPIO_REASON_NO_ADDRESSES;
-	bpio_extent_builder_exit(&builder);
-	return reason;
+	file->no_probe = !bpio_probe_suits(file);
+	file->map_jumps = 0;
+	reason = bpio_file_map_step(file);
+	if (reason)
+		return reason;
+
+	WRITE_ONCE(file->armed_at, jiffies);
+	/* All that before the bit that lets readers look for it. */
+	clear_bit_unlock(BPIO_FILE_UNARMED, &file->state);
+	return BPIO_REASON_NONE;
 }
 
 static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
@@ -298,6 +228,8 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
 		return BPIO_REASON_WRITER;
 	if (bpio_file_open(file))
 		return BPIO_REASON_LEASE;
+	if (bpio_file_map_is_realtime(file))
+		return BPIO_REASON_REALTIME;
 
 	/*
 	 * UNARMED is set, so nobody reads yet. The lease that was broken is gone
@@ -332,29 +264,30 @@ static void bpio_file_back_off(struct bpio_file *file)
 static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 {
 	bool leave = bpio_file_must_leave_mount(file);
-	enum bpio_reason reason;
+	enum bpio_reason reason = READ_ONCE(file->why);
 
 	lockdep_assert_held(&file->arm_lock);
 
-	if (!leave && !bpio_file_wants_arming(file) && READ_ONCE(file->enabled))
+	if (!leave && !bpio_file_wants_arming(file) && READ_ONCE(file->enabled)) {
+		if (bpio_file_map_may_grow(file))
+			bpio_file_map_step(file);
 		return;
+	}
 
 	bpio_file_back_off(file);
-	if (!test_bit(BPIO_FILE_UNARMED, &file->state))
+	if (!test_bit(BPIO_FILE_UNARMED, &file->state)) {
+		reason = BPIO_REASON_REVOKED;
 		bpio_event_file("revoke", file->volume->dev, file->inode->i_ino,
-				BPIO_REASON_REVOKED);
-	bpio_file_disarm(file, BPIO_REASON_NOT_ARMED);
+				reason);
+	}
+	/* Meanwhile reads count for what has kept them from going direct. */
+	bpio_file_disarm(file, reason);
 	if (leave) {
 		fput(file->lease_file);
 		file->lease_file = NULL;
 	}
 	reason = bpio_file_try_arm(file, patience);
 	trace_bpio_arm(file, reason);
-	if (reason == BPIO_REASON_NO_ADDRESSES) {
-		/* To ask again before anybody has changed it would be in vain. */
-		set_bit(BPIO_FILE_HIDDEN, &file->state);
-		return;
-	}
 	if (reason) {
 		bpio_file_disarm(file, reason);
 		return;
@@ -366,28 +299,47 @@ static void bpio_file_arm_work(struct work_struct *work)
 {
 	struct bpio_file *file = container_of(to_delayed_work(work),
 					      struct bpio_file, arm_work);
+	bool asked;
 
 	mutex_lock(&file->arm_lock);
-	bpio_file_arm_locked(file, BPIO_LEASE_BY_WORKER);
+	WRITE_ONCE(file->runs_begun, file->runs_begun + 1);
+	/* After the number of the run. Pairs with bpio_file_arm(). */
+	asked = xchg(&file->asked, false);
+	bpio_file_arm_locked(file, asked ? BPIO_LEASE_BY_REQUEST :
+					   BPIO_LEASE_BY_WORKER);
+	WRITE_ONCE(file->runs_ended, file->runs_begun);
 	mutex_unlock(&file->arm_lock);
+	wake_up_all(&file->arming_wait);
 }
 
 /**
  * bpio_file_arm() - arm a file now
  * @file: the file; the caller keeps one of its open files open
  *
- * Context: process context, sleeps, does file-system I/O: not from an ioctl of
- * the mapped device.
+ * The worker does it, because the probes of the file must not seem to be reads of
+ * the caller, and slowed down as such; here it is waited for.
+ *
+ * Context: process context, sleeps until file-system I/O is done: not from an ioctl
+ * of the mapped device.
  * Return: 0 whether it worked or not, see bpio_file_reason(); -EINTR.
  */
 int bpio_file_arm(struct bpio_file *file)
 {
-	bpio_lease_await_breaker(file);
-	if (mutex_lock_interruptible(&file->arm_lock))
-		return -EINTR;
-	bpio_file_arm_locked(file, BPIO_LEASE_BY_REQUEST);
-	mutex_unlock(&file->arm_lock);
+	unsigned int run;
 
+	if (!bpio_file_wants_arming(file))
+		return 0;
+	bpio_lease_await_breaker(file);
+	/*
+	 * A run that is under way may have come too early. The one that finds the
+	 * request, or the next one, does not. Pairs with bpio_file_arm_work().
+	 */
+	xchg(&file->asked, true);
+	run = READ_ONCE(file->runs_begun) + 1;
+	mod_delayed_work(bpio_file_wq, &file->arm_work, 0);
+	if (wait_event_interruptible(file->arming_wait,
+				     (int)(READ_ONCE(file->runs_ended) - run) >= 0))
+		return -EINTR;
 	return bpio_file_wants_arming(file) && signal_pending(current) ?
 	       -EINTR : 0;
 }
@@ -402,6 +354,29 @@ void bpio_file_queue(struct bpio_file *file)
 {
 	queue_delayed_work(bpio_file_wq, &file->arm_work,
 			   READ_ONCE(file->backoff));
+}
+
+/**
+ * bpio_file_want() - a read was served by the file system for want of a map
+ * @file: the file
+ * @pos: its offset, in bytes
+ * @count: its length, in bytes
+ *
+ * Context: any.
+ */
+void bpio_file_want(struct bpio_file *file, loff_t pos, size_t count)
+{
+	loff_t last = min_t(loff_t, pos + count, i_size_read(file->inode)) - 1;
+	struct bpio_extent_map *map;
+
+	rcu_read_lock();
+	map = rcu_dereference(file->map);
+	if (map && bpio_extent_map_knows(map, pos))
+		pos = last;
+	rcu_read_unlock();
+	WRITE_ONCE(file->want, pos);
+	if (!delayed_work_pending(&file->arm_work))
+		queue_delayed_work(bpio_file_wq, &file->arm_work, 0);
 }
 
 /**

@@ -24,8 +24,6 @@ struct bpio_volume;
  * @BPIO_FILE_REVOKED: the lease was broken. Set by whoever breaks it, cleared
  *	under arm_lock while UNARMED is set and before the next lease is taken.
  * @BPIO_FILE_PAUSED: STREAM_PAUSE was sent. Changed under volume->drain_lock.
- * @BPIO_FILE_HIDDEN: the file system has told no address of any block. Changed
- *	under arm_lock; stays until somebody may have changed the file.
  * @BPIO_FILE_VETOED: a layer vetoed the file when it was to be resumed. Changed
  *	under volume->drain_lock.
  */
@@ -34,14 +32,13 @@ enum bpio_file_state {
 	BPIO_FILE_REVOKED,
 	BPIO_FILE_PAUSED,
 	BPIO_FILE_VETOED,
-	BPIO_FILE_HIDDEN,
 };
 
 /**
  * struct bpio_file - an inode with enabled open files
  *
  * @state: enum bpio_file_state bits
- * @map: extents of the file; RCU, replaced under @arm_lock
+ * @map: extents of a part of the file; RCU, replaced under @arm_lock
  * @inode: the inode; pinned by each open file of @opens
  * @volume: the volume; holds a reference
  * @armed_at: jiffies when a map was last published; written under @arm_lock,
@@ -51,7 +48,7 @@ enum bpio_file_state {
  *	module held; the inode lock and the lease locks nest inside.
  * @arming: the lease is being taken: reads by the file system, which would be in
  *	the way, are held off for a moment
- * @arming_wait: woken when it is not any more
+ * @arming_wait: woken when it is not any more, and when @runs_ended has changed
  * @lease_file: private open file that carries the lease; NULL until the first
  *	arming, and again when the mount it is on must not stay busy; protected
  *	by @arm_lock
@@ -59,7 +56,15 @@ enum bpio_file_state {
  *	lease.c; protected by the VFS's spinlock for the leases of the inode
  * @layout_broken: jiffies when that was broken last; written under the same
  *	spinlock, read without
- * @arm_work: arms, or disarms when no open file is enabled
+ * @arm_work: arms, enlarges the map, or disarms when no open file is enabled
+ * @asked: somebody waits for the next run of @arm_work
+ * @runs_begun: how often @arm_work ran; written under @arm_lock, read without
+ * @runs_ended: how often it came to an end; likewise
+ * @want: offset of the last read that was served by the file system and could
+ *	have been direct with another map, in bytes; written and read without a lock
+ * @map_start: where the map begins when it is made anew; protected by @arm_lock
+ * @map_jumps: how often that was changed; protected by @arm_lock
+ * @no_probe: the file system does not tell; protected by @arm_lock
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
  *	kicks without, and raised without when the layout lease is broken
  * @revokes: how often the lease was broken
@@ -82,8 +87,16 @@ struct bpio_file {
 	struct file_lease	*layout_lease;
 	unsigned long		layout_broken;
 	struct delayed_work	arm_work;
+	bool			asked;
+	unsigned int		runs_begun;
+	unsigned int		runs_ended;
 	unsigned long		backoff;
 	atomic64_t		revokes;
+
+	u64			want;
+	u64			map_start;
+	unsigned int		map_jumps;
+	bool			no_probe;
 
 	struct list_head	opens;
 	unsigned int		enabled;
@@ -102,6 +115,7 @@ void bpio_file_destroy(struct bpio_file *file);
 int bpio_file_arm(struct bpio_file *file);
 void bpio_file_revoke(struct bpio_file *file);
 void bpio_file_queue(struct bpio_file *file);
+void bpio_file_want(struct bpio_file *file, loff_t pos, size_t count);
 void bpio_file_open_closed(struct bpio_file *file);
 void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped);
 
@@ -115,6 +129,18 @@ static inline bool bpio_file_wants_arming(const struct bpio_file *file)
 {
 	return READ_ONCE(file->state) &
 	       (BIT(BPIO_FILE_UNARMED) | BIT(BPIO_FILE_REVOKED));
+}
+
+/**
+ * bpio_file_wants_map() - whether it makes sense to go on mapping the file
+ * @file: the file, with its leases
+ *
+ * Context: any.
+ */
+static inline bool bpio_file_wants_map(const struct bpio_file *file)
+{
+	return !test_bit(BPIO_FILE_REVOKED, &file->state) &&
+	       READ_ONCE(file->enabled);
 }
 
 /**
@@ -149,8 +175,7 @@ bpio_file_reason(const struct bpio_file *file, unsigned long state)
 	if (state & BIT(BPIO_FILE_VETOED))
 		return BPIO_REASON_FILE_VETO;
 	if (!(state & BIT(BPIO_FILE_UNARMED)))
-		return state & BIT(BPIO_FILE_REVOKED) ?
-		       BPIO_REASON_REVOKED : BPIO_REASON_NO_ADDRESSES;
+		return BPIO_REASON_REVOKED;
 
 	/* Armed again since @state was read. */
 	why = READ_ONCE(file->why);

@@ -11,6 +11,7 @@
 #include "io.h"
 #include "map.h"
 #include "node.h"
+#include "probe.h"
 #include "target.h"
 #include "volume.h"
 
@@ -68,6 +69,7 @@ static void __exit bpio_exit(void)
 	bpio_map_exit();
 	bpio_io_exit();
 	bpio_file_exit();
+	bpio_probe_exit();
 	bpio_bypass_exit();
 	bpio_event_exit();
 	rcu_barrier();

@@ -9,6 +9,7 @@
 #include "bypass.h"
 #include "compat.h"
 #include "map.h"
+#include "probe.h"
 #include "route.h"
 #include "target.h"
 #include "volume.h"
@@ -46,15 +47,8 @@ static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 	return true;
 }
 
-/**
- * bpio_map_try() - send a read past the layers below if there is a route
- * @target: the target
- * @bio: a bio that is being mapped
- *
- * Context: the map method.
- * Return: whether it did.
- */
-bool bpio_map_try(struct bpio_target *target, struct bio *bio)
+/* Send a read past the layers below if there is a route. */
+static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
 	struct bpio_volume *volume = target->volume;
@@ -67,7 +61,8 @@ bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 	route = rcu_dereference(volume->route);
 	/* The flag again, after the route: a drain waits for who has seen it. */
 	smp_rmb();
-	if (route && route->nr_layers && READ_ONCE(volume->map_bypass))
+	if (route && route->nr_layers &&
+	    test_bit(BPIO_MAP_BYPASS, &volume->map_watch))
 		mapped = bpio_map_onto(data, route, bio);
 	rcu_read_unlock();
 
@@ -76,6 +71,32 @@ bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 	else if (!route)
 		bpio_bypass_update_later(volume);
 	return mapped;
+}
+
+/**
+ * bpio_map_watched() - look at a read of a volume whose reads are watched
+ * @target: the target
+ * @bio: a bio that is being mapped
+ *
+ * Context: the map method.
+ * Return: what the map method is to return, or DM_MAPIO_KILL when it has to map the
+ * bio itself.
+ */
+int bpio_map_watched(struct bpio_target *target, struct bio *bio)
+{
+	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
+	unsigned long watch = READ_ONCE(target->volume->map_watch);
+
+	if (watch & BIT(BPIO_MAP_PROBES) &&
+	    bpio_probe_take(target->volume, bio))
+		return DM_MAPIO_SUBMITTED;
+	if (watch & BIT(BPIO_MAP_AWAITS)) {
+		data->target = target;
+		data->started = jiffies | 1;
+	}
+	if (watch & BIT(BPIO_MAP_BYPASS) && bpio_map_try(target, bio))
+		return DM_MAPIO_REMAPPED;
+	return DM_MAPIO_KILL;
 }
 
 static void bpio_map_repeat(struct work_struct *work)

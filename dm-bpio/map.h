@@ -35,33 +35,30 @@ struct bpio_map_bio {
 };
 
 size_t bpio_map_data_size(void);
-bool bpio_map_try(struct bpio_target *target, struct bio *bio);
+int bpio_map_watched(struct bpio_target *target, struct bio *bio);
 int bpio_map_leave(struct bpio_map_bio *data, blk_status_t error);
 
 int bpio_map_init(void);
 void bpio_map_exit(void);
 
 /**
- * bpio_map_bypass() - send a read of the mapped device past the layers below
+ * bpio_map_read() - do with a read of the mapped device what is not the usual
  * @target: the target
  * @bio: a bio that is being mapped
  *
  * Context: the map method.
- * Return: whether it did; else the target maps the bio itself.
+ * Return: what the map method is to return, or DM_MAPIO_KILL when it has to map the
+ * bio itself.
  */
-static inline bool bpio_map_bypass(struct bpio_target *target, struct bio *bio)
+static inline int bpio_map_read(struct bpio_target *target, struct bio *bio)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
 
 	data->route = NULL;
 	data->started = 0;
-	if (unlikely(READ_ONCE(target->volume->awaits_stack)) &&
-	    bio_op(bio) == REQ_OP_READ) {
-		data->target = target;
-		data->started = jiffies | 1;
-	}
-	return unlikely(READ_ONCE(target->volume->map_bypass)) &&
-	       bio_op(bio) == REQ_OP_READ && bpio_map_try(target, bio);
+	return unlikely(READ_ONCE(target->volume->map_watch)) &&
+	       bio_op(bio) == REQ_OP_READ ?
+	       bpio_map_watched(target, bio) : DM_MAPIO_KILL;
 }
 
 /**

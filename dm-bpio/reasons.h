@@ -76,7 +76,7 @@ BPIO_REASON(NO_WAIT, "no-wait",
 	    "The polled read found no free request, and could not wait for one.")
 BPIO_REASON(SWITCHED_OFF, "switched-off",
 	    "BypassIO is switched off by the module parameter.")
-BPIO_REASON(NO_ADDRESSES, "no-addresses",
-	    "The file system gives no addresses: shared (reflink), realtime or unwritten blocks.")
+BPIO_REASON(REALTIME, "realtime",
+	    "The file lies on the realtime device of its file system.")
 BPIO_REASON(NOT_READ_ONLY, "not-read-only",
 	    "The descriptor is open for writing; open the file with O_RDONLY | O_DIRECT.")

@@ -235,9 +235,10 @@ static void bpio_target_dtr(struct dm_target *ti)
 static int bpio_target_map(struct dm_target *ti, struct bio *bio)
 {
 	struct bpio_target *target = ti->private;
+	int ret = bpio_map_read(target, bio);
 
-	if (bpio_map_bypass(target, bio))
-		return DM_MAPIO_REMAPPED;
+	if (ret != DM_MAPIO_KILL)
+		return ret;
 
 	bio_set_dev(bio, target->dev->bdev);
 	bio->bi_iter.bi_sector = target->start +

@@ -24,6 +24,8 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	mutex_init(&volume->lock);
 	mutex_init(&volume->drain_lock);
 	xa_init(&volume->files);
+	spin_lock_init(&volume->probes_lock);
+	INIT_LIST_HEAD(&volume->probes);
 	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
 	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
 	volume->dev = dev;
@@ -248,4 +250,5 @@ void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info)
 	info->fallback_reads = sum.fallback_reads;
 	info->fallback_bytes = sum.fallback_bytes;
 	info->mapped_reads = atomic64_read(&volume->mapped_reads);
+	info->bmap_steps = atomic64_read(&volume->bmap_steps);
 }

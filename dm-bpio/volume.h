@@ -5,6 +5,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -35,6 +36,21 @@ struct bpio_counters {
 };
 
 /**
+ * enum bpio_map_watch - why the target's map method looks at reads of the volume
+ * @BPIO_MAP_BYPASS: it sends them along the route. Changed under
+ *	volume->drain_lock.
+ * @BPIO_MAP_AWAITS: the route was lost to a layer that was suspended, so the next
+ *	read that the layers serve is news. Changed under volume->drain_lock.
+ * @BPIO_MAP_PROBES: some of them only ask where a file lies. Changed under
+ *	volume->probes_lock.
+ */
+enum bpio_map_watch {
+	BPIO_MAP_BYPASS,
+	BPIO_MAP_AWAITS,
+	BPIO_MAP_PROBES,
+};
+
+/**
  * struct bpio_volume - a mapped device that has, or had, a bpio target
  *
  * Found through its device number, so that open files outlive a table: they hold
@@ -44,10 +60,9 @@ struct bpio_counters {
  *	Read under RCU, changed under @drain_lock and @lock.
  * @no_route: enum bpio_reason, why @route is NULL. Written under @lock, read
  *	without.
- * @map_bypass: the target's map method sends reads along @route; written under
- *	@drain_lock, read without
- * @awaits_stack: the route was lost to a layer that was suspended, so the next
- *	read that the layers serve is news; written under @drain_lock, read without
+ * @map_watch: enum bpio_map_watch bits
+ * @probes_lock: protects @probes; taken by the map method
+ * @probes: struct bpio_probe.node, reads that tell where a file lies
  * @drain_lock: held while the route is changed, from asking the stack until the
  *	old route has drained, so that whoever gets it knows that no earlier route
  *	has reads in flight. Protects @target for reading, @storage_enabled,
@@ -62,6 +77,7 @@ struct bpio_counters {
  * @closed: reads of open files that are closed
  * @route_base: direct reads of the volume when @route was published
  * @mapped_reads: reads of the device that its map method sent along a route
+ * @bmap_steps: steps of mapping a file that had to be done block by block
  * @storage_enabled: BPIO_OP_ENABLE was sent to the volume
  * @support: of the last route there was; @drain_lock
  * @attach_blocked: a layer that appeared under an enabled volume objects
@@ -78,8 +94,10 @@ struct bpio_counters {
 struct bpio_volume {
 	struct bpio_route __rcu	*route;
 	enum bpio_reason	no_route;
-	bool			map_bypass;
-	bool			awaits_stack;
+	unsigned long		map_watch;
+
+	spinlock_t		probes_lock;	/* probes */
+	struct list_head	probes;
 
 	struct mutex		drain_lock;	/* changing the route */
 	struct mutex		lock;		/* target, files, counts */
@@ -89,6 +107,7 @@ struct bpio_volume {
 	struct bpio_counters	closed;
 	u64			route_base;
 	atomic64_t		mapped_reads;
+	atomic64_t		bmap_steps;
 
 	bool			storage_enabled;
 	bool			attach_blocked;

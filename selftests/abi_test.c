@@ -58,7 +58,7 @@ TEST(the_file_level_input_and_output_have_their_pinned_layout)
 	EXPECT_FIELD(fs_bpio_output, query, 24, 172);
 	EXPECT_FIELD(fs_bpio_output, volume_stack_resume, 24, 172);
 	EXPECT_FIELD(fs_bpio_output, stream_resume, 24, 172);
-	EXPECT_FIELD(fs_bpio_output, get_info, 24, 96);
+	EXPECT_FIELD(fs_bpio_output, get_info, 24, 104);
 	EXPECT_FIELD(fs_bpio_output, space, 24, 192);
 	EXPECT_FIELD(fs_bpio_output, support, 216, 4);
 	EXPECT_FIELD(fs_bpio_output, obstacle, 220, 4);
@@ -74,7 +74,7 @@ TEST(the_verdict_and_the_info_have_their_pinned_layout)
 	EXPECT_FIELD(bpio_results, failure_reason, 40, 128);
 	EXPECT_FIELD(bpio_results, reason, 168, 4);
 
-	EXPECT_EQ(96, (int)sizeof(struct fs_bpio_info));
+	EXPECT_EQ(104, (int)sizeof(struct fs_bpio_info));
 	EXPECT_FIELD(fs_bpio_info, active_count, 0, 4);
 	EXPECT_FIELD(fs_bpio_info, storage_driver_name_len, 4, 2);
 	EXPECT_FIELD(fs_bpio_info, storage_driver_name, 6, 32);
@@ -88,6 +88,7 @@ TEST(the_verdict_and_the_info_have_their_pinned_layout)
 	EXPECT_FIELD(fs_bpio_info, fallback_reads, 72, 8);
 	EXPECT_FIELD(fs_bpio_info, fallback_bytes, 80, 8);
 	EXPECT_FIELD(fs_bpio_info, mapped_reads, 88, 8);
+	EXPECT_FIELD(fs_bpio_info, bmap_steps, 96, 8);
 }
 
 TEST(the_report_on_layers_has_its_pinned_layout)
@@ -244,7 +245,7 @@ static const char *const pinned_reasons[] = {
 	"revoked", "lease", "dirty-pages", "unmapped", "end-of-file",
 	"unaligned", "volume-suspended", "volume-paused", "stream-paused",
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
-	"no-addresses", "not-read-only",
+	"realtime", "not-read-only",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)

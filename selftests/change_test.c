@@ -446,13 +446,11 @@ FIXTURE_VARIANT_ADD(change, grow_the_file_system) {
 };
 
 FIXTURE_VARIANT_ADD(change, clone_it) {
-	.make = change_clone_from, .only = "xfs",
-	.ends = BPIO_REASON_NO_ADDRESSES,
+	.make = change_clone_from, REVOKED, .only = "xfs",
 };
 
 FIXTURE_VARIANT_ADD(change, clone_another_over_it) {
-	.make = change_clone_over, .only = "xfs",
-	.ends = BPIO_REASON_NO_ADDRESSES,
+	.make = change_clone_over, WRITER, .only = "xfs",
 };
 
 FIXTURE_VARIANT_ADD(change, swap_its_extents) {

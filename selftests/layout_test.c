@@ -248,16 +248,20 @@ TEST_F(layout, a_huge_sparse_file_is_enabled_and_closed_at_once)
 	EXPECT_GT(20000u, now_ms() - start);
 }
 
-TEST_F(layout, arming_a_huge_file_can_be_interrupted)
+/* What tells where the file lies are reads of the volume, which is suspended. */
+TEST_F(layout, waiting_until_a_file_is_armed_can_be_interrupted)
 {
+	int writer, status;
 	pid_t pid;
-	int fd, status;
 
 	MAKE(MKFS_EXT4, "ext4", "");
-	fd = open(self->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	ASSERT_EQ(0, ftruncate(fd, 8192 * GIB));
-	close(fd);
+	ASSERT_EQ(0, file_create(self->path, 8192, 1));
 	OPEN_ENABLED();
+	ASSERT_EQ(0, file_armed(self->fd));
+	/* so that it has to be armed anew, and not before the suspend */
+	writer = open(self->path, O_WRONLY | O_CLOEXEC);
+	ASSERT_EQ(0, dm_suspend(self->volume.name));
+	close(writer);
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
@@ -272,6 +276,9 @@ TEST_F(layout, arming_a_huge_file_can_be_interrupted)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(SIGALRM, WTERMSIG(status));
+	ASSERT_EQ(0, dm_resume(self->volume.name));
+	EXPECT_EQ(0, file_wait_direct(self->fd, self->buffer, 8192, 0));
+	EXPECT_CONTENT(8192, 0, 1);
 }
 
 /*

@@ -66,30 +66,71 @@ FIXTURE_TEARDOWN(file)
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, file, 1));	\
 } while (0)
 
-/* And has no addresses while its blocks are another file's too. */
-#define EXPECT_SHARED() do {						\
-	struct bpio_file_arm arm;					\
-	ASSERT_EQ(0, file_arm(self->fd, &arm));				\
-	EXPECT_EQ(0u, arm.armed);					\
-	EXPECT_STREQ("no-addresses", reason_token(arm.reason));		\
+/* And goes direct, also while its blocks are another file's too. */
+#define EXPECT_FILE_DIRECT(file) do {					\
+	uint64_t direct;						\
+	ASSERT_EQ(0, file_armed(self->fd));				\
+	direct = file_direct(self->fd);					\
+	EXPECT_FILE(file);						\
+	EXPECT_EQ(direct + 1, file_direct(self->fd));			\
 } while (0)
 
-TEST_F(file, a_file_that_is_cloned_is_read_by_the_file_system_from_then_on)
+/* Write @bytes of @name as file @file, to blocks that it shares with none. */
+static int overwrite(const char *name, uint64_t offset, uint64_t bytes,
+		     uint32_t file)
 {
-	uint64_t direct = file_direct(self->fd);
-	int fd;
+	int fd = open(name, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	int ret = file_write(fd, offset, bytes, file, 1);
 
+	ret = ret ?: fsync(fd);
+	close(fd);
+	return ret;
+}
+
+TEST_F(file, a_file_that_is_cloned_is_read_direct_as_before)
+{
 	ASSERT_EQ(0, file_clone(path, other));
 	EXPECT_FILE(1);
-	EXPECT_SHARED();
-	EXPECT_FILE(1);
-	EXPECT_EQ(direct, file_direct(self->fd));
-	/* what is written to it goes to other blocks */
-	fd = open(path, O_WRONLY | O_DIRECT | O_CLOEXEC);
-	ASSERT_EQ(0, file_write(fd, 0, BYTES, 2, 1));
-	close(fd);
-	EXPECT_FILE(2);
-	EXPECT_LT(0u, file_fallbacks(self->fd, BPIO_REASON_NO_ADDRESSES));
+	EXPECT_FILE_DIRECT(1);
+	/* what is written to either goes to other blocks */
+	ASSERT_EQ(0, overwrite(other, 0, BYTES, 3));
+	EXPECT_FILE_DIRECT(1);
+	ASSERT_EQ(0, file_clone(path, other));
+	ASSERT_EQ(0, overwrite(path, 0, BYTES, 2));
+	EXPECT_FILE_DIRECT(2);
+}
+
+/* The blocks are free only when the last of them gives them up. */
+TEST_F(file, a_file_whose_clones_are_deleted_keeps_its_blocks)
+{
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(0, file_clone(path, other));
+		EXPECT_FILE_DIRECT(1);
+		ASSERT_EQ(0, unlink(other));
+		sync();
+		ASSERT_EQ(0, file_create(other, 4 * BYTES, 2));
+		EXPECT_FILE_DIRECT(1);
+		ASSERT_EQ(0, unlink(other));
+	}
+}
+
+TEST_F(file, a_clone_is_read_direct_after_its_original_is_deleted)
+{
+	char original[200];
+
+	snprintf(original, sizeof(original), "%s.original", path);
+	close(self->fd);
+	ASSERT_EQ(0, rename(path, original));
+	ASSERT_EQ(0, file_clone(original, path));
+	self->fd = file_open_direct(path);
+	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
+	EXPECT_FILE_DIRECT(1);
+	ASSERT_EQ(0, unlink(original));
+	sync();
+	ASSERT_EQ(0, file_create(other, 4 * BYTES, 2));
+	EXPECT_FILE_DIRECT(1);
 }
 
 TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
@@ -97,8 +138,7 @@ TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
 	ASSERT_EQ(0, file_create(other, BYTES, 2));
 	ASSERT_EQ(0, file_clone(other, path));
 	EXPECT_FILE(2);
-	EXPECT_SHARED();
-	EXPECT_FILE(2);
+	EXPECT_FILE_DIRECT(2);
 }
 
 /* Nobody opens the enabled file for writing here: no lease of the VFS breaks. */
@@ -116,9 +156,9 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_LT(0u, info.revokes);
 	/* its old blocks are free now, and go to somebody else */
+	ASSERT_EQ(0, file_create(other, 4 * BYTES, 2));
 	EXPECT_FILE(1);
-	EXPECT_SHARED();
-	EXPECT_FILE(1);
+	EXPECT_FILE_DIRECT(1);
 }
 
 struct eager {
@@ -203,7 +243,7 @@ TEST_F(file, blocks_that_were_never_written_are_read_as_zeroes)
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	ASSERT_EQ(0, fallocate(fd, 0, 0, BYTES));
 	close(fd);
-	EXPECT_SHARED();
+	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_check(self->buffer, BYTES, 0, &zero, why,
 				   sizeof(why)))

@@ -3,6 +3,7 @@
  * What the operations of BypassIO cost, apart from reading: ENABLE and close,
  * QUERY, GET_INFO, arming, and giving up and coming back when a writer was there.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -50,7 +51,8 @@ struct place {
  * @run: do it once, or die
  * @undo: what it leaves, not part of the figure
  * @armed: needs the file enabled and armed
- * @waits: for ticks or grace periods: what counts is what the process works
+ * @waits: for ticks, grace periods or a worker of the kernel: what counts is what
+ *	the process and such workers work
  * @per_block: the figure is for each block of 4 KiB of the file too
  */
 struct operation {
@@ -61,6 +63,16 @@ struct operation {
 	bool		armed;
 	bool		waits;
 	bool		per_block;
+};
+
+/**
+ * struct stopwatch - when an operation began
+ * @time: of the clock that counts
+ * @workers: what the workers of the kernel had worked
+ */
+struct stopwatch {
+	uint64_t	time;
+	uint64_t	workers;
 };
 
 static void open_file(struct place *place)
@@ -199,12 +211,66 @@ static int64_t kernel_memory(void)
 }
 
 /* Nanoseconds that this process was on a processor; to ask takes a system call. */
-static uint64_t worked(void)
+static uint64_t process_worked(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* The first word of a file of a process, or nothing when there is none now. */
+static void read_word(const char *pid, const char *file, char *word, size_t size)
+{
+	char path[64];
+	FILE *stream;
+
+	*word = '\0';
+	snprintf(path, sizeof(path), "/proc/%.16s/%s", pid, file);
+	stream = fopen(path, "re");
+	if (!stream)
+		return;
+	if (fgets(word, size, stream))
+		strtok(word, "\n ");
+	fclose(stream);
+}
+
+/* Nanoseconds that all workers of the kernel were. */
+static uint64_t workers_worked(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	uint64_t sum = 0;
+	char word[64];
+
+	if (!proc)
+		die("/proc: %s", strerror(errno));
+	while ((entry = readdir(proc))) {
+		if (*entry->d_name < '1' || *entry->d_name > '9')
+			continue;
+		read_word(entry->d_name, "comm", word, sizeof(word));
+		if (strncmp(word, "kworker/", 8))
+			continue;
+		read_word(entry->d_name, "schedstat", word, sizeof(word));
+		sum += strtoull(word, NULL, 10);
+	}
+	closedir(proc);
+	return sum;
+}
+
+static void start_clock(struct stopwatch *watch, const struct operation *operation)
+{
+	watch->workers = operation->waits ? workers_worked() : 0;
+	watch->time = operation->waits ? process_worked() : now();
+}
+
+static uint64_t stop_clock(const struct stopwatch *watch,
+			   const struct operation *operation)
+{
+	uint64_t time = operation->waits ? process_worked() : now();
+
+	time -= watch->time;
+	return operation->waits ? time + workers_worked() - watch->workers : time;
 }
 
 /* The first open file that is enabled, until its reads go direct. */
@@ -330,10 +396,9 @@ int main(int argc, char **argv)
 	unsigned int batches = 31, warm_up = 3, i;
 	const struct operation *operation;
 	struct measurement result;
-	uint64_t (*time_now)(void);
 	struct place place;
 	const char *name = NULL;
-	uint64_t start;
+	struct stopwatch watch;
 	double *costs;
 	int option;
 
@@ -356,7 +421,6 @@ int main(int argc, char **argv)
 	if (optind != argc - 3 || !batches)
 		die("OPERATION, DEVICE and FILE are needed; see --help");
 	operation = find(argv[optind]);
-	time_now = operation->waits ? worked : now;
 	place = open_place(argv[optind + 1], argv[optind + 2], operation);
 	costs = calloc(batches, sizeof(*costs));
 	if (!costs)
@@ -364,10 +428,10 @@ int main(int argc, char **argv)
 	for (i = 0; i < warm_up + batches; i++) {
 		if (operation->prepare)
 			operation->prepare(&place);
-		start = time_now();
+		start_clock(&watch, operation);
 		operation->run(&place);
 		if (i >= warm_up)
-			costs[i - warm_up] = time_now() - start;
+			costs[i - warm_up] = stop_clock(&watch, operation);
 		if (operation->undo)
 			operation->undo(&place);
 	}

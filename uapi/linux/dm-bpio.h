@@ -267,9 +267,8 @@ enum bpio_support {
  * @BPIO_REASON_NO_WAIT: A read that is polled for found no free request, and
  *	could not wait for one (before Linux 6.2).
  * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off.
- * @BPIO_REASON_NO_ADDRESSES: The file system does not say where any block of the
- *	file lies: it shares blocks with another file (reflink), lies on a realtime
- *	device, or is preallocated only.
+ * @BPIO_REASON_REALTIME: The file lies on the realtime device of XFS, which is not
+ *	the volume.
  * @BPIO_REASON_NOT_READ_ONLY: The descriptor is open for writing. A refusal.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
@@ -308,7 +307,7 @@ enum bpio_reason {
 	BPIO_REASON_NO_MEMORY		= 31,
 	BPIO_REASON_NO_WAIT		= 32,
 	BPIO_REASON_SWITCHED_OFF	= 33,
-	BPIO_REASON_NO_ADDRESSES	= 34,
+	BPIO_REASON_REALTIME		= 34,
 	BPIO_REASON_NOT_READ_ONLY	= 35,
 	BPIO_REASON_COUNT
 };
@@ -411,6 +410,8 @@ struct bpio_results {
  * @fallback_bytes: As in struct bpio_file_info.
  * @mapped_reads: Reads of the mapped device itself that skipped the layers below
  *	because BPIO_OP_ENABLE was sent to it.
+ * @bmap_steps: How often a part of a file had to be mapped block by block, which
+ *	takes long, because its file system did not tell otherwise.
  */
 struct fs_bpio_info {
 	__u32	active_count;
@@ -426,6 +427,7 @@ struct fs_bpio_info {
 	__u64	fallback_reads;
 	__u64	fallback_bytes;
 	__u64	mapped_reads;
+	__u64	bmap_steps;
 };
 
 /**

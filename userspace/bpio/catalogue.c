@@ -197,11 +197,11 @@ static const struct {
 		"\"bypass\" of the module dm_bpio.",
 		"Ask the administrator: /sys/module/dm_bpio/parameters/bypass.",
 	},
-	[BPIO_REASON_NO_ADDRESSES] = {
-		"The file system does not say where the blocks of the file lie: "
-		"they are shared with another file (reflink), on a realtime "
-		"device, or preallocated and never written.",
-		"Copy the file with cp --reflink=never and read the copy.",
+	[BPIO_REASON_REALTIME] = {
+		"The blocks of the file lie on the realtime device of its file "
+		"system, and the volume is the other one.",
+		"Copy the file to one that is not on the realtime device "
+		"(xfs_io -c \"chattr -r\" on the copy while it is empty).",
 	},
 	[BPIO_REASON_NOT_READ_ONLY] = {
 		"Only descriptors that cannot write are bypassed, so that the "

@@ -82,6 +82,8 @@ static void report_counters(struct report *report,
 	report_number(report, "mapped_reads",
 		      "Reads of the device that skipped layers",
 		      info->mapped_reads, NULL);
+	report_number(report, "bmap_steps", "Files mapped block by block",
+		      info->bmap_steps, NULL);
 }
 
 static void report_all(struct report *report, dev_t dev, int fd,

@@ -101,6 +101,7 @@ struct bpio_verdict {
  * @fallback_bytes: Bytes these returned.
  * @mapped_reads: Reads of the mapped device itself that skipped the layers below
  *	because of bpio_volume_enable().
+ * @bmap_steps: How often a part of a file had to be mapped block by block.
  * @storage_driver: Driver of the storage device.
  */
 struct bpio_volume_info {
@@ -117,6 +118,7 @@ struct bpio_volume_info {
 	__u64	fallback_reads;
 	__u64	fallback_bytes;
 	__u64	mapped_reads;
+	__u64	bmap_steps;
 	char	storage_driver[40];
 };
 

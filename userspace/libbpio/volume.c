@@ -73,6 +73,7 @@ int bpio_volume_info(int fd, struct bpio_volume_info *info)
 	full.fallback_reads = got->fallback_reads;
 	full.fallback_bytes = got->fallback_bytes;
 	full.mapped_reads = got->mapped_reads;
+	full.bmap_steps = got->bmap_steps;
 	bpio__string(full.storage_driver, sizeof(full.storage_driver),
 		     got->storage_driver_name, got->storage_driver_name_len,
 		     BPIO_DRIVER_NAME_MAX);
