@@ -65,20 +65,24 @@ enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)
 }
 
 /*
- * Cut the read at the end of the file. The last block of a file that does not
- * fill it is left to the file system, which knows what may be seen of it.
+ * Cut the read at the end of the file. As an O_DIRECT read of the file it brings
+ * the whole of the last block into memory, but returns what belongs to the file.
+ *
+ * Return: whether there is anything to read.
  */
-static enum bpio_reason bpio_direct_clamp(const struct inode *inode, loff_t pos,
-					  size_t *count)
+static inline bool bpio_direct_clamp(struct bpio_direct *direct,
+				     const struct inode *inode, loff_t pos)
 {
 	loff_t size = i_size_read(inode);
+	loff_t end = pos + direct->count;
 
-	if (likely(pos + *count <= (size & ~(loff_t)(i_blocksize(inode) - 1))))
-		return BPIO_REASON_NONE;
-	if (pos >= size || size & (i_blocksize(inode) - 1))
-		return BPIO_REASON_END_OF_FILE;
-	*count = size - pos;
-	return BPIO_REASON_NONE;
+	if (likely(end <= size))
+		return true;
+	direct->limit = max_t(loff_t, size - pos, 0);
+	direct->count = max_t(loff_t, 0,
+			      min_t(loff_t, end,
+				    round_up(size, i_blocksize(inode))) - pos);
+	return direct->limit;
 }
 
 /* Whether the rest of the range is mapped too, however many pieces it takes. */
@@ -172,7 +176,8 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
  * cannot have been taken from the file since the check.
  *
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
- * held; or why the file system has to serve it.
+ * held; or why the file system has to serve it, with direct->limit zero when it
+ * lies behind the end of the file.
  */
 static inline enum bpio_reason
 bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
@@ -184,6 +189,7 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
 
 	direct->of = of;
 	direct->count = iov_iter_count(to);
+	direct->limit = direct->count;
 
 	if (!bpio_plant(BPIO_PLANT_DIO_COUNT))
 		inode_dio_begin(inode);
@@ -200,8 +206,9 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
 	/* Pairs with the publication of the fresh route. */
 	smp_rmb();
 	reason = bpio_direct_check_file(of);
-	if (likely(!reason))
-		reason = bpio_direct_clamp(inode, iocb->ki_pos, &direct->count);
+	if (likely(!reason) && unlikely(!bpio_direct_clamp(direct, inode,
+							   iocb->ki_pos)))
+		reason = BPIO_REASON_UNMAPPED;
 	if (likely(!reason))
 		reason = bpio_direct_lookup(direct, iocb, to);
 	rcu_read_unlock();
@@ -339,6 +346,44 @@ static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 	return -EFAULT;
 }
 
+/*
+ * Memory that is meant for what lies behind the last block is cleared, as that of a
+ * hole is. No page is faulted in; see bpio_direct_fill().
+ */
+static noinline bool bpio_direct_clear(const struct bpio_direct *direct,
+				       const struct iov_iter *to)
+{
+	struct iov_iter beyond = *to;
+	size_t count, cleared;
+
+	iov_iter_advance(&beyond, direct->count);
+	count = iov_iter_count(&beyond);
+	pagefault_disable();
+	cleared = iov_iter_zero(count, &beyond);
+	pagefault_enable();
+	return cleared == count;
+}
+
+/* What goes beyond the last block of the file. */
+static noinline ssize_t bpio_direct_submit_end(struct bpio_direct *direct,
+					       struct kiocb *iocb,
+					       struct iov_iter *to, bool present)
+{
+	size_t beyond = iov_iter_count(to) - direct->count;
+	ssize_t ret;
+
+	if (!bpio_direct_clear(direct, to)) {
+		bpio_direct_end(direct->of, direct->route);
+		return -EFAULT;
+	}
+	iov_iter_truncate(to, direct->count);
+	ret = bpio_direct_submit(direct, iocb, to, present);
+	/* A read that was queued may have taken its iterator along. */
+	if (ret != -EIOCBQUEUED)
+		iov_iter_reexpand(to, iov_iter_count(to) + beyond);
+	return ret;
+}
+
 /**
  * bpio_direct_read() - read direct if it may be, else by the file system
  * @of: the open file
@@ -355,21 +400,18 @@ ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 {
 	struct bpio_direct direct __uninitialized;
 	enum bpio_reason reason;
-	size_t beyond;
 	ssize_t ret;
 
 	reason = bpio_direct_begin(&direct, of, iocb, to);
 	if (unlikely(reason))
-		return bpio_fallback_read(of, iocb, to, reason);
+		return direct.limit ? bpio_fallback_read(of, iocb, to, reason) :
+				      of->orig->read_iter(iocb, to);
 
-	beyond = iov_iter_count(to) - direct.count;
-	iov_iter_truncate(to, direct.count);
-	ret = bpio_direct_submit(&direct, iocb, to, present);
+	ret = likely(direct.count == iov_iter_count(to)) ?
+	      bpio_direct_submit(&direct, iocb, to, present) :
+	      bpio_direct_submit_end(&direct, iocb, to, present);
 	if (unlikely(direct.map))
 		bpio_extent_map_put(direct.map);
-	/* A read that was queued may have taken its iterator along. */
-	if (unlikely(beyond) && ret != -EIOCBQUEUED)
-		iov_iter_reexpand(to, iov_iter_count(to) + beyond);
 	bpio_direct_accessed(of);
 	return ret;
 }

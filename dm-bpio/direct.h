@@ -32,7 +32,8 @@ struct bpio_piece {
  * @route: the way; holds a reference
  * @map: for finding further pieces, with a reference, or NULL when @first is all
  * @first: the first piece
- * @count: bytes of the read, cut at the end of the file
+ * @count: bytes to read, to the end of the block in which the file ends
+ * @limit: those before the end of the file, which are to be returned
  * @flags: REQ_* for its bio when it is a single one
  *
  * From bpio_direct_begin() until its bios have completed, the read also holds
@@ -44,6 +45,7 @@ struct bpio_direct {
 	struct bpio_extent_map	*map;
 	struct bpio_piece	first;
 	size_t			count;
+	size_t			limit;
 	blk_opf_t		flags;
 };
 
@@ -101,8 +103,8 @@ bpio_direct_find(const struct bpio_extent_map *map,
 	if (unlikely(!extent)) {
 		if (bpio_extent_map_knows(map, pos))
 			return BPIO_REASON_UNMAPPED;
-		return READ_ONCE(map->full) ? BPIO_REASON_NO_MEMORY :
-				   BPIO_REASON_NOT_ARMED;
+		return READ_ONCE(map->full) ? BPIO_REASON_MAP_LIMIT :
+					      BPIO_REASON_NOT_ARMED;
 	}
 	skip = pos - extent->offset;
 	sector = extent->sector + (skip >> SECTOR_SHIFT);

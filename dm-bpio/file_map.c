@@ -120,7 +120,8 @@ static enum bpio_reason bpio_file_map_publish(struct bpio_file *file,
 
 	if (IS_ERR(map)) {
 		if (!now)
-			return BPIO_REASON_NO_MEMORY;
+			return PTR_ERR(map) == -E2BIG ? BPIO_REASON_MAP_LIMIT :
+							BPIO_REASON_NO_MEMORY;
 		WRITE_ONCE(now->full, true);
 		return BPIO_REASON_NONE;
 	}

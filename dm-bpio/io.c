@@ -34,6 +34,7 @@ enum {
  * @route: reference until all bios have completed
  * @pos: offset in the file of the first byte
  * @size: bytes submitted
+ * @limit: the most that is to be returned of them, for the end of the file
  * @ref: bios not yet completed, and one for the submitter
  * @flags: BPIO_IO_*; AGAIN may be set by any completion, SYNC by the submitter
  *	while it holds @ref, the others before the first submission
@@ -49,6 +50,7 @@ struct bpio_io {
 	struct bpio_route	*route;
 	loff_t			pos;
 	size_t			size;
+	size_t			limit;
 	atomic_t		ref;
 	unsigned long		flags;
 	struct llist_head	failed;
@@ -78,6 +80,11 @@ struct bpio_io_bio {
 static struct bio_set bpio_io_bios;
 static struct workqueue_struct *bpio_io_wq;
 
+static size_t bpio_io_result(const struct bpio_io *io)
+{
+	return min(io->size, io->limit);
+}
+
 /* Return: bytes that the file system read in the place of a failed bio. */
 static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
 {
@@ -100,7 +107,7 @@ static ssize_t bpio_io_repeat(struct bpio_io *io)
 {
 	struct llist_node *node = llist_del_all(&io->failed);
 	struct bpio_io_bio *ibio, *next;
-	loff_t end = io->pos + io->size;
+	loff_t end = io->pos + bpio_io_result(io);
 	ssize_t ret, error = 0;
 
 	bpio_fallback_count(io->of, io->pos, io->size,
@@ -149,8 +156,8 @@ static void bpio_io_repeat_work(struct work_struct *work)
 static void bpio_io_done_async(struct bpio_io *io)
 {
 	if (likely(llist_empty(&io->failed))) {
-		bpio_direct_count(io->of, io->size);
-		bpio_io_complete(io, io->size);
+		bpio_direct_count(io->of, bpio_io_result(io));
+		bpio_io_complete(io, bpio_io_result(io));
 	} else {
 		INIT_WORK(&io->work, bpio_io_repeat_work);
 		queue_work(bpio_io_wq, &io->work);
@@ -258,6 +265,7 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 	io->route = direct->route;
 	io->pos = iocb->ki_pos;
 	io->size = 0;
+	io->limit = direct->limit;
 	io->flags = user_backed_iter(to) ? BPIO_IO_DIRTY : 0;
 	atomic_set(&io->ref, 1);
 	init_llist_head(&io->failed);
@@ -311,7 +319,8 @@ static bool bpio_io_submit_rest(struct bpio_direct *direct,
 	return false;
 }
 
-static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
+static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb,
+			    struct iov_iter *to)
 {
 	ssize_t ret;
 
@@ -320,7 +329,8 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb)
 	if (unlikely(!llist_empty(&io->failed))) {
 		ret = bpio_io_repeat(io);
 	} else {
-		ret = io->size;
+		ret = bpio_io_result(io);
+		iov_iter_revert(to, io->size - ret);
 		bpio_direct_count(io->of, ret);
 	}
 	if (ret > 0)
@@ -396,20 +406,20 @@ static void bpio_io_single_end_io(struct bio *bio)
 	struct bpio_io_bio *ibio = container_of(bio, struct bpio_io_bio, bio);
 	struct bpio_io *io = &ibio->own;
 	struct kiocb *iocb = io->iocb;
-	size_t size = io->size;
+	size_t limit = io->limit;
 
 	if (unlikely(bio->bi_status)) {
 		bpio_io_single_failed(ibio);
 		return;
 	}
 	bpio_direct_end(io->of, io->route);
-	bpio_direct_count(io->of, size);
+	bpio_direct_count(io->of, limit);
 	WRITE_ONCE(iocb->private, NULL);
 	bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
 
 	/* As in bpio_io_complete(), nothing is touched afterwards. */
-	iocb->ki_pos += size;
-	iocb->ki_complete(iocb, size);
+	iocb->ki_pos += limit;
+	iocb->ki_complete(iocb, limit);
 }
 
 static void bpio_io_single_submit(struct bpio_io_bio *ibio,
@@ -424,6 +434,7 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	io->route = direct->route;
 	io->pos = iocb->ki_pos;
 	io->size = bio->bi_iter.bi_size;
+	io->limit = direct->limit;
 	io->flags = dirty ? BPIO_IO_DIRTY : 0;
 	if (dirty)
 		bpio_pages_set_dirty(bio);
@@ -497,7 +508,7 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 
 	if (likely(bpio_io_submit(direct, io, &first->bio, iocb, to)) && !sync)
 		return -EIOCBQUEUED;
-	return bpio_io_wait(io, iocb);
+	return bpio_io_wait(io, iocb, to);
 
 fail:
 	bpio_direct_end(direct->of, direct->route);

@@ -56,8 +56,8 @@ BPIO_REASON(DIRTY_PAGES, "dirty-pages",
 	    "The page cache holds data of the file that is not yet on the device.")
 BPIO_REASON(UNMAPPED, "unmapped",
 	    "The range is a hole, preallocated, or stored inside the inode.")
-BPIO_REASON(END_OF_FILE, "end-of-file",
-	    "The range holds the last, partly used block of the file.")
+BPIO_REASON(MAP_LIMIT, "map-limit",
+	    "The maps of all files take as much memory as they may.")
 BPIO_REASON(UNALIGNED, "unaligned",
 	    "Offset, length or buffer is not aligned as the device needs it.")
 BPIO_REASON(VOLUME_SUSPENDED, "volume-suspended",

@@ -179,6 +179,10 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 					  BPIO_REASON_DEVICE_ERROR);
 	}
 
+	if (unlikely(ret > direct->limit)) {
+		iov_iter_revert(to, ret - direct->limit);
+		ret = direct->limit;
+	}
 	bpio_direct_count(of, ret);
 	iocb->ki_pos += ret;
 	return ret;

@@ -242,7 +242,7 @@ static const char *const pinned_reasons[] = {
 	"other-volume", "file-system", "verity", "encrypted", "compressed",
 	"dax", "swap-file", "not-nvme", "zoned", "metadata", "layer-unaware",
 	"layer-veto", "file-veto", "query-skipped", "not-armed", "writer",
-	"revoked", "lease", "dirty-pages", "unmapped", "end-of-file",
+	"revoked", "lease", "dirty-pages", "unmapped", "map-limit",
 	"unaligned", "volume-suspended", "volume-paused", "stream-paused",
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
 	"realtime", "not-read-only",

@@ -253,16 +253,69 @@ TEST_F(file, the_end_of_the_file_is_where_o_direct_sees_it)
 	}
 }
 
-TEST_F(file, a_partly_used_last_block_is_left_to_the_file_system)
+/* Return: the file's bytes, and what the rest of the memory is left with. */
+static void compare_end(struct __test_metadata *_metadata,
+			FIXTURE_DATA(file) *self, loff_t offset, size_t length)
 {
+	struct outcome outcome;
+
+	memset(self->theirs, 0xa5, length + 4096);
+	outcome = COMPARE(offset, length, 0);
+	EXPECT_EQ(0, memcmp(self->ours, self->theirs, length + 4096))
+		TH_LOG("offset %lld length %zu: memory behind the end differs",
+		       (long long)offset, length);
+	if (outcome.ret > 0)
+		EXPECT_EQ(0, content_is(self->ours, outcome.ret, offset, 5, 1));
+}
+
+TEST_F(file, reads_of_the_end_go_direct_and_leave_memory_as_o_direct_does)
+{
+	static const size_t tails[] = { 1, 100, 511, 512, 1000, 1024, 4095 };
+	uint64_t direct = 0;
+	loff_t offset;
+	size_t length;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tails); i++) {
+		ASSERT_EQ(0, file_create(self->path, 64 * KIB + tails[i], 5));
+		OPEN_FILES();
+		for (offset = 56 * KIB; offset < 64 * KIB; offset += 512)
+			for (length = 4096; length <= 64 * KIB; length *= 2)
+				compare_end(_metadata, self, offset, length);
+		compare_end(_metadata, self, 64 * KIB, 512);
+		compare_end(_metadata, self, 64 * KIB, 4096);
+		compare_end(_metadata, self, 0, 4 * MIB);
+		direct = file_direct(self->fd);
+		EXPECT_EQ(16u * 5 + 3, direct);
+		close(self->fd);
+		close(self->plain);
+	}
+}
+
+TEST_F(file, reads_behind_the_end_count_as_nothing)
+{
+	struct bpio_file_info info;
+
 	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 100, 5));
 	OPEN_FILES();
-	ASSERT_EQ(4096, pread(self->fd, self->ours, 4096, 60 * KIB));
-	EXPECT_EQ(1u, file_direct(self->fd));
-	ASSERT_EQ(100, pread(self->fd, self->ours, 4096, 64 * KIB));
-	EXPECT_EQ(0, content_is(self->ours, 100, 64 * KIB, 5, 1));
-	EXPECT_EQ(1u, file_fallbacks(self->fd, BPIO_REASON_END_OF_FILE));
-	EXPECT_EQ(1u, file_direct(self->fd));
+	EXPECT_EQ(0, pread(self->fd, self->ours, 4096, 68 * KIB));
+	EXPECT_EQ(0, pread(self->fd, self->ours, 4096, 1 << 30));
+	ASSERT_EQ(0, file_info(self->fd, &info));
+	EXPECT_EQ(0u, info.direct_reads + info.fallback_reads);
+}
+
+/* The memory behind the end need not be there for what is before it. */
+TEST_F(file, reads_of_the_end_into_memory_that_ends_there_too)
+{
+	char *page = guarded_pages(PROT_READ | PROT_WRITE) - 4096;
+	struct outcome a, b;
+
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 100, 5));
+	OPEN_FILES();
+	a = outcome_of(pread(self->plain, page, 64 * KIB, 64 * KIB));
+	b = outcome_of(pread(self->fd, page, 64 * KIB, 64 * KIB));
+	EXPECT_EQ(a.ret, b.ret);
+	EXPECT_EQ(a.error, b.error);
 }
 
 TEST_F(file, an_empty_file_reads_nothing)

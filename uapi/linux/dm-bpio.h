@@ -254,7 +254,8 @@ enum bpio_support {
  * @BPIO_REASON_LEASE: No lease on the file could be had.
  * @BPIO_REASON_DIRTY_PAGES: The page cache holds data not yet on the device.
  * @BPIO_REASON_UNMAPPED: The range is a hole, preallocated, or stored inline.
- * @BPIO_REASON_END_OF_FILE: The range holds the last, partly used block.
+ * @BPIO_REASON_MAP_LIMIT: Where the range lies is not remembered, because the maps
+ *	of all files take as much memory as they may.
  * @BPIO_REASON_UNALIGNED: Offset, length or buffer is not aligned to the
  *	logical block size or to the memory alignment of the device.
  * @BPIO_REASON_VOLUME_SUSPENDED: The volume or a layer below it is suspended,
@@ -297,7 +298,7 @@ enum bpio_reason {
 	BPIO_REASON_LEASE		= 21,
 	BPIO_REASON_DIRTY_PAGES		= 22,
 	BPIO_REASON_UNMAPPED		= 23,
-	BPIO_REASON_END_OF_FILE		= 24,
+	BPIO_REASON_MAP_LIMIT		= 24,
 	BPIO_REASON_UNALIGNED		= 25,
 	BPIO_REASON_VOLUME_SUSPENDED	= 26,
 	BPIO_REASON_VOLUME_PAUSED	= 27,

@@ -146,10 +146,12 @@ static const struct {
 		"Nothing; other ranges of the file go direct. A file written in "
 		"full has no such ranges.",
 	},
-	[BPIO_REASON_END_OF_FILE] = {
-		"The last block of the file is used in part only; the file "
-		"system cuts the read at the end of the file.",
-		"Nothing.",
+	[BPIO_REASON_MAP_LIMIT] = {
+		"Where the blocks lie is kept in memory, and the files that are "
+		"enabled are so fragmented that they would take more of it than "
+		"the parameter \"map_memory\" of the module dm_bpio allows.",
+		"Copy the file, so that it has fewer extents (filefrag counts "
+		"them), or raise /sys/module/dm_bpio/parameters/map_memory.",
 	},
 	[BPIO_REASON_UNALIGNED] = {
 		"Direct reads need offset, length and buffer aligned to the "
