@@ -98,7 +98,8 @@ fio_engine()
 	[ "$(json-get /files <sum)" -ge 1 ]
 	json sum /direct_reads 100
 	json sum /fallback_reads 0
-	json sum /open_files 0
+	# the kernel closes the registered files of a ring some time after its end
+	[[ " $* " == *' --registerfiles '* ]] || json sum /open_files 0
 }
 
 fio_verify()
