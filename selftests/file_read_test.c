@@ -33,13 +33,11 @@ static int program_setup(void)
 {
 	int i, ret = 0;
 
-	for (i = 0; !ret && i < LAYOUTS; i++) {
-		ret = volume_create(&volumes[i], layouts[i].name, devices.nvme,
-				    2048 + MIB_SECTORS(i * 320),
-				    MIB_SECTORS(XFS_MIB), "") ?:
-		      volume_format(&volumes[i], layouts[i].mkfs) ?:
-		      volume_mount(&volumes[i], layouts[i].type, "");
-	}
+	for (i = 0; !ret && i < LAYOUTS; i++)
+		ret = volume_make(&volumes[i], layouts[i].name, devices.nvme,
+				  2048 + MIB_SECTORS(i * 320),
+				  MIB_SECTORS(XFS_MIB), layouts[i].mkfs,
+				  layouts[i].type);
 	return ret;
 }
 

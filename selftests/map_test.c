@@ -47,13 +47,11 @@ static int program_setup(void)
 {
 	int i, ret = 0;
 
-	for (i = 0; !ret && i < LAYOUTS; i++) {
-		ret = volume_create(&volumes[i], layouts[i].name, devices.nvme,
-				    2048 + MIB_SECTORS(i * 320),
-				    MIB_SECTORS(XFS_MIB), "") ?:
-		      volume_format(&volumes[i], layouts[i].mkfs) ?:
-		      volume_mount(&volumes[i], layouts[i].type, "");
-	}
+	for (i = 0; !ret && i < LAYOUTS; i++)
+		ret = volume_make(&volumes[i], layouts[i].name, devices.nvme,
+				  2048 + MIB_SECTORS(i * 320),
+				  MIB_SECTORS(XFS_MIB), layouts[i].mkfs,
+				  layouts[i].type);
 	return ret;
 }
 
@@ -365,7 +363,7 @@ TEST_F(map, a_file_that_shares_its_blocks_with_another)
 	snprintf(other, sizeof(other), "%s.clone", self->path);
 	ASSERT_EQ(0, file_create(self->path, MIB, 1));
 	ASSERT_EQ(0, file_clone(self->path, other));
-	/* the other one gets blocks of its own where it is written to */
+	/* a write to the clone goes to new blocks */
 	fd = open(other, O_WRONLY | O_CLOEXEC);
 	ASSERT_EQ(0, file_write(fd, 128 * KIB, 256 * KIB, 2, 1));
 	ASSERT_EQ(0, fsync(fd));

@@ -309,16 +309,23 @@ int volume_remove(struct volume *volume)
 	return ret;
 }
 
-int volume_ext4(struct volume *volume, const char *name, const char *device,
-		uint64_t start, uint64_t sectors)
+int volume_make(struct volume *volume, const char *name, const char *device,
+		uint64_t start, uint64_t sectors, const char *mkfs,
+		const char *type)
 {
-	int ret = volume_create(volume, name, device, start, sectors, "");
+	int ret = volume_create(volume, name, device, start, sectors, "") ?:
+		  volume_format(volume, mkfs) ?: volume_mount(volume, type, "");
 
-	ret = ret ?: volume_format(volume, MKFS_EXT4);
-	ret = ret ?: volume_mount(volume, "ext4", "");
 	if (ret)
 		volume_remove(volume);
 	return ret;
+}
+
+int volume_ext4(struct volume *volume, const char *name, const char *device,
+		uint64_t start, uint64_t sectors)
+{
+	return volume_make(volume, name, device, start, sectors, MKFS_EXT4,
+			   "ext4");
 }
 
 const char *volume_fs_type(void)
@@ -334,18 +341,13 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 {
 	const char *type = volume_fs_type();
 	char mkfs[192];
-	int ret;
 
 	if (!strcmp(type, "xfs"))
 		snprintf(mkfs, sizeof(mkfs), MKFS_XFS "%s", xfs_options);
 	else
 		snprintf(mkfs, sizeof(mkfs), MKFS_EXT4 "%s", ext4_options);
 
-	ret = volume_create(volume, name, device, start, sectors, "") ?:
-	      volume_format(volume, mkfs) ?: volume_mount(volume, type, "");
-	if (ret)
-		volume_remove(volume);
-	return ret;
+	return volume_make(volume, name, device, start, sectors, mkfs, type);
 }
 
 /*

@@ -79,6 +79,10 @@ int volume_umount(struct volume *volume);
 /* Unmount if mounted, close, remove. For a volume of zeroes it does nothing. */
 int volume_remove(struct volume *volume);
 
+/* All three, or none of them: mapped, formatted by @mkfs, mounted as @type. */
+int volume_make(struct volume *volume, const char *name, const char *device,
+		uint64_t start, uint64_t sectors, const char *mkfs,
+		const char *type);
 /* The usual stack: bpio on NVMe with ext4, 4 KiB blocks. */
 int volume_ext4(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors);
