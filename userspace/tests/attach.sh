@@ -53,18 +53,6 @@ direct()
 	echo $(($(direct_reads) - before))
 }
 
-# wait_for COMMAND...: until it succeeds
-wait_for()
-{
-	local i
-
-	for ((i = 0; i < 300; i++)); do
-		"$@" >/dev/null 2>&1 && return
-		sleep 0.1
-	done
-	complain "waited in vain for: $*"
-}
-
 is_enabled()
 {
 	grep -q ^bpio-armed: "/proc/$1/fdinfo/$2"

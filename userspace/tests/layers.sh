@@ -423,17 +423,6 @@ stock_above()
 	remove_both
 }
 
-# wait_for COMMAND...: until it succeeds
-wait_for()
-{
-	local deadline=$((SECONDS + 60))
-
-	until "$@"; do
-		[ "$SECONDS" -lt "$deadline" ] ||
-			complain "\"$*\" has not come true"
-	done
-}
-
 # start_watch [OPTION...]: its output goes to the file events
 start_watch()
 {

@@ -91,6 +91,11 @@ killed_itself()
 	refute kill -0 "$(cat pid)"
 }
 
+none_enabled()
+{
+	[ "$(bpio info --json "$mnt" | json-get /active_files)" -eq 0 ]
+}
+
 fio_engine()
 {
 	summary -- fio --name=r --filename="$mnt/file" --readonly --direct=1 \
@@ -100,6 +105,7 @@ fio_engine()
 	json sum /fallback_reads 0
 	# the kernel closes the registered files of a ring some time after its end
 	[[ " $* " == *' --registerfiles '* ]] || json sum /open_files 0
+	wait_for none_enabled
 }
 
 fio_verify()

@@ -89,6 +89,18 @@ expect()
 	}
 }
 
+# wait_for COMMAND...: until it succeeds
+wait_for()
+{
+	local deadline=$((SECONDS + 60))
+
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$deadline" ] ||
+			complain "\"$*\" has not come true"
+		sleep 0.1
+	done
+}
+
 # says FILE TEXT: the file contains the text
 says()
 {
