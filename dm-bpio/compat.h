@@ -123,8 +123,8 @@ static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
 }
 
 /*
- * Before 6.2 a polled bio must not wait for a request: whoever waits is the one
- * who would have to poll for it.
+ * Before 6.2 a polled bio must not wait for a free request: only the poller ends
+ * requests, and it would be asleep.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 #define BPIO_COMPAT_POLLED	REQ_POLLED

@@ -105,7 +105,7 @@ int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
 	sector_t block;
 	int ret;
 
-	while (builder->end < end && builder->nr < builder->goal) {
+	while (bpio_extent_goes_on(builder, end)) {
 		block = builder->end >> bits;
 		ret = bpio_extent_reserve(builder, 1);
 		if (!ret)

@@ -87,6 +87,19 @@ static inline bool bpio_extent_is_full(const struct bpio_extent_builder *builder
 }
 
 /**
+ * bpio_extent_goes_on() - whether a walk has not come to its end
+ * @builder: what was mapped so far
+ * @end: byte offset to stop at
+ *
+ * Context: any.
+ */
+static inline bool
+bpio_extent_goes_on(const struct bpio_extent_builder *builder, u64 end)
+{
+	return builder->end < end && builder->nr < builder->goal;
+}
+
+/**
  * bpio_extent_map_knows() - whether a byte of the file lies in the known part
  * @map: the map
  * @offset: byte offset in the file

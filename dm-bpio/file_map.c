@@ -86,7 +86,7 @@ static int bpio_file_map_by_bmap(struct bpio_file *file,
 
 	end = min(end, builder->end + BPIO_FILE_MAP_BY_BLOCK);
 	atomic64_inc(&file->volume->bmap_steps);
-	while (!ret && builder->end < end && builder->nr < builder->goal &&
+	while (!ret && bpio_extent_goes_on(builder, end) &&
 	       bpio_file_wants_map(file))
 		ret = bpio_extent_walk(builder, file->inode,
 				       min(end, builder->end + SZ_4M));

@@ -377,7 +377,7 @@ int bpio_probe_walk(struct bpio_file *file, struct bpio_extent_builder *builder,
 	int ret = bpio_probe_init(&probe);
 
 	end = round_up(end, i_blocksize(file->inode));
-	while (!ret && builder->end < end && builder->nr < builder->goal &&
+	while (!ret && bpio_extent_goes_on(builder, end) &&
 	       bpio_file_wants_map(file)) {
 		ret = bpio_probe_step(&probe, file, end);
 		cond_resched();
@@ -398,7 +398,7 @@ bool bpio_probe_suits(const struct bpio_file *file)
 	unsigned int block = i_blocksize(file->inode);
 	struct kstat stat;
 
-	/* Memory of its own is in between where data must not change meanwhile. */
+	/* Newer kernels read into a buffer of their own there, not into the array. */
 	if (mapping_stable_writes(file->inode->i_mapping))
 		return false;
 	return !vfs_getattr_nosec(path, &stat, STATX_DIOALIGN,
