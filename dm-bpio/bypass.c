@@ -59,17 +59,14 @@ void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio)
  * bpio_bypass_route_reads() - reads that took the present route
  * @volume: the volume
  *
- * Context: may sleep; volume->lock not held.
+ * Context: any.
  */
-u64 bpio_bypass_route_reads(struct bpio_volume *volume)
+u64 bpio_bypass_route_reads(const struct bpio_volume *volume)
 {
-	struct bpio_counters sum;
-	u64 reads;
+	struct bpio_counters ignored;
 
-	mutex_lock(&volume->lock);
-	reads = bpio_volume_sum(volume, &sum) - volume->route_base;
-	mutex_unlock(&volume->lock);
-	return reads;
+	return bpio_volume_sum(volume, &ignored) -
+	       READ_ONCE(volume->route_base);
 }
 
 /**
@@ -117,16 +114,16 @@ static void bpio_bypass_publish(struct bpio_volume *volume,
 				struct bpio_route *route,
 				enum bpio_reason reason)
 {
-	struct bpio_counters sum;
+	struct bpio_counters ignored;
 
 	lockdep_assert_held(&volume->drain_lock);
 
+	WRITE_ONCE(volume->route_base, bpio_volume_sum(volume, &ignored));
 	mutex_lock(&volume->lock);
 	WRITE_ONCE(volume->no_route, reason);
 	if (route)
 		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 	rcu_assign_pointer(volume->route, route);
-	volume->route_base = bpio_volume_sum(volume, &sum);
 	mutex_unlock(&volume->lock);
 }
 

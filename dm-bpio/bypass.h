@@ -29,7 +29,7 @@ void bpio_bypass_drain_locked(struct bpio_volume *volume);
 void bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled);
 void bpio_bypass_set_pause(struct bpio_volume *volume, bool paused);
 
-u64 bpio_bypass_route_reads(struct bpio_volume *volume);
+u64 bpio_bypass_route_reads(const struct bpio_volume *volume);
 bool bpio_bypass_skips(struct bpio_volume *volume,
 		       const struct bpio_layer *layer);
 enum bpio_support bpio_bypass_support(struct bpio_volume *volume,

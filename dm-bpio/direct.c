@@ -301,10 +301,10 @@ int bpio_direct_fill(struct bio *bio, struct iov_iter *to,
 static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
 					  loff_t pos)
 {
-	struct bpio_open_file_stats __percpu *stats = direct->of->stats;
-	bool random = this_cpu_read(stats->next) != pos;
+	struct bpio_open_file *of = direct->of;
+	bool random = READ_ONCE(of->next) != pos;
 
-	this_cpu_write(stats->next, pos + direct->count);
+	WRITE_ONCE(of->next, pos + direct->count);
 	return random ? REQ_NOMERGE : 0;
 }
 

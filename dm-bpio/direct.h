@@ -164,8 +164,12 @@ static inline void bpio_direct_end(struct bpio_open_file *of,
  */
 static inline void bpio_direct_count(struct bpio_open_file *of, size_t bytes)
 {
-	this_cpu_inc(of->stats->counters.direct_reads);
-	this_cpu_add(of->stats->counters.direct_bytes, bytes);
+	struct bpio_volume *volume = of->file->volume;
+
+	this_cpu_inc(of->stats->direct_reads);
+	this_cpu_add(of->stats->direct_bytes, bytes);
+	this_cpu_inc(volume->stats->direct_reads);
+	this_cpu_add(volume->stats->direct_bytes, bytes);
 }
 
 #endif /* BPIO_DIRECT_H */

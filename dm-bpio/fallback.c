@@ -27,10 +27,8 @@
 void bpio_fallback_count(struct bpio_open_file *of, loff_t pos, size_t count,
 			 enum bpio_reason reason)
 {
-	struct bpio_open_file_stats __percpu *stats = of->stats;
-
-	this_cpu_inc(stats->counters.fallback_reads);
-	this_cpu_inc(stats->reasons[reason]);
+	atomic64_inc(&of->fallbacks[reason]);
+	this_cpu_inc(of->file->volume->stats->fallback_reads);
 	trace_bpio_fallback(of, pos, count, reason);
 }
 
@@ -38,14 +36,20 @@ void bpio_fallback_count(struct bpio_open_file *of, loff_t pos, size_t count,
 static void bpio_fallback_uncount(struct bpio_open_file *of,
 				  enum bpio_reason reason)
 {
-	this_cpu_dec(of->stats->counters.fallback_reads);
-	this_cpu_dec(of->stats->reasons[reason]);
+	atomic64_dec(&of->fallbacks[reason]);
+	this_cpu_dec(of->file->volume->stats->fallback_reads);
 }
 
 static void bpio_fallback_count_bytes(struct bpio_open_file *of, ssize_t bytes)
 {
-	if (bytes > 0)
-		this_cpu_add(of->stats->counters.fallback_bytes, bytes);
+	atomic64_add(bytes, &of->fallback_bytes);
+	this_cpu_add(of->file->volume->stats->fallback_bytes, bytes);
+}
+
+static void bpio_fallback_count_result(struct bpio_open_file *of, ssize_t ret)
+{
+	if (ret > 0)
+		bpio_fallback_count_bytes(of, ret);
 }
 
 /* Bytes of a range that lie before the end of the file. */
@@ -92,13 +96,12 @@ static ssize_t bpio_fallback_read_async(struct bpio_open_file *of,
 	size_t bytes = bpio_fallback_within(of, iocb->ki_pos, iov_iter_count(to));
 	ssize_t ret;
 
-	this_cpu_add(of->stats->counters.fallback_bytes, bytes);
+	bpio_fallback_count_bytes(of, bytes);
 	ret = bpio_fallback_submit(of, iocb, to);
 	if (ret == -EIOCBQUEUED)
 		return ret;
 
-	this_cpu_sub(of->stats->counters.fallback_bytes, bytes);
-	bpio_fallback_count_bytes(of, ret);
+	bpio_fallback_count_bytes(of, max_t(ssize_t, ret, 0) - bytes);
 	return ret;
 }
 
@@ -108,7 +111,7 @@ static ssize_t bpio_fallback_read_sync_iocb(struct bpio_open_file *of,
 {
 	ssize_t ret = bpio_fallback_submit(of, iocb, to);
 
-	bpio_fallback_count_bytes(of, ret);
+	bpio_fallback_count_result(of, ret);
 	return ret;
 }
 
@@ -176,6 +179,6 @@ ssize_t bpio_fallback_read_sync(struct bpio_open_file *of, loff_t pos,
 	kiocb.ki_flags |= IOCB_DIRECT;
 	kiocb.ki_pos = pos;
 	ret = bpio_fallback_submit(of, &kiocb, to);
-	bpio_fallback_count_bytes(of, ret);
+	bpio_fallback_count_result(of, ret);
 	return ret;
 }

@@ -2,6 +2,7 @@
 #ifndef BPIO_OPEN_FILE_H
 #define BPIO_OPEN_FILE_H
 
+#include <linux/atomic.h>
 #include <linux/container_of.h>
 #include <linux/fs.h>
 #include <linux/list.h>
@@ -14,15 +15,15 @@ struct bpio_file;
 struct bpio_tally_ctx;
 
 /**
- * struct bpio_open_file_stats - reads of an open file, one per CPU
- * @counters: how many, how much
- * @next: where the last direct read of this CPU ended, offset in the file
- * @reasons: reads that the file system served, by enum bpio_reason
+ * struct bpio_open_file_stats - direct reads of an open file, one per CPU
+ * @direct_reads: how many
+ * @direct_bytes: bytes these returned
+ *
+ * There may be many open files and many processors: what need not be here is not.
  */
 struct bpio_open_file_stats {
-	struct bpio_counters	counters;
-	loff_t			next;
-	u64			reasons[BPIO_REASON_COUNT];
+	u64	direct_reads;
+	u64	direct_bytes;
 };
 
 /**
@@ -37,13 +38,17 @@ struct bpio_open_file_stats {
  * @filp: the struct file. Not a reference: @filp owns this object, and its
  *	release hook takes it off file->opens before @filp goes away.
  * @file: state of the inode
- * @stats: counters
+ * @stats: direct reads
+ * @next: where the last direct read ended, offset in the file; written and read
+ *	without a lock
  * @accessed_at: jiffies when a direct read last had the access time updated;
  *	written and read without a lock
  * @disabled: DISABLE was sent; written under volume->lock, read without
  * @node: in file->opens; volume->lock
  * @tally: the tally it was enabled through, a reference, or NULL; immutable
  * @tally_node: in tally->opens; tally->lock
+ * @fallback_bytes: bytes of reads that the file system served
+ * @fallbacks: number of these, by enum bpio_reason
  */
 struct bpio_open_file {
 	struct file_operations	fops;
@@ -51,12 +56,16 @@ struct bpio_open_file {
 	struct file		*filp;
 	struct bpio_file	*file;
 	struct bpio_open_file_stats __percpu *stats;
+	loff_t			next;
 	unsigned long		accessed_at;
 	bool			disabled;
 
 	struct list_head	node;
 	struct bpio_tally_ctx	*tally;
 	struct list_head	tally_node;
+
+	atomic64_t		fallback_bytes;
+	atomic64_t		fallbacks[BPIO_REASON_COUNT];
 };
 
 /**

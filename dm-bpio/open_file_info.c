@@ -24,17 +24,18 @@ static_assert(sizeof(struct bpio_file_info) == 600);
 void bpio_open_file_count(const struct bpio_open_file *of,
 			  struct bpio_counters *sum)
 {
+	const struct bpio_open_file_stats *stats;
+	unsigned int reason;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		const struct bpio_counters *counters =
-			&per_cpu_ptr(of->stats, cpu)->counters;
-
-		sum->direct_reads += READ_ONCE(counters->direct_reads);
-		sum->direct_bytes += READ_ONCE(counters->direct_bytes);
-		sum->fallback_reads += READ_ONCE(counters->fallback_reads);
-		sum->fallback_bytes += READ_ONCE(counters->fallback_bytes);
+		stats = per_cpu_ptr(of->stats, cpu);
+		sum->direct_reads += READ_ONCE(stats->direct_reads);
+		sum->direct_bytes += READ_ONCE(stats->direct_bytes);
 	}
+	for (reason = 0; reason < BPIO_REASON_COUNT; reason++)
+		sum->fallback_reads += atomic64_read(&of->fallbacks[reason]);
+	sum->fallback_bytes += atomic64_read(&of->fallback_bytes);
 }
 
 /**
@@ -47,14 +48,9 @@ void bpio_open_file_count(const struct bpio_open_file *of,
 void bpio_open_file_count_reasons(const struct bpio_open_file *of, u64 *reasons)
 {
 	unsigned int reason;
-	int cpu;
 
-	for_each_possible_cpu(cpu) {
-		const u64 *counts = per_cpu_ptr(of->stats, cpu)->reasons;
-
-		for (reason = 0; reason < BPIO_REASON_COUNT; reason++)
-			reasons[reason] += READ_ONCE(counts[reason]);
-	}
+	for (reason = 0; reason < BPIO_REASON_COUNT; reason++)
+		reasons[reason] += atomic64_read(&of->fallbacks[reason]);
 }
 
 /**

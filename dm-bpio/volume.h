@@ -5,6 +5,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
@@ -67,15 +68,17 @@ enum bpio_map_watch {
  *	old route has drained, so that whoever gets it knows that no earlier route
  *	has reads in flight. Protects @target for reading, @storage_enabled,
  *	@attach_blocked. Taken before bpio_layers_lock and @lock.
- * @lock: protects @files and all their open files, @active, @closed,
- *	@route_base; with @drain_lock, @target and @route. Innermost; never held
- *	across file-system I/O or a wait for bios.
+ * @lock: protects @files and all their open files, and @active, which is also
+ *	read without; with @drain_lock, @target and @route. Innermost; never held
+ *	across file-system I/O or a wait for bios, nor while something is done for
+ *	each open file.
  * @target: the live target, NULL while there is none
  * @files: struct bpio_file by inode number; a file is in it from its first
  *	open file to its last. A volume has one file system, so numbers are unique.
  * @active: enabled open files of all @files
- * @closed: reads of open files that are closed
- * @route_base: direct reads of the volume when @route was published
+ * @stats: reads of all open files there were, one per CPU
+ * @route_base: direct reads of the volume when @route was published; written
+ *	under @drain_lock, read without
  * @mapped_reads: reads of the device that its map method sent along a route
  * @bmap_steps: steps of mapping a file that had to be done block by block
  * @storage_enabled: BPIO_OP_ENABLE was sent to the volume
@@ -104,7 +107,7 @@ struct bpio_volume {
 	struct bpio_target	*target;
 	struct xarray		files;
 	unsigned int		active;
-	struct bpio_counters	closed;
+	struct bpio_counters __percpu *stats;
 	u64			route_base;
 	atomic64_t		mapped_reads;
 	atomic64_t		bmap_steps;
@@ -137,6 +140,6 @@ struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
 void bpio_volume_forget(struct bpio_volume *volume, struct bpio_file *file);
 
 void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info);
-u64 bpio_volume_sum(struct bpio_volume *volume, struct bpio_counters *sum);
+u64 bpio_volume_sum(const struct bpio_volume *volume, struct bpio_counters *sum);
 
 #endif /* BPIO_VOLUME_H */
