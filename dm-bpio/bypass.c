@@ -24,6 +24,9 @@
 /* How long a suspend may take from its first hook until it holds back I/O. */
 #define BPIO_BYPASS_SETTLE	(HZ / 5)
 
+/* How long a route stays that nobody wants any more. */
+#define BPIO_BYPASS_LINGER	HZ
+
 static struct workqueue_struct *bpio_bypass_wq;
 
 /**
@@ -201,6 +204,32 @@ static bool bpio_bypass_route_is_current(struct bpio_volume *volume)
 }
 
 /*
+ * Whether a route that nobody wants is kept for now. Programs open one file after
+ * the other, and to give up a route takes a grace period, to find it again a walk.
+ * Nothing waits for the end of this: whatever changes below the volume takes the
+ * route away, as it does when files are enabled.
+ */
+static bool bpio_bypass_lingers(struct bpio_volume *volume)
+{
+	unsigned long now = jiffies;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	if (!volume->target || volume->attach_blocked ||
+	    !rcu_access_pointer(volume->route) ||
+	    volume->generation != atomic_read(&bpio_layers_generation))
+		return false;
+	if (!volume->idle)
+		volume->idle_since = now;
+	volume->idle = true;
+	if (time_after_eq(now, volume->idle_since + BPIO_BYPASS_LINGER))
+		return false;
+	queue_delayed_work(bpio_bypass_wq, &volume->update_work,
+			   volume->idle_since + BPIO_BYPASS_LINGER - now);
+	return true;
+}
+
+/*
  * A layer that was not there when bypass was enabled, and does not let it pass,
  * blocks it on the whole volume until it agrees or is gone.
  */
@@ -254,6 +283,8 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 	lockdep_assert_held(&volume->drain_lock);
 
 	if (!bpio_bypass_wants_route(volume)) {
+		if (bpio_bypass_lingers(volume))
+			return;
 		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
 		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 		/* Keep this state across a reload; reset it only when bypass ends. */
@@ -263,6 +294,7 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 		}
 		return;
 	}
+	volume->idle = false;
 	if (bpio_bypass_route_is_current(volume))
 		return;
 	bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
@@ -274,8 +306,8 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
  * @volume: the volume
  *
  * Sends the storage ENABLE down when the first file was enabled, the DISABLE
- * when the last one is gone, and asks again after a change in the stack. A route
- * that would stay the same is left alone, with its reads.
+ * when the last one has been gone for a moment, and asks again after a change in
+ * the stack. A route that would stay the same is left alone, with its reads.
  *
  * Context: sleeps until the reads of the old route have ended, if it changes;
  * bpio_layers_lock and volume->lock not held.

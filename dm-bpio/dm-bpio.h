@@ -71,7 +71,8 @@ struct bpio_mapping {
  * @storage_pre: Bypass of the volume is about to be enabled or is queried; the
  *	layer may veto. Optional. Return: as @file_pre.
  * @storage_post: The same, bottom to top, and with operation DISABLE when bypass
- *	ends. Optional.
+ *	ends: at once when something below the volume changes, a second after the
+ *	last file that was enabled is closed. Optional.
  */
 struct bpio_layer_ops {
 	const char *name;

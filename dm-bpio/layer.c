@@ -65,6 +65,22 @@ struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector)
 	return NULL;
 }
 
+/**
+ * bpio_layer_any_asks_files() - whether some layer has a say about files
+ * Context: bpio_layers_lock held.
+ */
+bool bpio_layer_any_asks_files(void)
+{
+	struct bpio_layer *layer;
+
+	lockdep_assert_held(&bpio_layers_lock);
+
+	list_for_each_entry(layer, &bpio_layers, node)
+		if (layer->ops->file_pre || layer->ops->file_post)
+			return true;
+	return false;
+}
+
 static bool bpio_layer_ops_valid(const struct bpio_layer_ops *ops)
 {
 	return ops && ops->map && ops->name && *ops->name &&

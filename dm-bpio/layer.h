@@ -57,6 +57,7 @@ extern struct mutex bpio_layers_lock;
 extern atomic_t bpio_layers_generation;
 
 struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector);
+bool bpio_layer_any_asks_files(void);
 const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer);
 void bpio_layer_join_route(struct bpio_layer *layer);
 void bpio_layer_leave_route(struct bpio_layer *layer);

@@ -88,6 +88,8 @@ enum bpio_map_watch {
  *	target looks here, since it does not outlive a reload
  * @generation: of bpio_layers_generation when @route was found; @drain_lock
  * @withdrawn_at: jiffies when the last route was withdrawn
+ * @idle: nobody wants @route any more; @drain_lock
+ * @idle_since: jiffies since when; @drain_lock
  * @update_work: asks the stack again, away from hooks that must not wait
  * @node: in the list of all volumes, protected by its lock
  * @ref: targets and files
@@ -118,6 +120,8 @@ struct bpio_volume {
 	struct bpio_pause	pause;
 	int			generation;
 	unsigned long		withdrawn_at;
+	bool			idle;
+	unsigned long		idle_since;
 	struct delayed_work	update_work;
 
 	struct list_head	node;
