@@ -318,10 +318,8 @@ static int bpio_open_file_enable_locked(struct bpio_volume *volume,
 	} else {
 		ret = bpio_open_file_enable_new(volume, filp, tally);
 	}
-	if (!ret) {
+	if (!ret)
 		bpio_bypass_update_locked(volume);
-		bpio_file_kick(bpio_open_file_find(filp)->file);
-	}
 	return ret;
 }
 
@@ -335,7 +333,7 @@ static int bpio_open_file_enable_locked(struct bpio_volume *volume,
  *
  * Follows FS_BPIO_OP_ENABLE: once per open file, ignored when enabled.
  *
- * Context: may sleep, does no file-system I/O: arming is left to the worker.
+ * Context: may sleep, does no file-system I/O: the file is not armed yet.
  * Return: 0, -EOPNOTSUPP when a layer vetoed the file (with the veto in @out),
  * -ENOMEM.
  */

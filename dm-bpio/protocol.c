@@ -273,8 +273,12 @@ static int bpio_protocol_enable_file(struct bpio_protocol_request *request,
 	}
 	if (ret)
 		return ret;
+	of = bpio_open_file_find(file);
 	request->enabled = !was_enabled;
-	out->obstacle = bpio_open_file_obstacle(bpio_open_file_find(file));
+	/* Else bpio_protocol_arm() follows, and one run of the worker is enough. */
+	if (!(request->in.in_flags & FS_BPIO_INFL_ARM))
+		bpio_file_kick(of->file);
+	out->obstacle = bpio_open_file_obstacle(of);
 	if (request->in.in_flags & FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY)
 		return bpio_protocol_query_stack(request, NULL, false);
 	return 0;
