@@ -20,6 +20,9 @@
  */
 #define BPIO_EXTENT_MAX		(4U << 20)
 
+/* Charged, see bpio_file.memcg; and a map is not worth killing anybody for. */
+#define BPIO_EXTENT_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
 static unsigned long bpio_extent_map_limit = 256;
 module_param_named(map_memory, bpio_extent_map_limit, ulong, 0644);
 MODULE_PARM_DESC(map_memory, "Memory that the maps of all files may take, in MiB");
@@ -46,7 +49,7 @@ int bpio_extent_reserve(struct bpio_extent_builder *builder, unsigned int more)
 	if (room > BPIO_EXTENT_MAX)
 		return -E2BIG;
 
-	extents = kvmalloc_array(room, sizeof(*extents), GFP_KERNEL);
+	extents = kvmalloc_array(room, sizeof(*extents), BPIO_EXTENT_GFP);
 	if (!extents)
 		return -ENOMEM;
 
@@ -202,7 +205,7 @@ bpio_extent_map_create(const struct bpio_extent_builder *builder)
 		atomic_long_sub(bytes, &bpio_extent_map_bytes);
 		return ERR_PTR(-E2BIG);
 	}
-	map = kvmalloc(bytes, GFP_KERNEL);
+	map = kvmalloc(bytes, BPIO_EXTENT_GFP);
 	if (!map) {
 		atomic_long_sub(bytes, &bpio_extent_map_bytes);
 		return ERR_PTR(-ENOMEM);

@@ -24,7 +24,9 @@
  */
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/memcontrol.h>
 #include <linux/pagemap.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -299,8 +301,11 @@ static void bpio_file_arm_work(struct work_struct *work)
 {
 	struct bpio_file *file = container_of(to_delayed_work(work),
 					      struct bpio_file, arm_work);
+	struct mem_cgroup *old;
 	bool asked;
 
+	/* Whoever enables many files pays for their maps. */
+	old = set_active_memcg(file->memcg);
 	mutex_lock(&file->arm_lock);
 	WRITE_ONCE(file->runs_begun, file->runs_begun + 1);
 	/* After the number of the run. Pairs with bpio_file_arm(). */
@@ -309,6 +314,7 @@ static void bpio_file_arm_work(struct work_struct *work)
 					   BPIO_LEASE_BY_WORKER);
 	WRITE_ONCE(file->runs_ended, file->runs_begun);
 	mutex_unlock(&file->arm_lock);
+	set_active_memcg(old);
 	wake_up_all(&file->arming_wait);
 }
 
@@ -422,7 +428,7 @@ void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped)
 struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 				   struct inode *inode)
 {
-	struct bpio_file *file = kzalloc(sizeof(*file), GFP_KERNEL);
+	struct bpio_file *file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
 
 	if (!file)
 		return NULL;
@@ -438,6 +444,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 	INIT_DELAYED_WORK(&file->arm_work, bpio_file_arm_work);
 	INIT_LIST_HEAD(&file->opens);
 	bpio_volume_hold(volume);
+	file->memcg = get_mem_cgroup_from_mm(current->mm);
 	return file;
 }
 
@@ -449,6 +456,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
  */
 void bpio_file_free(struct bpio_file *file)
 {
+	mem_cgroup_put(file->memcg);
 	bpio_volume_put(file->volume);
 	mutex_destroy(&file->arm_lock);
 	kfree(file);

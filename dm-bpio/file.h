@@ -41,6 +41,8 @@ enum bpio_file_state {
  * @map: extents of a part of the file; RCU, replaced under @arm_lock
  * @inode: the inode; pinned by each open file of @opens
  * @volume: the volume; holds a reference
+ * @memcg: memory cgroup of who enabled the file first, or NULL; holds a reference.
+ *	The worker allocates in its name
  * @armed_at: jiffies when a map was last published; written under @arm_lock,
  *	read by direct reads without
  * @why: enum bpio_reason behind UNARMED; written under @arm_lock, read without
@@ -77,6 +79,7 @@ struct bpio_file {
 	struct bpio_extent_map __rcu *map;
 	struct inode		*inode;
 	struct bpio_volume	*volume;
+	struct mem_cgroup	*memcg;
 	unsigned long		armed_at;
 	enum bpio_reason	why;
 

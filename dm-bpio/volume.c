@@ -35,7 +35,7 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	kref_init(&volume->ref);
 	mutex_init(&volume->lock);
 	mutex_init(&volume->drain_lock);
-	xa_init(&volume->files);
+	xa_init_flags(&volume->files, XA_FLAGS_ACCOUNT);
 	spin_lock_init(&volume->probes_lock);
 	INIT_LIST_HEAD(&volume->probes);
 	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
@@ -247,7 +247,7 @@ void bpio_volume_forget(struct bpio_volume *volume, struct bpio_file *file)
  * @volume: the volume
  * @info: active_count and the read counters are written
  *
- * Context: may sleep.
+ * Context: any.
  */
 void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info)
 {
