@@ -2,13 +2,52 @@
 /*
  * When and where reads of a volume go direct: asking the stack, publishing the
  * route, and taking it back before anything on it changes.
+ *
+ * Why nobody hangs on a device that somebody else keeps suspended. A direct read in
+ * flight ends when the device that it was sent to completes it, and a suspended
+ * mapped device does so after its resume. Who takes a route back has to wait for
+ * that, for however long it takes. So:
+ *
+ * - No lock is held across such a wait. The route is unpublished and retired
+ *   (drain.c) under the volume's drain_lock, which is dropped then. A worker tells
+ *   the layers when the reads have ended, and makes the new route where one was
+ *   wanted. What is done under drain_lock and bpio_layers_lock is finite: walks
+ *   through the stack, callbacks that must not wait for I/O, allocation without I/O.
+ * - Each task waits only for reads of volumes whose route went past the layer, or led
+ *   from the volume, that it acts upon. Those of other volumes are not its concern.
+ * - Only those wait who promise that no read is in flight, and as follows.
+ *
+ * Who waits for reads:
+ *
+ *	presuspend hook of a volume	uninterruptible		the volume's
+ *	bpio_layer_unregister()		uninterruptible		past the layer
+ *	bpio_layer_changed(), _pause	killable		past the layer
+ *	VOLUME_STACK_PAUSE		killable		past the volume
+ *	STREAM_PAUSE, DISABLE,		killable		the volume's
+ *	bpio_pause_file(), storage DISABLE
+ *	ENABLE, RESUME, _allows		BPIO_BYPASS_ANSWER	the same
+ *	QUERY, GET_INFO, ARM, close	not at all
+ *
+ * Device-mapper calls the first two with the lock that serialises suspends and
+ * resumes of that one device held, and cannot be refused. They wait for reads that
+ * went past, or came from, the device that is being suspended, as a suspend waits for
+ * all other I/O of the device. The resume of the device that keeps the reads takes
+ * none of their locks.
+ *
+ * Besides the lock, a task may be inside the gate of the volume that it was sent to,
+ * and device-mapper's SRCU. The presuspend hook of that very volume waits for the
+ * gate, and then for the reads that the task waits for; other devices have other
+ * gates. So the gate never makes a suspend wait for more than it has to.
+ *
+ * Lock order: drain_lock of one volume, bpio_layers_lock, volume->lock; never two
+ * drain_locks.
  */
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "bypass.h"
-#include "event.h"
+#include "drain.h"
 #include "layer.h"
 #include "reason.h"
 #include "route.h"
@@ -34,9 +73,9 @@ static struct workqueue_struct *bpio_bypass_wq;
  * @volume: the volume
  *
  * The hooks that let a suspended device go on need the lock, and memory may wait
- * for such a device: whoever holds it allocates without I/O.
+ * for such a device: whoever holds it allocates without I/O, and waits for no I/O.
  *
- * Context: sleeps as long as reads of the volume drain.
+ * Context: may sleep.
  * Return: what bpio_bypass_unlock() needs.
  */
 unsigned int bpio_bypass_lock(struct bpio_volume *volume)
@@ -130,9 +169,16 @@ static void bpio_bypass_publish(struct bpio_volume *volume,
 	mutex_unlock(&volume->lock);
 }
 
-/* Give up the present route, if any: wait for its reads, tell its layers. */
-static void bpio_bypass_withdraw(struct bpio_volume *volume,
-				 enum bpio_reason reason)
+/**
+ * bpio_bypass_withdraw() - give up the present route, if there is one
+ * @volume: the volume
+ * @reason: why reads fall back
+ *
+ * Its layers are told when its reads have ended, see bpio_bypass_drain_work().
+ *
+ * Context: may sleep; volume->drain_lock held.
+ */
+void bpio_bypass_withdraw(struct bpio_volume *volume, enum bpio_reason reason)
 {
 	struct bpio_route *route;
 	unsigned int i;
@@ -148,21 +194,24 @@ static void bpio_bypass_withdraw(struct bpio_volume *volume,
 	}
 
 	reads = bpio_bypass_route_reads(volume);
-	bpio_bypass_publish(volume, NULL, reason);
-	volume->withdrawn_at = jiffies;
-	bpio_route_drain(route, volume->name);
-
 	mutex_lock(&bpio_layers_lock);
 	for (i = 0; i < route->nr_layers; i++)
 		route->layers[i]->bypassed += reads;
 	mutex_unlock(&bpio_layers_lock);
 
-	bpio_stack_disable(volume, route);
-	trace_bpio_storage(volume, BPIO_OP_DISABLE);
-	bpio_route_discard(route);
+	bpio_drain_add(&volume->drain, route);
+	bpio_bypass_publish(volume, NULL, reason);
+	volume->withdrawn_at = jiffies;
+	bpio_drain_start(route);
 }
 
-static bool bpio_bypass_wants_route(struct bpio_volume *volume)
+/**
+ * bpio_bypass_wants_route() - whether anybody wants to read direct
+ * @volume: the volume
+ *
+ * Context: may sleep; volume->drain_lock held.
+ */
+bool bpio_bypass_wants_route(struct bpio_volume *volume)
 {
 	bool wants;
 
@@ -246,7 +295,7 @@ static void bpio_bypass_note_attach(struct bpio_volume *volume,
 		WRITE_ONCE(volume->attach_blocked, true);
 }
 
-static void bpio_bypass_establish(struct bpio_volume *volume)
+static void bpio_bypass_ask(struct bpio_volume *volume)
 {
 	int generation = atomic_read(&bpio_layers_generation);
 	struct bpio_route *route;
@@ -272,6 +321,18 @@ static void bpio_bypass_establish(struct bpio_volume *volume)
 	bpio_bypass_publish(volume, route, BPIO_REASON_NONE);
 }
 
+static void bpio_bypass_establish(struct bpio_volume *volume)
+{
+	lockdep_assert_held(&volume->drain_lock);
+
+	WRITE_ONCE(volume->asking, true);
+	/* Before any layer is asked. Pairs with bpio_change_tell(). */
+	smp_mb();
+	bpio_bypass_ask(volume);
+	/* After the route is published. */
+	smp_store_release(&volume->asking, false);
+}
+
 /**
  * bpio_bypass_update_locked() - bpio_bypass_update() with drain_lock held
  * @volume: the volume
@@ -282,6 +343,7 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 {
 	lockdep_assert_held(&volume->drain_lock);
 
+	volume->update_drained = false;
 	if (!bpio_bypass_wants_route(volume)) {
 		if (bpio_bypass_lingers(volume))
 			return;
@@ -298,26 +360,35 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 	if (bpio_bypass_route_is_current(volume))
 		return;
 	bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
-	bpio_bypass_establish(volume);
+	/* A layer is told the end of one bypass before the beginning of the next. */
+	if (list_empty(&volume->drain.retired))
+		bpio_bypass_establish(volume);
+	else
+		volume->update_drained = true;
 }
 
 /**
  * bpio_bypass_update() - bring the route in line with what is wanted and allowed
  * @volume: the volume
+ * @requery: ask about all enabled files again, too
  *
  * Sends the storage ENABLE down when the first file was enabled, the DISABLE
  * when the last one has been gone for a moment, and asks again after a change in
- * the stack. A route that would stay the same is left alone, with its reads.
+ * the stack. A route that would stay the same is left alone, with its reads. If it
+ * changes, there is none until the reads of the old one have ended, which is not
+ * waited for.
  *
- * Context: sleeps until the reads of the old route have ended, if it changes;
- * bpio_layers_lock and volume->lock not held.
+ * Context: may sleep; bpio_layers_lock and volume->lock not held.
  */
-void bpio_bypass_update(struct bpio_volume *volume)
+void bpio_bypass_update(struct bpio_volume *volume, bool requery)
 {
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
 	bpio_bypass_update_locked(volume);
+	if (requery && bpio_bypass_wants_route(volume) &&
+	    bpio_stream_query_all(volume))
+		bpio_bypass_drain_locked(volume);
 	bpio_bypass_unlock(volume, noio);
 }
 
@@ -327,8 +398,25 @@ void bpio_bypass_update(struct bpio_volume *volume)
  */
 void bpio_bypass_update_work(struct work_struct *work)
 {
-	bpio_bypass_update(container_of(to_delayed_work(work),
-					struct bpio_volume, update_work));
+	struct bpio_volume *volume = container_of(to_delayed_work(work),
+						  struct bpio_volume,
+						  update_work);
+
+	bpio_bypass_update(volume, xchg(&volume->requery, false));
+}
+
+/**
+ * bpio_bypass_update_now() - let a worker do bpio_bypass_update() at once
+ * @volume: a volume the caller has a reference to
+ * @requery: ask about all enabled files again, too
+ *
+ * Context: any.
+ */
+void bpio_bypass_update_now(struct bpio_volume *volume, bool requery)
+{
+	if (requery)
+		WRITE_ONCE(volume->requery, true);
+	mod_delayed_work(bpio_bypass_wq, &volume->update_work, 0);
 }
 
 /**
@@ -364,80 +452,6 @@ void bpio_bypass_note_read(struct bpio_volume *volume, unsigned long started)
 }
 
 /**
- * bpio_bypass_requery_all() - ask all stacks again, about volumes and files
- *
- * Context: as bpio_bypass_update().
- */
-void bpio_bypass_requery_all(void)
-{
-	struct bpio_volume *volume = NULL;
-	unsigned int noio;
-
-	while ((volume = bpio_volume_next(volume))) {
-		noio = bpio_bypass_lock(volume);
-		bpio_bypass_update_locked(volume);
-		if (bpio_bypass_wants_route(volume) &&
-		    bpio_stream_query_all(volume))
-			bpio_bypass_drain_locked(volume);
-		bpio_bypass_unlock(volume, noio);
-	}
-}
-
-/**
- * bpio_bypass_update_all_later() - let workers update all volumes now
- *
- * For resume hooks: a volume may be waiting, with its drain_lock held, for reads
- * that only the end of that very resume lets go on.
- *
- * Context: may sleep.
- */
-void bpio_bypass_update_all_later(void)
-{
-	struct bpio_volume *volume = NULL;
-
-	while ((volume = bpio_volume_next(volume)))
-		mod_delayed_work(bpio_bypass_wq, &volume->update_work, 0);
-}
-
-static bool bpio_bypass_has_layer(struct bpio_volume *volume,
-				  const struct bpio_layer *layer)
-{
-	const struct bpio_route *route;
-	bool has;
-
-	rcu_read_lock();
-	route = rcu_dereference(volume->route);
-	has = route && bpio_route_has_layer(route, layer);
-	rcu_read_unlock();
-	return has;
-}
-
-/**
- * bpio_bypass_drop_layer() - let no published route go past a layer any more
- * @layer: a layer that is off the list, so no walk finds it
- *
- * Context: sleeps until the reads on routes that had it have ended; takes no
- * lock of volumes that do not have it.
- */
-void bpio_bypass_drop_layer(struct bpio_layer *layer)
-{
-	struct bpio_volume *volume = NULL;
-	unsigned int noio;
-
-	while ((volume = bpio_volume_next(volume))) {
-		if (!bpio_bypass_has_layer(volume, layer))
-			continue;
-		noio = bpio_bypass_lock(volume);
-		if (bpio_bypass_skips(volume, layer)) {
-			bpio_bypass_withdraw(volume,
-					     BPIO_REASON_VOLUME_SUSPENDED);
-			set_bit(BPIO_MAP_AWAITS, &volume->map_watch);
-		}
-		bpio_bypass_unlock(volume, noio);
-	}
-}
-
-/**
  * bpio_bypass_attach() - a target became live: direct reads may use its route
  * @volume: the volume
  * @target: its new live target
@@ -465,11 +479,13 @@ void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_target *target)
  * When this returns no direct read is in flight that was routed through
  * @target, and none will be until the next bpio_bypass_attach().
  *
- * Context: sleeps until direct reads have drained; from the presuspend hook,
- * while I/O of the file system still flows.
+ * Context: sleeps until direct reads have drained, uninterruptibly, because
+ * device-mapper lets nobody refuse a suspend; from the presuspend hook, while I/O of
+ * the file system still flows.
  */
 void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_target *target)
 {
+	unsigned long ticket;
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
@@ -478,41 +494,10 @@ void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_target *target)
 		volume->target = NULL;
 	mutex_unlock(&volume->lock);
 	bpio_bypass_update_locked(volume);
+	ticket = volume->drain.begun;
 	bpio_bypass_unlock(volume, noio);
-}
 
-/**
- * bpio_bypass_drain_locked() - wait for the direct reads that are in flight now
- * @volume: the volume
- *
- * An equal route takes the place of the present one, so reads that start
- * meanwhile are not held up; without memory for it they fall back.
- *
- * Context: sleeps until the direct reads in flight have ended;
- * volume->drain_lock held.
- */
-void bpio_bypass_drain_locked(struct bpio_volume *volume)
-{
-	struct bpio_route *old, *new;
-
-	lockdep_assert_held(&volume->drain_lock);
-
-	old = rcu_dereference_protected(volume->route,
-					lockdep_is_held(&volume->drain_lock));
-	if (!old)
-		return;
-
-	new = bpio_route_clone(old);
-	if (new) {
-		mutex_lock(&volume->lock);
-		rcu_assign_pointer(volume->route, new);
-		mutex_unlock(&volume->lock);
-		bpio_route_drain(old, volume->name);
-		bpio_route_discard(old);
-	} else {
-		bpio_route_drain(old, volume->name);
-		bpio_route_revive(old);
-	}
+	bpio_bypass_wait_always(volume, ticket);
 }
 
 /**
@@ -548,11 +533,14 @@ enum bpio_support bpio_bypass_verdict(struct bpio_volume *volume,
  *
  * Follows BPIO_OP_ENABLE and BPIO_OP_DISABLE; not counted.
  *
- * Context: sleeps until reads on the old route have ended.
+ * Context: sleeps until reads on the old route have ended, or for ENABLE
+ * BPIO_BYPASS_ANSWER at most; no lock held.
+ * Return: 0, or -EINTR when the task was killed meanwhile.
  */
-void bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
+int bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
 {
 	struct bpio_route *route;
+	unsigned long ticket;
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
@@ -569,35 +557,13 @@ void bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
 		   enabled && route && route->nr_layers);
 	if (!enabled)
 		bpio_bypass_drain_locked(volume);
+	ticket = volume->drain.begun;
 	bpio_bypass_unlock(volume, noio);
-}
 
-/**
- * bpio_bypass_set_pause() - pause the volume's stack, or end that
- * @volume: the volume
- * @paused: which
- *
- * Follows FS_BPIO_OP_VOLUME_STACK_PAUSE and RESUME; not counted. Meanwhile reads
- * enter the stack at the volume itself.
- *
- * Context: sleeps until reads on the old route have ended.
- */
-void bpio_bypass_set_pause(struct bpio_volume *volume, bool paused)
-{
-	char who[BPIO_DRIVER_NAME_MAX + 1];
-
-	snprintf(who, sizeof(who), "%s[%d]", current->comm,
-		 task_tgid_vnr(current));
-	mutex_lock(&bpio_layers_lock);
-	if (paused)
-		bpio_pause_set(&volume->pause, who, "Paused by a command.");
-	else
-		bpio_pause_clear(&volume->pause);
-	mutex_unlock(&bpio_layers_lock);
-
-	bpio_event_layer(paused ? "pause" : "resume", volume->dev, who, "");
-	/* Also volumes above, whose reads come past this one. */
-	bpio_bypass_requery_all();
+	if (!enabled)
+		return bpio_bypass_wait(volume, ticket);
+	bpio_bypass_settle(volume, BPIO_BYPASS_ANSWER);
+	return 0;
 }
 
 /**

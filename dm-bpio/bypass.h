@@ -2,6 +2,7 @@
 #ifndef BPIO_BYPASS_H
 #define BPIO_BYPASS_H
 
+#include <linux/jiffies.h>
 #include <linux/types.h>
 #include <linux/dm-bpio.h>
 
@@ -10,24 +11,33 @@ struct bpio_target;
 struct bpio_volume;
 struct work_struct;
 
+/* How long an operation may wait for a new route before it answers without, in jiffies. */
+#define BPIO_BYPASS_ANSWER	(2 * HZ)
+
 unsigned int bpio_bypass_lock(struct bpio_volume *volume);
 void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio);
 
 void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_target *target);
 void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_target *target);
 
-void bpio_bypass_update(struct bpio_volume *volume);
+bool bpio_bypass_wants_route(struct bpio_volume *volume);
+void bpio_bypass_update(struct bpio_volume *volume, bool requery);
 void bpio_bypass_update_locked(struct bpio_volume *volume);
+void bpio_bypass_update_now(struct bpio_volume *volume, bool requery);
 void bpio_bypass_update_later(struct bpio_volume *volume);
-void bpio_bypass_update_all_later(void);
 void bpio_bypass_update_work(struct work_struct *work);
-void bpio_bypass_requery_all(void);
-void bpio_bypass_drop_layer(struct bpio_layer *layer);
 void bpio_bypass_note_read(struct bpio_volume *volume, unsigned long started);
-void bpio_bypass_drain_locked(struct bpio_volume *volume);
 
-void bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled);
-void bpio_bypass_set_pause(struct bpio_volume *volume, bool paused);
+void bpio_bypass_withdraw(struct bpio_volume *volume, enum bpio_reason reason);
+unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume);
+void bpio_bypass_drain_work(struct work_struct *work);
+int bpio_bypass_wait(struct bpio_volume *volume, unsigned long ticket);
+void bpio_bypass_wait_always(struct bpio_volume *volume, unsigned long ticket);
+void bpio_bypass_settle(struct bpio_volume *volume, unsigned long timeout);
+void bpio_bypass_complain(struct bpio_volume *volume,
+			  const struct bpio_layer *layer);
+
+int bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled);
 
 u64 bpio_bypass_route_reads(const struct bpio_volume *volume);
 bool bpio_bypass_skips(struct bpio_volume *volume,

@@ -23,18 +23,21 @@ static struct bpio_volume *bpio_control_find(struct file *file)
  * Follows FS_BPIO_OP_STREAM_PAUSE: not counted, ignored when the file is not
  * enabled; direct reads of it have drained on return.
  *
- * Context: sleeps until direct reads have drained; not from a callback.
- * Return: 0, or -ENXIO when the file is not on a bypass volume.
+ * Context: as bpio_layer_changed().
+ * Return: 0; -ENXIO when the file is not on a bypass volume; -EINTR when the task was
+ * killed while it waited, and the file is paused all the same.
  */
 int bpio_pause_file(struct file *file)
 {
 	struct bpio_volume *volume = bpio_control_find(file);
 
+	int ret;
+
 	if (!volume)
 		return -ENXIO;
-	bpio_stream_pause(volume, file_inode(file));
+	ret = bpio_stream_pause(volume, file_inode(file));
 	bpio_volume_put(volume);
-	return 0;
+	return ret;
 }
 EXPORT_SYMBOL_GPL(bpio_pause_file);
 
@@ -97,7 +100,8 @@ EXPORT_SYMBOL_GPL(bpio_open_count);
  *
  * Context: sleeps; not from a callback.
  * Return: 0, -EMSGSIZE or -ERANGE when a buffer is too short, -EINVAL, -ENXIO
- * when @dev is not a bypass volume, -EAGAIN while it is suspended, -ENOMEM.
+ * when @dev is not a bypass volume, -EAGAIN while it is suspended, -ENOMEM, -EINTR
+ * when the task was killed while it waited for reads.
  */
 int bpio_storage_control(dev_t dev, const struct bpio_input *in,
 			 size_t in_length, struct bpio_output *out,

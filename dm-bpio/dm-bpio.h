@@ -26,8 +26,12 @@
  * Callbacks run in process context, one at a time for the whole module, with a
  * lock held that bpio_layer_*(), bpio_pause_*(), bpio_resume_*() and
  * bpio_storage_control() need: calling one of these from a callback deadlocks. A
- * callback may sleep, but must not wait for I/O of a device above the layer, nor
- * for a suspend or resume of any device.
+ * callback may sleep, but must not wait for I/O of any device, which somebody may
+ * keep suspended, nor for a suspend or resume: all volumes would wait with it.
+ *
+ * bpio_layer_changed() and the pauses wait for reads in flight, which end no earlier
+ * than somebody resumes the device that has them. The wait can be killed. Hold no
+ * lock across it that anybody else needs: bpio_layer_get() is there for that.
  */
 #ifndef DM_BPIO_H
 #define DM_BPIO_H
@@ -90,7 +94,10 @@ struct bpio_layer *bpio_layer_register(struct dm_target *ti,
 				       const struct bpio_layer_ops *ops,
 				       void *context);
 void bpio_layer_unregister(struct bpio_layer *layer);
-void bpio_layer_changed(struct bpio_layer *layer);
+void bpio_layer_get(struct bpio_layer *layer);
+void bpio_layer_put(struct bpio_layer *layer);
+int bpio_layer_changed(struct bpio_layer *layer);
+void bpio_layer_allows(struct bpio_layer *layer);
 
 unsigned int bpio_request_operation(const struct bpio_request *request);
 bool bpio_request_all_reads(const struct bpio_request *request);
@@ -98,6 +105,7 @@ int bpio_veto(struct bpio_request *request, int status, const char *reason);
 
 int bpio_pause_layer(struct bpio_layer *layer, const char *why);
 void bpio_resume_layer(struct bpio_layer *layer);
+bool bpio_layer_is_paused(const struct bpio_layer *layer);
 int bpio_pause_file(struct file *file);
 int bpio_resume_file(struct file *file);
 unsigned int bpio_open_count(struct file *file);

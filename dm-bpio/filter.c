@@ -12,7 +12,8 @@
  *	    is suspended
  *	(2) it says where its sectors lie below
  *	(3) it is asked, for a file or for the volume, and may veto
- *	(4) it tells when its mind has changed, and pauses while it works
+ *	(4) it tells when its mind has changed, and pauses while it works, without
+ *	    a lock held, because both wait for reads
  *
  * Constructor:
  *	<device> <offset> [<#opt> [veto <errno> <reason>]
@@ -68,10 +69,9 @@ struct filter_rule {
  *	must not be held while BypassIO is called.
  * @veto: objection to bypass of the volume, or NULL
  * @file_rules: objections to files
- * @layer_lock: protects @layer and keeps it alive. Not taken inside callbacks,
- *	so it may be held while BypassIO is called.
+ * @layer_lock: protects @layer. Not held across a call that waits for reads, or
+ *	whoever needs it would wait, too: see filter_get_layer().
  * @layer: what BypassIO knows this target as, NULL while it is suspended
- * @paused: @layer is paused, for status
  */
 struct filter {
 	struct dm_target	*ti;
@@ -86,7 +86,6 @@ struct filter {
 
 	struct mutex		layer_lock;	/* see above */
 	struct bpio_layer	*layer;
-	bool			paused;
 };
 
 static void filter_rule_free(struct filter_rule *rule)
@@ -220,7 +219,6 @@ static void filter_resume(struct dm_target *ti)
 		      PTR_ERR(filter->layer));
 		filter->layer = NULL;
 	}
-	filter->paused = false;
 	mutex_unlock(&filter->layer_lock);
 }
 
@@ -228,20 +226,51 @@ static void filter_resume(struct dm_target *ti)
 static void filter_presuspend(struct dm_target *ti)
 {
 	struct filter *filter = ti->private;
+	struct bpio_layer *layer;
 
 	mutex_lock(&filter->layer_lock);
-	bpio_layer_unregister(filter->layer);
+	layer = filter->layer;
 	filter->layer = NULL;
 	mutex_unlock(&filter->layer_lock);
+	bpio_layer_unregister(layer);
 }
 
-/* (4) Bypass is asked for again, and has ended where it was refused. */
-static void filter_changed(struct filter *filter)
+/* Return: the layer, with a reference, or NULL while the target is suspended. */
+static struct bpio_layer *filter_get_layer(struct filter *filter)
 {
+	struct bpio_layer *layer;
+
 	mutex_lock(&filter->layer_lock);
-	if (filter->layer)
-		bpio_layer_changed(filter->layer);
+	layer = filter->layer;
+	if (layer)
+		bpio_layer_get(layer);
 	mutex_unlock(&filter->layer_lock);
+	return layer;
+}
+
+/* (4) Bypass is asked for again, and has ended where it is refused now. */
+static int filter_objects(struct filter *filter)
+{
+	struct bpio_layer *layer = filter_get_layer(filter);
+	int ret;
+
+	if (!layer)
+		return 0;
+	ret = bpio_layer_changed(layer);
+	bpio_layer_put(layer);
+	return ret;
+}
+
+/* (4) Bypass is asked for again, and comes back where it is allowed now. */
+static int filter_allows(struct filter *filter)
+{
+	struct bpio_layer *layer = filter_get_layer(filter);
+
+	if (!layer)
+		return 0;
+	bpio_layer_allows(layer);
+	bpio_layer_put(layer);
+	return 0;
 }
 
 static void filter_set_veto(struct filter *filter, struct filter_rule *rule)
@@ -529,14 +558,15 @@ static const char *filter_pause_error(int ret)
 /* (4) While paused, reads come through this layer. */
 static int filter_message_pause(struct filter *filter, const char *why)
 {
+	struct bpio_layer *layer = filter_get_layer(filter);
 	int ret = -EAGAIN;
 
-	mutex_lock(&filter->layer_lock);
-	if (filter->layer) {
-		ret = bpio_pause_layer(filter->layer, why);
-		filter->paused |= !ret;
+	if (layer) {
+		ret = bpio_pause_layer(layer, why);
+		bpio_layer_put(layer);
 	}
-	mutex_unlock(&filter->layer_lock);
+	if (ret == -EINTR)
+		return ret;
 	if (ret)
 		DMERR("%s", filter_pause_error(ret));
 	return ret;
@@ -544,12 +574,25 @@ static int filter_message_pause(struct filter *filter, const char *why)
 
 static int filter_message_resume(struct filter *filter)
 {
-	mutex_lock(&filter->layer_lock);
-	if (filter->layer)
-		bpio_resume_layer(filter->layer);
-	filter->paused = false;
-	mutex_unlock(&filter->layer_lock);
+	struct bpio_layer *layer = filter_get_layer(filter);
+
+	if (layer) {
+		bpio_resume_layer(layer);
+		bpio_layer_put(layer);
+	}
 	return 0;
+}
+
+static bool filter_is_paused(struct filter *filter)
+{
+	struct bpio_layer *layer = filter_get_layer(filter);
+	bool paused;
+
+	if (!layer)
+		return false;
+	paused = bpio_layer_is_paused(layer);
+	bpio_layer_put(layer);
+	return paused;
 }
 
 static int filter_message_rule(struct filter *filter, const char *pattern,
@@ -557,10 +600,9 @@ static int filter_message_rule(struct filter *filter, const char *pattern,
 {
 	int ret = filter_add_rule(filter, pattern, status, reason);
 
-	if (ret)
-		DMERR("%s", filter_rule_error(ret));
-	else
-		filter_changed(filter);
+	if (!ret)
+		return filter_objects(filter);
+	DMERR("%s", filter_rule_error(ret));
 	return ret;
 }
 
@@ -602,16 +644,14 @@ static int filter_message(struct dm_target *ti, unsigned int argc, char **argv,
 
 	if (!strcasecmp(argv[0], "allow") && argc == 1) {
 		filter_set_veto(filter, NULL);
-		filter_changed(filter);
-		return 0;
+		return filter_allows(filter);
 	}
 	if (!strcasecmp(argv[0], "file_allow") && argc == 2) {
 		if (!filter_replace_file_rule(filter, argv[1], NULL)) {
 			DMERR("there is no file_veto '%s'", argv[1]);
 			return -ENOENT;
 		}
-		filter_changed(filter);
-		return 0;
+		return filter_allows(filter);
 	}
 	if (!strcasecmp(argv[0], "resume") && argc == 1)
 		return filter_message_resume(filter);
@@ -676,7 +716,7 @@ static void filter_status(struct dm_target *ti, status_type_t type,
 		DMEMIT("%lld %lld %s %s", atomic64_read(&filter->reads),
 		       atomic64_read(&filter->writes),
 		       READ_ONCE(filter->veto) ? "veto" : "allow",
-		       READ_ONCE(filter->paused) ? "paused" : "running");
+		       filter_is_paused(filter) ? "paused" : "running");
 		break;
 	case STATUSTYPE_TABLE:
 		filter_status_table(filter, result, maxlen);

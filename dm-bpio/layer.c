@@ -8,7 +8,7 @@
 #include <linux/timekeeping.h>
 #include <linux/wait.h>
 
-#include "bypass.h"
+#include "change.h"
 #include "event.h"
 #include "layer.h"
 #include "volume.h"
@@ -18,6 +18,9 @@ DEFINE_MUTEX(bpio_layers_lock);
 static LIST_HEAD(bpio_layers);
 /* Raised when a walk through some stack might find something else than before. */
 atomic_t bpio_layers_generation = ATOMIC_INIT(0);
+/* How long a layer may wait before the kernel log hears of it. */
+#define BPIO_LAYER_PATIENCE	(5 * HZ)
+
 /* Woken when a layer leaves its last route. */
 static DECLARE_WAIT_QUEUE_HEAD(bpio_layers_wait);
 
@@ -120,16 +123,68 @@ struct bpio_layer *bpio_layer_register(struct dm_target *ti,
 	layer->length = ti->len;
 	layer->ops = ops;
 	layer->context = context;
+	kref_init(&layer->ref);
 
 	mutex_lock(&bpio_layers_lock);
 	list_add_tail(&layer->node, &bpio_layers);
 	atomic_inc(&bpio_layers_generation);
 	mutex_unlock(&bpio_layers_lock);
 
-	bpio_bypass_update_all_later();
+	bpio_change_tell_all();
 	return layer;
 }
 EXPORT_SYMBOL_GPL(bpio_layer_register);
+
+static void bpio_layer_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct bpio_layer, ref));
+}
+
+/**
+ * bpio_layer_get() - keep a layer usable across a call
+ * @layer: a layer that is registered
+ *
+ * A lock of the target keeps its presuspend hook from unregistering the layer, but
+ * must not be held across a call that waits for reads: others who need the lock would
+ * wait as well. So take a reference under the lock, drop it, and make the call. It
+ * does nothing once the layer is not registered any more.
+ *
+ * Context: any.
+ */
+void bpio_layer_get(struct bpio_layer *layer)
+{
+	kref_get(&layer->ref);
+}
+EXPORT_SYMBOL_GPL(bpio_layer_get);
+
+/**
+ * bpio_layer_put() - undo bpio_layer_get()
+ * @layer: the layer
+ *
+ * Context: any.
+ */
+void bpio_layer_put(struct bpio_layer *layer)
+{
+	kref_put(&layer->ref, bpio_layer_free);
+}
+EXPORT_SYMBOL_GPL(bpio_layer_put);
+
+/* A route that was being made just now is published, or not, soon. */
+static void bpio_layer_await_routes(struct bpio_layer *layer)
+{
+	unsigned long patience = BPIO_LAYER_PATIENCE;
+	unsigned long since = jiffies;
+
+	bpio_change_drop_layer(layer);
+	while (!wait_event_timeout(bpio_layers_wait,
+				   !atomic_read(&layer->routes), HZ / 10)) {
+		bpio_change_drop_layer(layer);
+		if (time_before(jiffies, since + patience))
+			continue;
+		bpio_change_complain(layer);
+		patience *= 2;
+	}
+}
 
 /**
  * bpio_layer_unregister() - a target stops to take part
@@ -153,31 +208,47 @@ void bpio_layer_unregister(struct bpio_layer *layer)
 	atomic_inc(&bpio_layers_generation);
 	mutex_unlock(&bpio_layers_lock);
 
-	/* A route that was being made just now is published, or not, soon. */
-	do
-		bpio_bypass_drop_layer(layer);
-	while (!wait_event_timeout(bpio_layers_wait,
-				   !atomic_read(&layer->routes), HZ / 10));
-	kfree(layer);
+	bpio_layer_await_routes(layer);
+	bpio_layer_put(layer);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_unregister);
 
 /**
- * bpio_layer_changed() - the layer would answer otherwise now
+ * bpio_layer_changed() - the layer objects to more than it did
  * @layer: the layer
  *
  * The volumes above are asked again, and so are their enabled files. Reads that
  * went past what is vetoed now have drained when this returns, so a layer that
  * begins to veto can rely on seeing every read that starts later.
  *
- * Context: sleeps until direct reads have drained; not from a callback.
+ * Context: sleeps until direct reads have drained, which they do not while a device
+ * below is suspended; not from a callback, and with no lock held that others need,
+ * see bpio_layer_get().
+ * Return: 0, or -EINTR when the task was killed while it waited: no more reads go
+ * past, but some may still be in flight.
  */
-void bpio_layer_changed(struct bpio_layer *layer)
+int bpio_layer_changed(struct bpio_layer *layer)
 {
 	atomic_inc(&bpio_layers_generation);
-	bpio_bypass_requery_all();
+	return bpio_change_tell(layer, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_changed);
+
+/**
+ * bpio_layer_allows() - the layer objects to less than it did
+ * @layer: the layer
+ *
+ * The volumes above and their enabled files are asked again, so their bypass comes
+ * back, usually before this returns. Reads in flight do not matter.
+ *
+ * Context: sleeps for BPIO_BYPASS_ANSWER at most; not from a callback.
+ */
+void bpio_layer_allows(struct bpio_layer *layer)
+{
+	atomic_inc(&bpio_layers_generation);
+	bpio_change_tell(layer, false, NULL);
+}
+EXPORT_SYMBOL_GPL(bpio_layer_allows);
 
 /**
  * bpio_layer_pause() - whether a layer is paused
@@ -210,7 +281,7 @@ void bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
 	lockdep_assert_held(&bpio_layers_lock);
 
 	atomic_inc(&bpio_layers_generation);
-	pause->active = true;
+	WRITE_ONCE(pause->active, true);
 	pause->since = ktime_get_real_seconds();
 	strscpy(pause->who, who, sizeof(pause->who));
 	strscpy(pause->why, why, sizeof(pause->why));
@@ -227,7 +298,7 @@ void bpio_pause_clear(struct bpio_pause *pause)
 	lockdep_assert_held(&bpio_layers_lock);
 
 	atomic_inc(&bpio_layers_generation);
-	pause->active = false;
+	WRITE_ONCE(pause->active, false);
 }
 
 /**
@@ -239,8 +310,9 @@ void bpio_pause_clear(struct bpio_pause *pause)
  * not counted, may be repeated, direct reads past the layer have drained when it
  * returns, and bypass of what lies above the layer goes on.
  *
- * Context: sleeps until direct reads have drained; not from a callback.
- * Return: 0, -ENODATA without a sentence, -E2BIG when it is too long.
+ * Context: as bpio_layer_changed().
+ * Return: 0; -ENODATA without a sentence, -E2BIG when it is too long; -EINTR when the
+ * task was killed while it waited, and the layer is paused all the same.
  */
 int bpio_pause_layer(struct bpio_layer *layer, const char *why)
 {
@@ -254,8 +326,7 @@ int bpio_pause_layer(struct bpio_layer *layer, const char *why)
 	mutex_unlock(&bpio_layers_lock);
 
 	bpio_event_layer("pause", layer->dev, layer->ops->name, why);
-	bpio_bypass_requery_all();
-	return 0;
+	return bpio_change_tell(layer, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_pause_layer);
 
@@ -266,7 +337,7 @@ EXPORT_SYMBOL_GPL(bpio_pause_layer);
  * Not counted. The stack is asked again, so bypass comes back only if nobody
  * else objects.
  *
- * Context: sleeps until direct reads have drained; not from a callback.
+ * Context: as bpio_layer_allows().
  */
 void bpio_resume_layer(struct bpio_layer *layer)
 {
@@ -275,6 +346,18 @@ void bpio_resume_layer(struct bpio_layer *layer)
 	mutex_unlock(&bpio_layers_lock);
 
 	bpio_event_layer("resume", layer->dev, layer->ops->name, "");
-	bpio_bypass_requery_all();
+	bpio_change_tell(layer, false, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_resume_layer);
+
+/**
+ * bpio_layer_is_paused() - whether bpio_pause_layer() holds
+ * @layer: the layer
+ *
+ * Context: any.
+ */
+bool bpio_layer_is_paused(const struct bpio_layer *layer)
+{
+	return READ_ONCE(layer->pause.active);
+}
+EXPORT_SYMBOL_GPL(bpio_layer_is_paused);

@@ -3,6 +3,7 @@
 #define BPIO_LAYER_H
 
 #include <linux/atomic.h>
+#include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -35,9 +36,10 @@ struct bpio_pause {
  * @volume_pause: the pause of the volume it is the target of, or NULL
  * @bypassed: reads that went past it on routes that are retired
  * @routes: routes that have it; the layer stays until there is none
+ * @ref: for being registered, and bpio_layer_get()
  *
  * Everything is protected by bpio_layers_lock, and constant but for @pause,
- * @bypassed and @routes. On a route the pointer is valid without the lock, because
+ * @bypassed, @routes and @ref. On a route the pointer is valid without the lock, because
  * bpio_layer_unregister() waits until no route has it.
  */
 struct bpio_layer {
@@ -51,6 +53,7 @@ struct bpio_layer {
 	const struct bpio_pause		*volume_pause;
 	u64				bypassed;
 	atomic_t			routes;
+	struct kref			ref;
 };
 
 extern struct mutex bpio_layers_lock;

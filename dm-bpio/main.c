@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 
 #include "bypass.h"
+#include "drain.h"
 #include "event.h"
 #include "file.h"
 #include "io.h"
@@ -22,9 +23,12 @@ static int __init bpio_init(void)
 	ret = bpio_event_init();
 	if (ret)
 		return ret;
-	ret = bpio_bypass_init();
+	ret = bpio_drain_init();
 	if (ret)
 		goto exit_event;
+	ret = bpio_bypass_init();
+	if (ret)
+		goto exit_drain;
 	ret = bpio_file_init();
 	if (ret)
 		goto exit_volume;
@@ -53,6 +57,8 @@ exit_file:
 	bpio_file_exit();
 exit_volume:
 	bpio_bypass_exit();
+exit_drain:
+	bpio_drain_exit();
 exit_event:
 	bpio_event_exit();
 	return ret;
@@ -71,6 +77,7 @@ static void __exit bpio_exit(void)
 	bpio_file_exit();
 	bpio_probe_exit();
 	bpio_bypass_exit();
+	bpio_drain_exit();
 	bpio_event_exit();
 	rcu_barrier();
 }

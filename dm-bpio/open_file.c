@@ -117,7 +117,7 @@ static bool bpio_open_file_forget(struct bpio_open_file *of)
 		bpio_file_open_closed(file);
 	mutex_unlock(&volume->lock);
 
-	if (was_enabled)
+	if (was_enabled || of->untold)
 		bpio_open_file_notify_disabled(volume, file_inode(of->filp));
 	return last_of_file;
 }
@@ -312,6 +312,7 @@ static int bpio_open_file_enable_locked(struct bpio_volume *volume,
 		return -EOPNOTSUPP;
 
 	if (of) {
+		of->untold = false;
 		mutex_lock(&volume->lock);
 		bpio_open_file_set_enabled(of);
 		mutex_unlock(&volume->lock);
@@ -333,7 +334,8 @@ static int bpio_open_file_enable_locked(struct bpio_volume *volume,
  *
  * Follows FS_BPIO_OP_ENABLE: once per open file, ignored when enabled.
  *
- * Context: may sleep, does no file-system I/O: the file is not armed yet.
+ * Context: may sleep, for BPIO_BYPASS_ANSWER when the reads of an earlier route do
+ * not end; does no file-system I/O: the file is not armed yet.
  * Return: 0, -EOPNOTSUPP when a layer vetoed the file (with the veto in @out),
  * -ENOMEM.
  */
@@ -346,10 +348,29 @@ int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
 
 	noio = bpio_bypass_lock(volume);
 	ret = bpio_open_file_enable_locked(volume, filp, tally, &out->enable);
-	if (!ret)
-		out->support = bpio_bypass_verdict(volume, &out->enable);
 	bpio_bypass_unlock(volume, noio);
-	return ret;
+	if (ret)
+		return ret;
+
+	if (!rcu_access_pointer(volume->route))
+		bpio_bypass_settle(volume, BPIO_BYPASS_ANSWER);
+	noio = bpio_bypass_lock(volume);
+	out->support = bpio_bypass_verdict(volume, &out->enable);
+	bpio_bypass_unlock(volume, noio);
+	return 0;
+}
+
+/* Unless it was enabled again. Return: the ticket of a drain that may follow. */
+static unsigned long bpio_open_file_tell_disabled(struct bpio_open_file *of)
+{
+	struct bpio_volume *volume = of->file->volume;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	if (of->untold)
+		bpio_open_file_notify_disabled(volume, of->file->inode);
+	of->untold = false;
+	return volume->drain.begun;
 }
 
 /**
@@ -357,28 +378,43 @@ int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
  * @volume: the volume
  * @filp: the open file, to which the caller has a reference
  *
- * Follows FS_BPIO_OP_DISABLE: never fails, ignored when not enabled or on another
- * volume. Direct reads have drained when it returns.
+ * Follows FS_BPIO_OP_DISABLE: ignored when not enabled or on another volume. Direct
+ * reads have drained when it returns, and then the layers are told.
  *
- * Context: sleeps until direct reads in flight have ended.
+ * Context: sleeps until direct reads in flight have ended; no lock held.
+ * Return: 0, or -EINTR when the task was killed meanwhile. Then the open file is
+ * disabled, and its layers are told when it is closed, which is after its reads.
  */
-void bpio_open_file_disable(struct bpio_volume *volume, struct file *filp)
+int bpio_open_file_disable(struct bpio_volume *volume, struct file *filp)
 {
 	struct bpio_open_file *of = bpio_open_file_find(filp);
-	bool was_enabled;
+	unsigned long ticket = 0;
 	unsigned int noio;
+	bool was_enabled;
 
 	if (!of || of->file->volume != volume)
-		return;
+		return 0;
 
 	noio = bpio_bypass_lock(volume);
 	mutex_lock(&volume->lock);
 	was_enabled = bpio_open_file_set_disabled(of);
 	mutex_unlock(&volume->lock);
 	if (was_enabled) {
-		bpio_bypass_drain_locked(volume);
-		bpio_open_file_notify_disabled(volume, of->file->inode);
+		of->untold = true;
+		ticket = bpio_bypass_drain_locked(volume);
 		bpio_file_kick(of->file);
 	}
 	bpio_bypass_unlock(volume, noio);
+
+	if (!was_enabled)
+		return 0;
+	if (bpio_bypass_wait(volume, ticket)) {
+		bpio_bypass_update_later(volume);
+		return -EINTR;
+	}
+
+	noio = bpio_bypass_lock(volume);
+	ticket = bpio_open_file_tell_disabled(of);
+	bpio_bypass_unlock(volume, noio);
+	return bpio_bypass_wait(volume, ticket);
 }

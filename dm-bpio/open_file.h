@@ -44,6 +44,7 @@ struct bpio_open_file_stats {
  * @accessed_at: jiffies when a direct read last had the access time updated;
  *	written and read without a lock
  * @disabled: DISABLE was sent; written under volume->lock, read without
+ * @untold: the layers do not know of it yet; volume->drain_lock
  * @node: in file->opens; volume->lock
  * @tally: the tally it was enabled through, a reference, or NULL; immutable
  * @tally_node: in tally->opens; tally->lock
@@ -59,6 +60,7 @@ struct bpio_open_file {
 	loff_t			next;
 	unsigned long		accessed_at;
 	bool			disabled;
+	bool			untold;
 
 	struct list_head	node;
 	struct bpio_tally_ctx	*tally;
@@ -96,6 +98,6 @@ struct bpio_open_file *bpio_open_file_find(struct file *filp);
 int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
 			  struct bpio_tally_ctx *tally,
 			  struct fs_bpio_output *out);
-void bpio_open_file_disable(struct bpio_volume *volume, struct file *filp);
+int bpio_open_file_disable(struct bpio_volume *volume, struct file *filp);
 
 #endif /* BPIO_OPEN_FILE_H */

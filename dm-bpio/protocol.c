@@ -6,6 +6,7 @@
 #include <linux/module.h>
 
 #include "bypass.h"
+#include "change.h"
 #include "compat.h"
 #include "file.h"
 #include "open_file.h"
@@ -352,9 +353,7 @@ static int bpio_protocol_stream_pause(struct bpio_protocol_request *request,
 {
 	int ret = bpio_protocol_locate_stream(request, file);
 
-	if (!ret)
-		bpio_stream_pause(request->volume, file_inode(file));
-	return ret;
+	return ret ?: bpio_stream_pause(request->volume, file_inode(file));
 }
 
 static int bpio_protocol_stream_resume(struct bpio_protocol_request *request,
@@ -372,21 +371,19 @@ static int bpio_protocol_stream_resume(struct bpio_protocol_request *request,
 
 static int bpio_protocol_volume_pause(struct bpio_protocol_request *request)
 {
-	bpio_bypass_set_pause(request->volume, true);
-	return 0;
+	return bpio_change_set_pause(request->volume, true);
 }
 
 static int bpio_protocol_volume_resume(struct bpio_protocol_request *request)
 {
-	bpio_bypass_set_pause(request->volume, false);
+	bpio_change_set_pause(request->volume, false);
 	return bpio_protocol_query_stack(request, NULL, false);
 }
 
 static int bpio_protocol_disable(struct bpio_protocol_request *request,
 				 struct file *file)
 {
-	bpio_open_file_disable(request->volume, file);
-	return 0;
+	return bpio_open_file_disable(request->volume, file);
 }
 
 /* The device where reads of the volume enter the stack, or would. */
@@ -547,7 +544,7 @@ static int bpio_protocol_check_storage(const struct bpio_input *in,
  * @privileged: whether the sender may ENABLE and DISABLE
  *
  * Context: process context; does no file-system I/O.
- * Return: 0, -EINVAL, -EPERM or -ENOMEM.
+ * Return: 0, -EINVAL, -EPERM, -ENOMEM, or -EINTR when the task was killed.
  */
 int bpio_protocol_storage(struct bpio_volume *volume,
 			  const struct bpio_input *in, struct bpio_output *out,
@@ -562,7 +559,10 @@ int bpio_protocol_storage(struct bpio_volume *volume,
 		return ret;
 
 	if (in->operation != BPIO_OP_QUERY)
-		bpio_bypass_set_storage(volume, in->operation == BPIO_OP_ENABLE);
+		ret = bpio_bypass_set_storage(volume,
+					      in->operation == BPIO_OP_ENABLE);
+	if (ret)
+		return ret;
 
 	noio = bpio_bypass_lock(volume);
 	if (in->operation == BPIO_OP_ENABLE)

@@ -4,29 +4,20 @@
  */
 #include <linux/slab.h>
 
+#include "drain.h"
 #include "layer.h"
 #include "plant.h"
 #include "route.h"
 
-/* How long a drain may take before the kernel log hears of it. */
-#define BPIO_ROUTE_PATIENCE	(5 * HZ)
-
-static void bpio_route_drained(struct percpu_ref *ref)
-{
-	struct bpio_route *route = container_of(ref, struct bpio_route, ref);
-
-	complete(&route->drained);
-}
-
 /**
  * bpio_route_alloc() - make an empty route
  * @nr: number of segments
- * @nr_layers: number of layers that are skipped
+ * @nr_met: number of layers that were asked
  *
  * Context: may sleep.
  * Return: a route with one reference, or NULL without memory.
  */
-struct bpio_route *bpio_route_alloc(unsigned int nr, unsigned int nr_layers)
+struct bpio_route *bpio_route_alloc(unsigned int nr, unsigned int nr_met)
 {
 	struct bpio_route *route;
 
@@ -35,14 +26,12 @@ struct bpio_route *bpio_route_alloc(unsigned int nr, unsigned int nr_layers)
 		return NULL;
 
 	route->nr = nr;
-	route->nr_layers = nr_layers;
-	route->layers = kcalloc(nr_layers, sizeof(*route->layers), GFP_KERNEL);
+	route->nr_met = nr_met;
+	route->layers = kcalloc(nr_met, sizeof(*route->layers), GFP_KERNEL);
 	if (!route->layers)
 		goto free_route;
-	if (percpu_ref_init(&route->ref, bpio_route_drained,
-			    PERCPU_REF_ALLOW_REINIT, GFP_KERNEL))
+	if (percpu_ref_init(&route->ref, bpio_drain_release, 0, GFP_KERNEL))
 		goto free_layers;
-	init_completion(&route->drained);
 	return route;
 
 free_layers:
@@ -61,7 +50,7 @@ free_route:
  */
 struct bpio_route *bpio_route_clone(const struct bpio_route *route)
 {
-	struct bpio_route *clone = bpio_route_alloc(route->nr, route->nr_layers);
+	struct bpio_route *clone = bpio_route_alloc(route->nr, route->nr_met);
 	unsigned int i;
 
 	if (!clone)
@@ -74,10 +63,11 @@ struct bpio_route *bpio_route_clone(const struct bpio_route *route)
 	clone->results = route->results;
 	memcpy(clone->segments, route->segments,
 	       array_size(route->nr, sizeof(*route->segments)));
-	for (i = 0; i < route->nr_layers; i++) {
-		clone->layers[i] = route->layers[i];
+	memcpy(clone->layers, route->layers,
+	       array_size(route->nr_met, sizeof(*route->layers)));
+	clone->nr_layers = route->nr_layers;
+	for (i = 0; i < clone->nr_layers; i++)
 		bpio_layer_join_route(clone->layers[i]);
-	}
 	return clone;
 }
 
@@ -92,7 +82,7 @@ static void bpio_route_free(struct rcu_head *rcu)
 
 /**
  * bpio_route_discard() - free a route that nobody is on
- * @route: a route that was never published, or is no longer and has drained
+ * @route: a route that was never published, or that bpio_drain_collect() returned
  *
  * Readers that found the pointer under RCU may look at the route for a grace
  * period more; they get no reference.
@@ -112,58 +102,6 @@ void bpio_route_discard(struct bpio_route *route)
 }
 
 /**
- * bpio_route_drain() - wait for the direct reads on a route
- * @route: a route that is no longer published
- * @name: the volume, for the kernel log
- *
- * Who may still be on the route when this is called, and why it ends:
- *
- * - A read that found the pointer under RCU but has no reference yet: its
- *   percpu_ref_tryget_live() fails from percpu_ref_kill() on, or succeeded
- *   before, which makes it the next case.
- * - A read with a reference: its bios are on their way below. Each bio ends by
- *   itself and the last one puts the reference. Nothing that a read does
- *   between taking and putting it waits for much: it faults in no memory of the
- *   user, allocates without I/O, and takes no lock that others hold while they
- *   wait for I/O, but for the lock of the reader's own address space when its
- *   memory is not where it was a moment ago. Another thread of the same process
- *   that maps a file of a suspended device may keep that one.
- *
- * A reference gets zero only after a grace period that begins with the kill. So
- * whoever looked, in the same RCU section, at a flag that says whether to go
- * direct, and did so before the flag was changed and the route drained, is
- * waited for as well, even if the route is revived afterwards.
- *
- * The device at the end of a partial route may itself be suspended. Then its
- * bios wait there for its resume, as any bio does, and so does this function:
- * no bound can be given, so it says whom it waits for.
- *
- * Context: sleeps, uninterruptibly. No lock that a completing read needs.
- */
-void bpio_route_drain(struct bpio_route *route, const char *name)
-{
-	percpu_ref_kill(&route->ref);
-	if (bpio_plant(BPIO_PLANT_DRAIN))
-		return;
-	while (!wait_for_completion_io_timeout(&route->drained,
-					       BPIO_ROUTE_PATIENCE))
-		pr_warn("bpio: %s: still waiting for direct reads in flight below\n",
-			name);
-}
-
-/**
- * bpio_route_revive() - make a drained route usable again
- * @route: a route after bpio_route_drain()
- *
- * Context: may sleep.
- */
-void bpio_route_revive(struct bpio_route *route)
-{
-	reinit_completion(&route->drained);
-	percpu_ref_reinit(&route->ref);
-}
-
-/**
  * bpio_route_equal() - whether two routes lead the same way for the same reasons
  * @a: a route
  * @b: another one
@@ -173,11 +111,12 @@ void bpio_route_revive(struct bpio_route *route)
 bool bpio_route_equal(const struct bpio_route *a, const struct bpio_route *b)
 {
 	return a->nr == b->nr && a->nr_layers == b->nr_layers &&
+	       a->nr_met == b->nr_met &&
 	       a->length_mask == b->length_mask &&
 	       a->memory_mask == b->memory_mask &&
 	       !memcmp(&a->results, &b->results, sizeof(a->results)) &&
 	       !memcmp(a->layers, b->layers,
-		       array_size(a->nr_layers, sizeof(*a->layers))) &&
+		       array_size(a->nr_met, sizeof(*a->layers))) &&
 	       !memcmp(a->segments, b->segments,
 		       array_size(a->nr, sizeof(*a->segments)));
 }
@@ -195,6 +134,24 @@ bool bpio_route_has_layer(const struct bpio_route *route,
 	unsigned int i;
 
 	for (i = 0; i < route->nr_layers; i++)
+		if (route->layers[i] == layer)
+			return true;
+	return false;
+}
+
+/**
+ * bpio_route_met_layer() - whether a layer was asked when a route was made
+ * @route: the route
+ * @layer: the layer; reads need not go past it
+ *
+ * Context: any.
+ */
+bool bpio_route_met_layer(const struct bpio_route *route,
+			  const struct bpio_layer *layer)
+{
+	unsigned int i;
+
+	for (i = 0; i < route->nr_met; i++)
 		if (route->layers[i] == layer)
 			return true;
 	return false;

@@ -3,11 +3,12 @@
 #define BPIO_ROUTE_H
 
 #include <linux/blkdev.h>
-#include <linux/completion.h>
+#include <linux/list.h>
 #include <linux/percpu-refcount.h>
 #include <linux/rcupdate.h>
 #include <linux/dm-bpio.h>
 
+struct bpio_drain;
 struct bpio_layer;
 
 /**
@@ -33,16 +34,23 @@ struct bpio_segment {
  * @support: how much of the stack the route skips
  * @compatible: the storage device takes part, whatever stands above it
  * @nr_layers: number of @layers
+ * @nr_met: the same with those behind them that were asked and did not agree
  * @layers: layers that agreed to be skipped, top to bottom; counted in their
- *	bpio_layer.routes until the route is discarded
- * @drained: completed when @ref has reached zero
+ *	bpio_layer.routes until the route is discarded. The others may be gone: only
+ *	their addresses are of use.
+ * @drain: that of the volume, once the route is retired; also for what follows
+ * @node: in @drain->retired
+ * @number: place in the order of retired routes
+ * @replaced: an equal route is used in its place, so that its layers are not told
+ *	that bypass has ended
+ * @drained: @ref has reached zero; protected by @drain->lock
  * @rcu: for freeing
  * @results: who keeps the route from being full, and why
  * @segments: sorted by start, without gaps
  *
  * Published in bpio_volume.route. A reader finds it under RCU and takes @ref
- * with percpu_ref_tryget_live(). Whoever unpublishes it kills @ref and waits
- * for @drained before anything that a segment points to may go away.
+ * with percpu_ref_tryget_live(). Whoever unpublishes it retires it, see drain.c.
+ * Nothing that a segment points to goes away before it is collected there.
  */
 struct bpio_route {
 	struct percpu_ref	ref;
@@ -52,20 +60,25 @@ struct bpio_route {
 	enum bpio_support	support;
 	bool			compatible;
 	unsigned int		nr_layers;
+	unsigned int		nr_met;
 	struct bpio_layer	**layers;
-	struct completion	drained;
+	struct bpio_drain	*drain;
+	struct list_head	node;
+	unsigned long		number;
+	bool			replaced;
+	bool			drained;
 	struct rcu_head		rcu;
 	struct bpio_results	results;
 	struct bpio_segment	segments[] __counted_by(nr);
 };
 
-struct bpio_route *bpio_route_alloc(unsigned int nr, unsigned int nr_layers);
+struct bpio_route *bpio_route_alloc(unsigned int nr, unsigned int nr_met);
 struct bpio_route *bpio_route_clone(const struct bpio_route *route);
 void bpio_route_discard(struct bpio_route *route);
-void bpio_route_drain(struct bpio_route *route, const char *name);
-void bpio_route_revive(struct bpio_route *route);
 bool bpio_route_equal(const struct bpio_route *a, const struct bpio_route *b);
 bool bpio_route_has_layer(const struct bpio_route *route,
+			  const struct bpio_layer *layer);
+bool bpio_route_met_layer(const struct bpio_route *route,
 			  const struct bpio_layer *layer);
 
 /**

@@ -466,7 +466,7 @@ static void bpio_stack_add_limits(struct bpio_route *route,
 static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 {
 	struct bpio_route *route;
-	unsigned int i, nr = 0;
+	unsigned int i, nr = 0, met;
 
 	route = bpio_route_alloc(walk->nr_segments, walk->nr_layers);
 	if (!route)
@@ -486,6 +486,9 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 	route->nr_layers = nr;
 	for (i = 0; i < nr; i++)
 		bpio_layer_join_route(route->layers[i]);
+	for (i = 0, met = nr; i < walk->nr_layers; i++)
+		if (!walk->layers[i].agreed)
+			route->layers[met++] = walk->layers[i].layer;
 
 	for (i = 0; i < walk->nr_segments; i++) {
 		route->segments[i] = walk->segments[i];

@@ -33,23 +33,28 @@ static struct bpio_file *bpio_stream_find(struct bpio_volume *volume,
  *
  * Follows FS_BPIO_OP_STREAM_PAUSE: ignored when not enabled.
  *
- * Context: sleeps until direct reads in flight have ended.
+ * Context: sleeps until direct reads in flight have ended; no lock held.
+ * Return: 0, or -EINTR when the task was killed meanwhile; the file is paused all
+ * the same.
  */
-void bpio_stream_pause(struct bpio_volume *volume, struct inode *inode)
+int bpio_stream_pause(struct bpio_volume *volume, struct inode *inode)
 {
 	struct bpio_file *file;
+	unsigned long ticket = 0;
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
 	file = bpio_stream_find(volume, inode);
 	if (file) {
 		set_bit(BPIO_FILE_PAUSED, &file->state);
-		/* Each read that starts after the drain sees the bit. */
-		bpio_bypass_drain_locked(volume);
+		/* Each read that the drain does not wait for sees the bit. */
+		ticket = bpio_bypass_drain_locked(volume);
 		bpio_event_file("pause", volume->dev, inode->i_ino,
 				BPIO_REASON_STREAM_PAUSED);
 	}
 	bpio_bypass_unlock(volume, noio);
+
+	return file ? bpio_bypass_wait(volume, ticket) : 0;
 }
 
 /*

@@ -8,7 +8,7 @@ struct bpio_results;
 struct bpio_volume;
 struct inode;
 
-void bpio_stream_pause(struct bpio_volume *volume, struct inode *inode);
+int bpio_stream_pause(struct bpio_volume *volume, struct inode *inode);
 bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
 			struct bpio_results *results);
 bool bpio_stream_query_all(struct bpio_volume *volume);

@@ -3,6 +3,7 @@
  * Volumes: what stays of a mapped device when its table is replaced.
  */
 #include <linux/fs.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 
 #include "bypass.h"
@@ -17,7 +18,7 @@ static void bpio_volume_free(struct bpio_volume *volume)
 	mutex_destroy(&volume->lock);
 	mutex_destroy(&volume->drain_lock);
 	free_percpu(volume->stats);
-	kfree(volume);
+	kfree_rcu(volume, rcu);
 }
 
 static struct bpio_volume *bpio_volume_create(dev_t dev)
@@ -39,6 +40,7 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	spin_lock_init(&volume->probes_lock);
 	INIT_LIST_HEAD(&volume->probes);
 	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
+	bpio_drain_setup(&volume->drain, bpio_bypass_drain_work);
 	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
 	volume->dev = dev;
 	format_dev_t(volume->name, dev);
@@ -140,8 +142,10 @@ static void bpio_volume_release(struct kref *ref)
 	list_del(&volume->node);
 	mutex_unlock(&bpio_volumes_lock);
 
-	/* Nobody is left who could queue it again. */
+	/* Nobody is left who could queue them again. */
 	cancel_delayed_work_sync(&volume->update_work);
+	cancel_work_sync(&volume->drain.work);
+	WARN_ON(!list_empty(&volume->drain.retired));
 	bpio_volume_free(volume);
 }
 

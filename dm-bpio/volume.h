@@ -12,6 +12,7 @@
 #include <linux/xarray.h>
 #include <linux/dm-bpio.h>
 
+#include "drain.h"
 #include "layer.h"
 
 struct bpio_file;
@@ -65,8 +66,8 @@ enum bpio_map_watch {
  * @probes_lock: protects @probes; taken by the map method
  * @probes: struct bpio_probe.node, reads that tell where a file lies
  * @drain_lock: held while the route is changed, from asking the stack until the
- *	old route has drained, so that whoever gets it knows that no earlier route
- *	has reads in flight. Protects @target for reading, @storage_enabled,
+ *	new route is published. Never held while somebody waits for reads, see the
+ *	top of bypass.c. Protects @target for reading, @storage_enabled,
  *	@attach_blocked. Taken before bpio_layers_lock and @lock.
  * @lock: protects @files and all their open files, and @active, which is also
  *	read without; with @drain_lock, @target and @route. Innermost; never held
@@ -87,12 +88,20 @@ enum bpio_map_watch {
  * @pause: of the whole volume, by user space; bpio_layers_lock. The layer of its
  *	target looks here, since it does not outlive a reload
  * @generation: of bpio_layers_generation when @route was found; @drain_lock
+ * @asking: a route is being made of what the layers say. Written under
+ *	@drain_lock, read without, see bpio_change_tell().
+ * @update_drained: a new route is wanted as soon as the old ones have drained;
+ *	@drain_lock
+ * @requery: ask about all enabled files again with the next run of @update_work.
+ *	Written and read without a lock.
+ * @drain: routes that have reads in flight but are not published
  * @withdrawn_at: jiffies when the last route was withdrawn
  * @idle: nobody wants @route any more; @drain_lock
  * @idle_since: jiffies since when; @drain_lock
  * @update_work: asks the stack again, away from hooks that must not wait
  * @node: in the list of all volumes, protected by its lock
  * @ref: targets and files
+ * @rcu: for freeing: who ends @drain may still hold its spinlock
  * @dev: device number of the mapped device
  * @name: the same in text, for messages
  */
@@ -119,6 +128,10 @@ struct bpio_volume {
 	enum bpio_support	support;
 	struct bpio_pause	pause;
 	int			generation;
+	bool			asking;
+	bool			update_drained;
+	bool			requery;
+	struct bpio_drain	drain;
 	unsigned long		withdrawn_at;
 	bool			idle;
 	unsigned long		idle_since;
@@ -126,6 +139,7 @@ struct bpio_volume {
 
 	struct list_head	node;
 	struct kref		ref;
+	struct rcu_head		rcu;
 	dev_t			dev;
 	char			name[BPIO_VOLUME_NAME_MAX];
 };

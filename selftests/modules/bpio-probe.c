@@ -39,6 +39,7 @@
 #include <linux/fs.h>
 #include <linux/kdev_t.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 
 #include "dm-bpio.h"
@@ -79,6 +80,8 @@ struct probe {
 	sector_t		map_length;
 	sector_t		map_end;
 	int			map_error;
+	/* protects the pointer; not held across a call that waits for reads */
+	struct mutex		lock;
 	struct bpio_layer	*layer;
 	/* changed by messages, which device-mapper sends one at a time */
 	struct probe_answer	answer[PROBE_LEVELS];
@@ -184,6 +187,7 @@ static int probe_layer_map(void *context, sector_t sector,
 static void probe_resume(struct dm_target *ti)
 {
 	struct probe *probe = ti->private;
+	struct bpio_layer *layer;
 
 	probe->ops.name = probe->name;
 	probe->ops.map = probe_layer_map;
@@ -193,17 +197,36 @@ static void probe_resume(struct dm_target *ti)
 		probe->ops.storage_pre = probe_storage_pre;
 		probe->ops.storage_post = probe_storage_post;
 	}
-	probe->layer = bpio_layer_register(ti, &probe->ops, probe);
-	if (IS_ERR(probe->layer))
-		DMERR("not registered: %ld", PTR_ERR(probe->layer));
+	layer = bpio_layer_register(ti, &probe->ops, probe);
+	if (IS_ERR(layer))
+		DMERR("not registered: %ld", PTR_ERR(layer));
+	mutex_lock(&probe->lock);
+	probe->layer = IS_ERR(layer) ? NULL : layer;
+	mutex_unlock(&probe->lock);
 }
 
 static void probe_presuspend(struct dm_target *ti)
 {
 	struct probe *probe = ti->private;
+	struct bpio_layer *layer;
 
-	bpio_layer_unregister(probe->layer);
+	mutex_lock(&probe->lock);
+	layer = probe->layer;
 	probe->layer = NULL;
+	mutex_unlock(&probe->lock);
+	bpio_layer_unregister(layer);
+}
+
+static struct bpio_layer *probe_get_layer(struct probe *probe)
+{
+	struct bpio_layer *layer;
+
+	mutex_lock(&probe->lock);
+	layer = probe->layer;
+	if (layer)
+		bpio_layer_get(layer);
+	mutex_unlock(&probe->lock);
+	return layer;
 }
 
 static int probe_parse_option(struct probe *probe, struct dm_arg_set *as)
@@ -249,6 +272,7 @@ static int probe_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	if (!probe)
 		return -ENOMEM;
 
+	mutex_init(&probe->lock);
 	probe->ti = ti;
 	probe->start = start;
 	probe->map_length = ti->len;
@@ -442,8 +466,40 @@ static int probe_set_veto(struct probe_answer *answer, const char *status,
 
 static int probe_message_pause(struct probe *probe, const char *why)
 {
-	return IS_ERR_OR_NULL(probe->layer) ? -EAGAIN :
-	       bpio_pause_layer(probe->layer, why);
+	struct bpio_layer *layer = probe_get_layer(probe);
+	int ret;
+
+	if (!layer)
+		return -EAGAIN;
+	ret = bpio_pause_layer(layer, why);
+	bpio_layer_put(layer);
+	return ret;
+}
+
+static int probe_message_resume(struct probe *probe)
+{
+	struct bpio_layer *layer = probe_get_layer(probe);
+
+	if (!layer)
+		return 0;
+	bpio_resume_layer(layer);
+	bpio_layer_put(layer);
+	return 0;
+}
+
+static int probe_tell(struct probe *probe, bool allows)
+{
+	struct bpio_layer *layer = probe_get_layer(probe);
+	int ret = 0;
+
+	if (!layer)
+		return 0;
+	if (allows)
+		bpio_layer_allows(layer);
+	else
+		ret = bpio_layer_changed(layer);
+	bpio_layer_put(layer);
+	return ret;
 }
 
 /* Messages about how to answer, which change a layer's mind. */
@@ -467,9 +523,7 @@ static int probe_message_answer(struct probe *probe, unsigned int argc,
 	} else {
 		ret = -EINVAL;
 	}
-	if (!ret && !IS_ERR_OR_NULL(probe->layer))
-		bpio_layer_changed(probe->layer);
-	return ret;
+	return ret ?: probe_tell(probe, !strcmp(argv[0], "allow"));
 }
 
 static int probe_message_simple(struct probe *probe, unsigned int argc,
@@ -479,10 +533,9 @@ static int probe_message_simple(struct probe *probe, unsigned int argc,
 
 	if (!strcmp(argv[0], "pause"))
 		return probe_message_pause(probe, argc > 1 ? argv[1] : NULL);
-	if (!strcmp(argv[0], "resume")) {
-		if (!IS_ERR_OR_NULL(probe->layer))
-			bpio_resume_layer(probe->layer);
-	} else if (!strcmp(argv[0], "twice")) {
+	if (!strcmp(argv[0], "resume"))
+		return probe_message_resume(probe);
+	if (!strcmp(argv[0], "twice")) {
 		probe->twice = true;
 	} else if (!strcmp(argv[0], "check")) {
 		probe->check = true;

@@ -123,7 +123,9 @@
  *	directories and for the volume itself (fd is the mapped device, or -1).
  * @FS_BPIO_OP_VOLUME_STACK_PAUSE: Stop the bypass of the volume and storage
  *	stack for all files of the volume; direct reads have drained when it
- *	returns. May be sent repeatedly. Never fails.
+ *	returns. May be sent repeatedly. Never fails. Reads do not drain while a
+ *	device below is suspended: only this call waits for them, can be killed,
+ *	and has paused the volume before it waits.
  * @FS_BPIO_OP_VOLUME_STACK_RESUME: End the pause. Not counted: the stack is
  *	asked again and bypass resumes if nobody objects. Never fails.
  * @FS_BPIO_OP_STREAM_PAUSE: The same for one file, for everybody who has enabled

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Taking the route of a volume back: who waits for the reads on it, and what is done
+ * when they have ended. Why nobody hangs is said at the top of bypass.c.
+ */
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#include "bypass.h"
+#include "drain.h"
+#include "layer.h"
+#include "route.h"
+#include "stack.h"
+#include "trace.h"
+#include "volume.h"
+
+/* Routes of a volume that may be draining while there is one in use. */
+#define BPIO_BYPASS_ROUTES_MAX	8
+
+/* How long a drain may take before the kernel log hears of it. */
+#define BPIO_BYPASS_PATIENCE	(5 * HZ)
+
+/**
+ * bpio_bypass_drain_locked() - begin to drain the direct reads that are in flight
+ * @volume: the volume
+ *
+ * An equal route takes the place of the present one, so reads that start
+ * meanwhile are not held up. They fall back without memory for it, and when so many
+ * routes are draining that something below must be suspended.
+ *
+ * Context: may sleep; volume->drain_lock held.
+ * Return: the ticket for bpio_bypass_wait().
+ */
+unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume)
+{
+	struct bpio_route *old, *new = NULL;
+	bool crowded = volume->drain.nr >= BPIO_BYPASS_ROUTES_MAX;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	old = rcu_dereference_protected(volume->route,
+					lockdep_is_held(&volume->drain_lock));
+	if (!old)
+		return volume->drain.begun;
+
+	if (!crowded)
+		new = bpio_route_clone(old);
+	if (!new) {
+		bpio_bypass_withdraw(volume, crowded ?
+				     BPIO_REASON_VOLUME_SUSPENDED :
+				     BPIO_REASON_NO_MEMORY);
+		volume->update_drained = true;
+		return volume->drain.begun;
+	}
+
+	old->replaced = true;
+	bpio_drain_add(&volume->drain, old);
+	mutex_lock(&volume->lock);
+	rcu_assign_pointer(volume->route, new);
+	mutex_unlock(&volume->lock);
+	bpio_drain_start(old);
+	return volume->drain.begun;
+}
+
+/**
+ * bpio_bypass_drain_work() - the reads of a retired route have ended
+ * @work: drain.work of a volume
+ *
+ * Context: a worker; takes volume->drain_lock, waits for nothing else.
+ */
+void bpio_bypass_drain_work(struct work_struct *work)
+{
+	struct bpio_volume *volume = container_of(work, struct bpio_volume,
+						  drain.work);
+	struct bpio_route *route;
+	unsigned int noio;
+
+	noio = bpio_bypass_lock(volume);
+	while ((route = bpio_drain_collect(&volume->drain))) {
+		if (!route->replaced) {
+			bpio_stack_disable(volume, route);
+			trace_bpio_storage(volume, BPIO_OP_DISABLE);
+		}
+		bpio_route_discard(route);
+	}
+	if (volume->update_drained && list_empty(&volume->drain.retired))
+		bpio_bypass_update_locked(volume);
+	bpio_drain_announce(&volume->drain);
+	bpio_bypass_unlock(volume, noio);
+}
+
+/**
+ * bpio_bypass_complain() - tell the kernel log who waits for reads, and where
+ * @volume: the volume whose reads are waited for
+ * @layer: those that went past it, or NULL for all
+ *
+ * Context: may sleep.
+ */
+void bpio_bypass_complain(struct bpio_volume *volume,
+			  const struct bpio_layer *layer)
+{
+	const struct bpio_route *route;
+	unsigned int noio;
+
+	noio = bpio_bypass_lock(volume);
+	list_for_each_entry(route, &volume->drain.retired, node) {
+		if (layer && !bpio_route_has_layer(route, layer))
+			continue;
+		pr_warn("bpio: %s: %s[%d] is still waiting for direct reads in flight below, on %pg%s\n",
+			volume->name, current->comm, task_tgid_nr(current),
+			route->segments[0].bdev,
+			route->nr > 1 ? " and others" : "");
+		break;
+	}
+	bpio_bypass_unlock(volume, noio);
+}
+
+static int bpio_bypass_wait_state(struct bpio_volume *volume,
+				  unsigned long ticket, unsigned int state)
+{
+	unsigned long patience = BPIO_BYPASS_PATIENCE;
+	long left;
+
+	while (!(left = bpio_drain_wait(&volume->drain, ticket, state,
+					patience))) {
+		bpio_bypass_complain(volume, NULL);
+		patience *= 2;
+	}
+	return left < 0 ? -EINTR : 0;
+}
+
+/**
+ * bpio_bypass_wait() - wait for the end of reads that were in flight
+ * @volume: the volume
+ * @ticket: from bpio_bypass_drain_locked()
+ *
+ * Context: sleeps, for as long as a device below is suspended; no lock held.
+ * Return: 0, or -EINTR when the task was killed; the reads may go on then.
+ */
+int bpio_bypass_wait(struct bpio_volume *volume, unsigned long ticket)
+{
+	return bpio_bypass_wait_state(volume, ticket, TASK_KILLABLE);
+}
+
+/**
+ * bpio_bypass_wait_always() - bpio_bypass_wait() that cannot be killed
+ * @volume: the volume
+ * @ticket: as there
+ *
+ * Context: sleeps; no lock held.
+ */
+void bpio_bypass_wait_always(struct bpio_volume *volume, unsigned long ticket)
+{
+	bpio_bypass_wait_state(volume, ticket, TASK_UNINTERRUPTIBLE);
+}
+
+/**
+ * bpio_bypass_settle() - let a change of the route take effect
+ * @volume: the volume
+ * @timeout: the most it may take, in jiffies
+ *
+ * So that the answer to an operation tells of the new route. The operation takes
+ * effect all the same when that is not there in time.
+ *
+ * Context: sleeps; no lock held.
+ */
+void bpio_bypass_settle(struct bpio_volume *volume, unsigned long timeout)
+{
+	bpio_drain_wait(&volume->drain, READ_ONCE(volume->drain.begun),
+			TASK_KILLABLE, timeout);
+}

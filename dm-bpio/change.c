@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A layer comes, goes, or changes its mind: what that means for the volumes above.
+ */
+#include <linux/sched.h>
+
+#include "bypass.h"
+#include "change.h"
+#include "event.h"
+#include "route.h"
+#include "target.h"
+#include "volume.h"
+
+/**
+ * bpio_change_tell_all() - let workers update all volumes now
+ *
+ * For resume hooks, which ask nobody themselves.
+ *
+ * Context: may sleep.
+ */
+void bpio_change_tell_all(void)
+{
+	struct bpio_volume *volume = NULL;
+
+	while ((volume = bpio_volume_next(volume)))
+		bpio_bypass_update_now(volume, false);
+}
+
+/* Whether the route was made of what @layer said, or may just be. */
+static bool bpio_change_concerns(const struct bpio_volume *volume,
+				 const struct bpio_layer *layer)
+{
+	const struct bpio_route *route;
+	bool met;
+
+	/* Before the route is looked at. Pairs with bpio_bypass_establish(). */
+	if (smp_load_acquire(&volume->asking))
+		return true;
+
+	rcu_read_lock();
+	route = rcu_dereference(volume->route);
+	met = route && bpio_route_met_layer(route, layer);
+	rcu_read_unlock();
+	return met;
+}
+
+/* Tickets: of reads that went past the layer, and of all if it was asked. */
+static void bpio_change_find(struct bpio_volume *volume,
+			     const struct bpio_layer *layer,
+			     unsigned long *past, unsigned long *met)
+{
+	const struct bpio_route *route;
+	unsigned int noio;
+
+	noio = bpio_bypass_lock(volume);
+	*past = volume->drain.ended;
+	*met = volume->drain.ended;
+	list_for_each_entry(route, &volume->drain.retired, node) {
+		if (bpio_route_has_layer(route, layer))
+			*past = route->number;
+		if (bpio_route_met_layer(route, layer))
+			*met = volume->drain.begun;
+	}
+	bpio_bypass_unlock(volume, noio);
+}
+
+static int bpio_change_await(struct bpio_volume *volume,
+			     const struct bpio_layer *layer, bool objects,
+			     unsigned long deadline)
+{
+	unsigned long past, met, now;
+	int ret = 0;
+
+	if (bpio_drain_is_idle(&volume->drain))
+		return 0;
+
+	bpio_change_find(volume, layer, &past, &met);
+	if (objects)
+		ret = bpio_bypass_wait(volume, past);
+	now = jiffies;
+	if (!ret && !bpio_drain_reached(&volume->drain, met) &&
+	    time_before(now, deadline))
+		bpio_bypass_settle(volume, deadline - now);
+	return ret;
+}
+
+/**
+ * bpio_change_tell() - a layer would answer otherwise now
+ * @layer: the layer; also after it has gone, only its address is used
+ * @objects: wait for the reads that went past it
+ * @own: the volume whose target it is, or NULL
+ *
+ * The volumes whose stack has the layer are asked again here, others by workers.
+ *
+ * A route that is made meanwhile of what the layer said before is not missed: the
+ * layer has changed its mind before this is called, and who makes a route raises
+ * volume->asking before it asks. So either that is seen here, or the layer was asked
+ * after the change, or the route is published and found.
+ *
+ * Context: sleeps until the reads have ended; no lock held.
+ * Return: 0, or -EINTR when the task was killed while it waited.
+ */
+int bpio_change_tell(const struct bpio_layer *layer, bool objects,
+		     const struct bpio_volume *own)
+{
+	unsigned long deadline = jiffies + BPIO_BYPASS_ANSWER;
+	struct bpio_volume *volume = NULL;
+	int ret;
+
+	/* Between the change and looking at the volumes; see above. */
+	smp_mb();
+	while ((volume = bpio_volume_next(volume))) {
+		if (volume == own || bpio_change_concerns(volume, layer))
+			bpio_bypass_update(volume, true);
+		else
+			bpio_bypass_update_now(volume, true);
+	}
+
+	/* Only now, so that a volume that takes long keeps no other one waiting. */
+	while ((volume = bpio_volume_next(volume))) {
+		ret = bpio_change_await(volume, layer, objects, deadline);
+		if (ret) {
+			bpio_volume_put(volume);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/**
+ * bpio_change_drop_layer() - let no published route go past a layer any more
+ * @layer: a layer that is off the list, so no walk finds it
+ *
+ * The reads on these routes may still be in flight.
+ *
+ * Context: may sleep; takes no lock of volumes that do not have it.
+ */
+void bpio_change_drop_layer(const struct bpio_layer *layer)
+{
+	struct bpio_volume *volume = NULL;
+	unsigned int noio;
+
+	while ((volume = bpio_volume_next(volume))) {
+		if (!bpio_change_concerns(volume, layer))
+			continue;
+		noio = bpio_bypass_lock(volume);
+		if (bpio_bypass_skips(volume, layer)) {
+			bpio_bypass_withdraw(volume,
+					     BPIO_REASON_VOLUME_SUSPENDED);
+			set_bit(BPIO_MAP_AWAITS, &volume->map_watch);
+		}
+		bpio_bypass_unlock(volume, noio);
+	}
+}
+
+/**
+ * bpio_change_complain() - tell the kernel log whose reads past a layer last long
+ * @layer: the layer
+ *
+ * Context: may sleep.
+ */
+void bpio_change_complain(const struct bpio_layer *layer)
+{
+	struct bpio_volume *volume = NULL;
+
+	while ((volume = bpio_volume_next(volume)))
+		bpio_bypass_complain(volume, layer);
+}
+
+static const struct bpio_layer *bpio_change_own_layer(struct bpio_volume *volume)
+{
+	const struct bpio_layer *layer;
+
+	mutex_lock(&volume->lock);
+	layer = volume->target ? volume->target->layer : NULL;
+	mutex_unlock(&volume->lock);
+	return layer;
+}
+
+/**
+ * bpio_change_set_pause() - pause the volume's stack, or end that
+ * @volume: the volume; its gate was entered
+ * @paused: which
+ *
+ * Follows FS_BPIO_OP_VOLUME_STACK_PAUSE and RESUME; not counted. Meanwhile reads
+ * enter the stack at the volume itself.
+ *
+ * Context: sleeps until reads past the volume have ended, its own and those of
+ * volumes above; no lock held.
+ * Return: 0, or -EINTR when the task was killed meanwhile.
+ */
+int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
+{
+	char who[BPIO_DRIVER_NAME_MAX + 1];
+
+	snprintf(who, sizeof(who), "%s[%d]", current->comm,
+		 task_tgid_vnr(current));
+	mutex_lock(&bpio_layers_lock);
+	if (paused)
+		bpio_pause_set(&volume->pause, who, "Paused by a command.");
+	else
+		bpio_pause_clear(&volume->pause);
+	mutex_unlock(&bpio_layers_lock);
+
+	bpio_event_layer(paused ? "pause" : "resume", volume->dev, who, "");
+	return bpio_change_tell(bpio_change_own_layer(volume), paused, volume);
+}

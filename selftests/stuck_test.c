@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Direct reads stand in a device that somebody keeps suspended. Who has to wait for
+ * them waits alone: other volumes, and other users of the same volume, go on, and
+ * the one that waits can be killed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "objection.h"
+#include "program.h"
+#include "stack.h"
+
+#define BYTES	(256 * 1024)
+#define BLOCK	4096
+#define READS	2
+#define FILTER	"bpio-filter"
+
+/* The device that is suspended is layer 1 of @stuck; @other has nothing of it. */
+static struct stack stuck, other;
+static char stuck_path[192], other_path[192];
+
+static int program_setup(void)
+{
+	int ret = module_load("dm-bpio-filter") ?:
+		  stack_ext4(&stuck, "stuck", FILTER " linear", devices.nvme,
+			     2048, MIB_SECTORS(32)) ?:
+		  file_create(volume_path(&stuck.volume, "file"), BYTES, 1) ?:
+		  file_create(volume_path(&stuck.volume, "idle"), BYTES, 2) ?:
+		  stack_ext4(&other, "other", FILTER, devices.nvme,
+			     MIB_SECTORS(64), MIB_SECTORS(32)) ?:
+		  file_create(volume_path(&other.volume, "file"), BYTES, 3);
+
+	snprintf(stuck_path, sizeof(stuck_path), "%s",
+		 volume_path(&stuck.volume, "file"));
+	snprintf(other_path, sizeof(other_path), "%s",
+		 volume_path(&other.volume, "file"));
+	return ret;
+}
+
+static int program_cleanup(void)
+{
+	return stack_remove(&stuck) ?: stack_remove(&other);
+}
+
+#define STUCK_FILTER	(stuck.layer[0].name)
+#define STUCK_DEVICE	(stuck.layer[1].name)
+#define OTHER_FILTER	(other.layer[0].name)
+
+/* What tasks of their own do; each returns 0 or a negative errno. */
+struct call {
+	const char	*name;
+	int		(*run)(const struct call *call);
+	struct stack	*stack;
+	unsigned int	operation;
+	const char	*message;
+	int		fd;
+};
+
+static int run_operation(const struct call *call)
+{
+	struct fs_bpio_output out;
+
+	return fs_op(call->stack->volume.fd, call->operation, call->fd, &out);
+}
+
+static int run_message(const struct call *call)
+{
+	return dm_message(call->stack->layer[0].name, NULL, 0, "%s",
+			  call->message);
+}
+
+static int run_status(const struct call *call)
+{
+	char text[512];
+
+	return dm_status(call->stack->layer[0].name, 0, text, sizeof(text)) ?:
+	       dm_table(call->stack->layer[0].name, 0, text, sizeof(text)) ?:
+	       dm_status(call->stack->volume.name, 0, text, sizeof(text));
+}
+
+static int run_suspend(const struct call *call)
+{
+	return dm_suspend(call->stack->volume.name) ?:
+	       dm_resume(call->stack->volume.name);
+}
+
+static int run_suspend_layer(const struct call *call)
+{
+	return dm_suspend(call->stack->layer[0].name) ?:
+	       dm_resume(call->stack->layer[0].name);
+}
+
+static int run_storage(const struct call *call)
+{
+	struct bpio_output out;
+
+	return storage_op(call->stack->volume.fd, call->operation, &out);
+}
+
+/* Enable a file once more, and close it. */
+static int run_open_close(const struct call *call)
+{
+	struct fs_bpio_output out;
+	char path[64], target[256];
+	ssize_t length;
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", call->fd);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return -errno;
+	target[length] = 0;
+	fd = file_open_direct(target);
+	if (fd < 0)
+		return fd;
+	ret = fs_op(call->stack->volume.fd, FS_BPIO_OP_ENABLE, fd, &out);
+	close(fd);
+	return ret;
+}
+
+static pid_t call_start(const struct call *call)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(call->run(call) ? 1 : 0);
+	return pid;
+}
+
+/* 0 when it has ended and returned 0; -EINTR when it was killed. */
+static int call_ended(pid_t pid, bool *ended)
+{
+	int status;
+
+	*ended = waitpid(pid, &status, WNOHANG) == pid;
+	if (!*ended)
+		return 0;
+	if (WIFSIGNALED(status))
+		return -EINTR;
+	return WEXITSTATUS(status) ? -EIO : 0;
+}
+
+static int call_await(pid_t pid)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	bool ended;
+	int ret;
+
+	do {
+		ret = call_ended(pid, &ended);
+		if (ended)
+			return ret;
+	} while (poll_again(deadline));
+	return -ETIMEDOUT;
+}
+
+/* How often in a row a task has to be found asleep. */
+#define ASLEEP	5
+
+/* The state of a task as in /proc/<pid>/stat, or 0. */
+static char task_state(pid_t pid)
+{
+	char path[64], line[512];
+	const char *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_line(path, line, sizeof(line)))
+		return 0;
+	end = strrchr(line, ')');
+	return end && end[1] ? end[2] : 0;
+}
+
+/* Wait until a task sleeps uninterruptibly, or killably, and goes on doing so. */
+static int task_await_sleep(pid_t pid)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int asleep = 0;
+
+	do {
+		asleep = task_state(pid) == 'D' ? asleep + 1 : 0;
+		if (asleep == ASLEEP)
+			return 0;
+	} while (poll_again(deadline));
+	return -ETIMEDOUT;
+}
+
+struct reading {
+	pthread_t	thread;
+	_Atomic pid_t	tid;
+	int		fd;
+	uint64_t	offset;
+	char		*buffer;
+	ssize_t		ret;
+};
+
+static void *reading_run(void *arg)
+{
+	struct reading *reading = arg;
+
+	reading->tid = syscall(SYS_gettid);
+	reading->ret = pread(reading->fd, reading->buffer, BLOCK,
+			     reading->offset);
+	return NULL;
+}
+
+FIXTURE(stuck) {
+	int		fd;		/* that the reads are of */
+	int		idle;		/* enabled, on the same volume */
+	int		other;		/* enabled, on the other volume */
+	struct reading	readings[READS];
+	bool		suspended;
+};
+
+FIXTURE_SETUP(stuck)
+{
+	int i;
+
+	self->fd = file_open_direct(stuck_path);
+	self->idle = file_open_direct(volume_path(&stuck.volume, "idle"));
+	self->other = file_open_direct(other_path);
+	ASSERT_EQ(0, fs_enable(stuck.volume.fd, self->fd));
+	ASSERT_EQ(0, fs_enable(stuck.volume.fd, self->idle));
+	ASSERT_EQ(0, fs_enable(other.volume.fd, self->other));
+	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, file_armed(self->idle));
+	ASSERT_EQ(0, file_armed(self->other));
+
+	ASSERT_EQ(0, dm_suspend(STUCK_DEVICE));
+	self->suspended = true;
+	for (i = 0; i < READS; i++) {
+		struct reading *reading = &self->readings[i];
+
+		reading->fd = self->fd;
+		reading->offset = (uint64_t)2 * i * BLOCK;
+		reading->buffer = dio_alloc(BLOCK);
+		ASSERT_EQ(0, pthread_create(&reading->thread, NULL, reading_run,
+					    reading));
+		while (!reading->tid)
+			sched_yield();
+		/* nothing else keeps a direct read of an armed file that long */
+		ASSERT_EQ(0, task_await_sleep(reading->tid));
+	}
+}
+
+/* Let the reads end, which must have gone direct. */
+static void let_go(struct __test_metadata *_metadata, FIXTURE_DATA(stuck) *self)
+{
+	int i;
+
+	if (!self->suspended)
+		return;
+	self->suspended = false;
+	EXPECT_EQ(0, dm_resume(STUCK_DEVICE));
+	for (i = 0; i < READS; i++) {
+		struct reading *reading = &self->readings[i];
+
+		pthread_join(reading->thread, NULL);
+		EXPECT_EQ(BLOCK, reading->ret);
+		EXPECT_EQ(0, content_is(reading->buffer, BLOCK,
+					reading->offset, 1, 1));
+		free(reading->buffer);
+	}
+	EXPECT_EQ((uint64_t)READS, file_direct(self->fd));
+}
+
+FIXTURE_TEARDOWN(stuck)
+{
+	struct stack *stacks[] = { &stuck, &other };
+	int fds[] = { self->fd, self->other };
+	struct fs_bpio_output out;
+	struct bpio_output storage;
+	unsigned int i;
+
+	let_go(_metadata, self);
+	for (i = 0; i < 2; i++) {
+		const char *filter = stacks[i]->layer[0].name;
+		int volume = stacks[i]->volume.fd;
+
+		EXPECT_EQ(0, dm_message(filter, NULL, 0, "resume"));
+		EXPECT_EQ(0, dm_message(filter, NULL, 0, "allow"));
+		dm_message(filter, NULL, 0, "file_allow *");
+		EXPECT_EQ(0, storage_op(volume, BPIO_OP_DISABLE, &storage));
+		EXPECT_EQ(0, fs_op(volume, FS_BPIO_OP_VOLUME_STACK_RESUME, -1,
+				   &out));
+		EXPECT_EQ(0, fs_op(volume, FS_BPIO_OP_STREAM_RESUME, fds[i],
+				   &out));
+	}
+	close(self->fd);
+	close(self->idle);
+	close(self->other);
+	EXPECT_EQ(0, active_count_wait(stuck.volume.fd, 0));
+	EXPECT_EQ(0, active_count_wait(other.volume.fd, 0));
+}
+
+/* All that waits for reads of the stuck volume. */
+#define WAITS	7
+
+static void waits_of(const FIXTURE_DATA(stuck) *self, struct call calls[WAITS])
+{
+	const struct call all[WAITS] = {
+		{ "STREAM_PAUSE", run_operation,
+		  .operation = FS_BPIO_OP_STREAM_PAUSE, .fd = self->fd },
+		{ "VOLUME_STACK_PAUSE", run_operation,
+		  .operation = FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },
+		{ "DISABLE", run_operation,
+		  .operation = FS_BPIO_OP_DISABLE, .fd = self->idle },
+		{ "storage DISABLE", run_storage,
+		  .operation = BPIO_OP_DISABLE },
+		{ "veto", run_message, .message = "veto 13 No." },
+		{ "file_veto", run_message, .message = "file_veto * 13 No." },
+		{ "pause", run_message, .message = "pause For a while." },
+	};
+	int i;
+
+	memcpy(calls, all, sizeof(all));
+	for (i = 0; i < WAITS; i++)
+		calls[i].stack = &stuck;
+}
+
+/* Start a call and wait until it waits. */
+static pid_t start_wait(struct __test_metadata *_metadata,
+			const struct call *call)
+{
+	pid_t pid = call_start(call);
+
+	ASSERT_EQ(0, task_await_sleep(pid))
+		TH_LOG("%s does not wait", call->name);
+	return pid;
+}
+
+static void start_waits(struct __test_metadata *_metadata,
+			const FIXTURE_DATA(stuck) *self, pid_t pids[WAITS])
+{
+	struct call calls[WAITS];
+	int i;
+
+	waits_of(self, calls);
+	for (i = 0; i < WAITS; i++)
+		pids[i] = start_wait(_metadata, &calls[i]);
+}
+
+/* Let the reads end: then all who wait for them go on, with success. */
+static void end_waits(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(stuck) *self, const pid_t pids[WAITS])
+{
+	bool ended;
+	int i;
+
+	for (i = 0; i < WAITS; i++) {
+		EXPECT_EQ(0, call_ended(pids[i], &ended));
+		EXPECT_FALSE(ended) TH_LOG("call %d has not waited", i);
+	}
+	let_go(_metadata, self);
+	for (i = 0; i < WAITS; i++)
+		EXPECT_EQ(0, call_await(pids[i])) TH_LOG("call %d", i);
+}
+
+/* Each in a task of its own, because it may hang. */
+static void expect_all_end(struct __test_metadata *_metadata,
+			   const struct call *calls, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		ASSERT_EQ(0, call_await(call_start(&calls[i])))
+			TH_LOG("%s on %s", calls[i].name,
+			       calls[i].stack->volume.name);
+}
+
+TEST_F(stuck, another_volume_goes_on_while_all_that_can_wait_waits)
+{
+	const struct call calls[] = {
+		{ "QUERY", run_operation, &other, FS_BPIO_OP_QUERY,
+		  .fd = self->other },
+		{ "GET_INFO", run_operation, &other, FS_BPIO_OP_GET_INFO,
+		  .fd = -1 },
+		{ "ENABLE and close", run_open_close, &other,
+		  .fd = self->other },
+		{ "STREAM_PAUSE", run_operation, &other,
+		  FS_BPIO_OP_STREAM_PAUSE, .fd = self->other },
+		{ "STREAM_RESUME", run_operation, &other,
+		  FS_BPIO_OP_STREAM_RESUME, .fd = self->other },
+		{ "VOLUME_STACK_PAUSE", run_operation, &other,
+		  FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },
+		{ "VOLUME_STACK_RESUME", run_operation, &other,
+		  FS_BPIO_OP_VOLUME_STACK_RESUME, .fd = -1 },
+		{ "storage ENABLE", run_storage, &other, BPIO_OP_ENABLE },
+		{ "storage DISABLE", run_storage, &other, BPIO_OP_DISABLE },
+		{ "status", run_status, &other },
+		{ "veto", run_message, &other, .message = "veto 13 No." },
+		{ "allow", run_message, &other, .message = "allow" },
+		{ "file_veto", run_message, &other,
+		  .message = "file_veto * 13 No." },
+		{ "file_allow", run_message, &other,
+		  .message = "file_allow *" },
+		{ "pause", run_message, &other, .message = "pause Briefly." },
+		{ "resume", run_message, &other, .message = "resume" },
+		{ "suspend", run_suspend, &other },
+		{ "suspend of a layer", run_suspend_layer, &other },
+		{ "DISABLE", run_operation, &other, FS_BPIO_OP_DISABLE,
+		  .fd = self->other },
+	};
+	pid_t pids[WAITS];
+
+	start_waits(_metadata, self, pids);
+	expect_all_end(_metadata, calls, ARRAY_SIZE(calls));
+	end_waits(_metadata, self, pids);
+}
+
+TEST_F(stuck, another_volume_goes_on_while_the_suspend_of_the_stuck_one_waits)
+{
+	const struct call suspend = { "suspend", run_suspend, &stuck };
+	const struct call calls[] = {
+		{ "VOLUME_STACK_PAUSE", run_operation, &other,
+		  FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },
+		{ "VOLUME_STACK_RESUME", run_operation, &other,
+		  FS_BPIO_OP_VOLUME_STACK_RESUME, .fd = -1 },
+		{ "veto", run_message, &other, .message = "veto 13 No." },
+		{ "allow", run_message, &other, .message = "allow" },
+		{ "suspend", run_suspend, &other },
+		{ "suspend of a layer", run_suspend_layer, &other },
+	};
+	pid_t pid = start_wait(_metadata, &suspend);
+
+	expect_all_end(_metadata, calls, ARRAY_SIZE(calls));
+	let_go(_metadata, self);
+	EXPECT_EQ(0, call_await(pid));
+}
+
+TEST_F(stuck, the_volume_itself_answers_while_all_that_can_wait_waits)
+{
+	const struct call calls[] = {
+		{ "QUERY", run_operation, &stuck, FS_BPIO_OP_QUERY,
+		  .fd = self->fd },
+		{ "GET_INFO", run_operation, &stuck, FS_BPIO_OP_GET_INFO,
+		  .fd = -1 },
+		{ "ENABLE and close", run_open_close, &stuck,
+		  .fd = self->fd },
+		{ "status", run_status, &stuck },
+		{ "allow", run_message, &stuck, .message = "allow" },
+		{ "file_allow", run_message, &stuck,
+		  .message = "file_allow *" },
+		{ "resume", run_message, &stuck, .message = "resume" },
+		{ "STREAM_RESUME", run_operation, &stuck,
+		  FS_BPIO_OP_STREAM_RESUME, .fd = self->fd },
+		{ "VOLUME_STACK_RESUME", run_operation, &stuck,
+		  FS_BPIO_OP_VOLUME_STACK_RESUME, .fd = -1 },
+		{ "storage ENABLE", run_storage, &stuck, BPIO_OP_ENABLE },
+	};
+	pid_t pids[WAITS];
+
+	start_waits(_metadata, self, pids);
+	expect_all_end(_metadata, calls, ARRAY_SIZE(calls));
+	end_waits(_metadata, self, pids);
+}
+
+TEST_F(stuck, whatever_waits_can_be_killed_and_has_taken_effect)
+{
+	struct fs_bpio_output out;
+	struct call calls[WAITS];
+	char status[256];
+	int i;
+
+	waits_of(self, calls);
+	for (i = 0; i < WAITS; i++) {
+		pid_t pid = start_wait(_metadata, &calls[i]);
+
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(-EINTR, call_await(pid)) TH_LOG("%s", calls[i].name);
+	}
+	ASSERT_EQ(0, dm_status(STUCK_FILTER, 0, status, sizeof(status)));
+	EXPECT_NE(NULL, strstr(status, "veto paused"));
+	ASSERT_EQ(0, fs_op(stuck.volume.fd, FS_BPIO_OP_QUERY, self->fd, &out));
+	EXPECT_EQ(FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED |
+		  FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED, out.out_flags &
+		  (FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED |
+		   FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED));
+	EXPECT_EQ(1, active_count(stuck.volume.fd));
+}
+
+TEST_F(stuck, the_kernel_log_names_the_task_that_waits_and_the_device)
+{
+	const struct call pause = {
+		"STREAM_PAUSE", run_operation, &stuck, FS_BPIO_OP_STREAM_PAUSE,
+		.fd = self->fd,
+	};
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	pid_t pid = start_wait(_metadata, &pause);
+	char device[64] = "";
+
+	ASSERT_LT(0, readlink(dm_node(STUCK_DEVICE), device,
+			      sizeof(device) - 1));
+	while (shell("dmesg | grep -q '[[]%d] is still waiting .* on %s$'", pid,
+		     strstr(device, "dm-")))
+		ASSERT_TRUE(poll_again(deadline));
+	let_go(_metadata, self);
+	EXPECT_EQ(0, call_await(pid));
+}
+
+TEST_F(stuck, bypass_comes_back_after_any_number_of_pauses_that_were_killed)
+{
+	const struct call pause = {
+		"STREAM_PAUSE", run_operation, &stuck, FS_BPIO_OP_STREAM_PAUSE,
+		.fd = self->fd,
+	};
+	struct fs_bpio_output out;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		pid = start_wait(_metadata, &pause);
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(-EINTR, call_await(pid));
+	}
+	let_go(_metadata, self);
+	ASSERT_EQ(0, fs_op(stuck.volume.fd, FS_BPIO_OP_STREAM_RESUME, self->fd,
+			   &out));
+	EXPECT_EQ(0, file_wait_direct(self->fd, dio_alloc(BLOCK), BLOCK, 0));
+}
+
+PROGRAM_MAIN
