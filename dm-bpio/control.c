@@ -20,37 +20,39 @@ static struct bpio_volume *bpio_control_find(struct file *file)
  * bpio_pause_file() - let the file system serve all reads of a file for a while
  * @file: any open file of the inode
  *
- * Follows FS_BPIO_OP_STREAM_PAUSE: not counted, ignored when the file is not
- * enabled; direct reads of it have drained on return.
+ * As FS_BPIO_OP_STREAM_PAUSE, but no user can end it and no close does, and it is
+ * counted: it ends with as many calls of bpio_resume_file(), with the inode, or with
+ * the volume, when its mapped device has no bpio target any more. The file need not
+ * be enabled, now or ever. Direct reads of it have drained on return.
  *
  * Context: as bpio_layer_changed().
- * Return: 0; -ENXIO when the file is not on a bypass volume; -EINTR when the task was
- * killed while it waited, and the file is paused all the same.
+ * Return: 0; -ENXIO when the file is not on a bypass volume; -ENOSPC when 1024 files of
+ * it are paused; -ENOMEM; -EINTR when the task was killed while it waited, and the
+ * file is paused all the same.
  */
 int bpio_pause_file(struct file *file)
 {
 	struct bpio_volume *volume = bpio_control_find(file);
-
 	int ret;
 
 	if (!volume)
 		return -ENXIO;
-	ret = bpio_stream_pause(volume, file_inode(file));
+	ret = bpio_stream_pause_by_kernel(volume, file_inode(file));
 	bpio_volume_put(volume);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(bpio_pause_file);
 
 /**
- * bpio_resume_file() - end bpio_pause_file()
+ * bpio_resume_file() - undo one bpio_pause_file()
  * @file: any open file of the inode
  *
- * Follows FS_BPIO_OP_STREAM_RESUME: not counted; the layers are asked again, and
- * one that vetoes keeps the file from being bypassed.
+ * With the last one the layers are asked again, and one that vetoes keeps the file
+ * from being bypassed. Ignored when kernel code has not paused the file. A pause by
+ * FS_BPIO_OP_STREAM_PAUSE goes on.
  *
  * Context: may sleep; not from a callback.
- * Return: 0, the errno of a veto, -EAGAIN while the volume is suspended, or
- * -ENXIO when the file is not on a bypass volume.
+ * Return: 0, the errno of a veto, or -ENXIO when the file is not on a bypass volume.
  */
 int bpio_resume_file(struct file *file)
 {
@@ -60,7 +62,7 @@ int bpio_resume_file(struct file *file)
 
 	if (!volume)
 		return -ENXIO;
-	if (!bpio_stream_resume(volume, file_inode(file), &results))
+	if (!bpio_stream_resume_by_kernel(volume, file_inode(file), &results))
 		ret = results.op_status;
 	bpio_volume_put(volume);
 	return ret;
@@ -78,11 +80,10 @@ unsigned int bpio_open_count(struct file *file)
 {
 	struct bpio_volume *volume = bpio_control_find(file);
 	unsigned int count;
-	bool paused;
 
 	if (!volume)
 		return 0;
-	count = bpio_stream_open_count(volume, file_inode(file), &paused);
+	count = bpio_stream_open_count(volume, file_inode(file));
 	bpio_volume_put(volume);
 	return count;
 }

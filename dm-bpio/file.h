@@ -24,6 +24,8 @@ struct bpio_volume;
  * @BPIO_FILE_REVOKED: the lease was broken. Set by whoever breaks it, cleared
  *	under arm_lock while UNARMED is set and before the next lease is taken.
  * @BPIO_FILE_PAUSED: STREAM_PAUSE was sent. Changed under volume->drain_lock.
+ * @BPIO_FILE_KERNEL_PAUSED: bpio_pause_file() holds, see kernel_pause.c. Changed
+ *	under volume->drain_lock.
  * @BPIO_FILE_VETOED: a layer vetoed the file when it was to be resumed. Changed
  *	under volume->drain_lock.
  */
@@ -31,6 +33,7 @@ enum bpio_file_state {
 	BPIO_FILE_UNARMED,
 	BPIO_FILE_REVOKED,
 	BPIO_FILE_PAUSED,
+	BPIO_FILE_KERNEL_PAUSED,
 	BPIO_FILE_VETOED,
 };
 
@@ -173,6 +176,8 @@ bpio_file_reason(const struct bpio_file *file, unsigned long state)
 
 	if (!state)
 		return BPIO_REASON_NONE;
+	if (state & BIT(BPIO_FILE_KERNEL_PAUSED))
+		return BPIO_REASON_KERNEL_PAUSED;
 	if (state & BIT(BPIO_FILE_PAUSED))
 		return BPIO_REASON_STREAM_PAUSED;
 	if (state & BIT(BPIO_FILE_VETOED))

@@ -468,13 +468,10 @@ static void bpio_protocol_fill_flags(struct bpio_protocol_request *request,
 {
 	struct bpio_volume *volume = request->volume;
 	struct fs_bpio_output *out = &request->out;
-	bool paused = false;
 
 	out->out_flags |= bpio_bypass_flags(volume);
-	if (file)
-		bpio_stream_open_count(volume, file_inode(file), &paused);
-	if (paused)
-		out->out_flags |= FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED;
+	if (file && bpio_protocol_is_on_volume(volume, file))
+		out->out_flags |= bpio_stream_flags(volume, file_inode(file));
 }
 
 /**

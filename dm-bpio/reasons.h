@@ -80,3 +80,5 @@ BPIO_REASON(REALTIME, "realtime",
 	    "The file lies on the realtime device of its file system.")
 BPIO_REASON(NOT_READ_ONLY, "not-read-only",
 	    "The descriptor is open for writing; open the file with O_RDONLY | O_DIRECT.")
+BPIO_REASON(KERNEL_PAUSED, "kernel-paused",
+	    "Kernel code paused BypassIO of the file, and only that can resume it.")

@@ -8,6 +8,7 @@
 #include "bypass.h"
 #include "event.h"
 #include "file.h"
+#include "kernel_pause.h"
 #include "reason.h"
 #include "stack.h"
 #include "stream.h"
@@ -26,6 +27,23 @@ static struct bpio_file *bpio_stream_find(struct bpio_volume *volume,
 	return file;
 }
 
+/* Return: the ticket to wait for. */
+static unsigned long bpio_stream_set(struct bpio_volume *volume,
+				     struct inode *inode,
+				     enum bpio_file_state bit,
+				     enum bpio_reason reason)
+{
+	struct bpio_file *file = bpio_stream_find(volume, inode);
+
+	if (!file)
+		return volume->drain.ended;
+
+	set_bit(bit, &file->state);
+	bpio_event_file("pause", volume->dev, inode->i_ino, reason);
+	/* Each read that the drain does not wait for sees the bit. */
+	return bpio_bypass_drain_locked(volume);
+}
+
 /**
  * bpio_stream_pause() - pause a file for everybody who has enabled it
  * @volume: the volume
@@ -39,22 +57,41 @@ static struct bpio_file *bpio_stream_find(struct bpio_volume *volume,
  */
 int bpio_stream_pause(struct bpio_volume *volume, struct inode *inode)
 {
-	struct bpio_file *file;
-	unsigned long ticket = 0;
+	unsigned long ticket;
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
-	file = bpio_stream_find(volume, inode);
-	if (file) {
-		set_bit(BPIO_FILE_PAUSED, &file->state);
-		/* Each read that the drain does not wait for sees the bit. */
-		ticket = bpio_bypass_drain_locked(volume);
-		bpio_event_file("pause", volume->dev, inode->i_ino,
-				BPIO_REASON_STREAM_PAUSED);
-	}
+	ticket = bpio_stream_set(volume, inode, BPIO_FILE_PAUSED,
+				 BPIO_REASON_STREAM_PAUSED);
 	bpio_bypass_unlock(volume, noio);
 
-	return file ? bpio_bypass_wait(volume, ticket) : 0;
+	return bpio_bypass_wait(volume, ticket);
+}
+
+/**
+ * bpio_stream_pause_by_kernel() - the same by kernel code
+ * @volume: the volume
+ * @inode: the file, enabled or not
+ *
+ * No user ends this pause, and no close: see kernel_pause.c.
+ *
+ * Context: as bpio_stream_pause().
+ * Return: as bpio_stream_pause(), or -ENOSPC or -ENOMEM.
+ */
+int bpio_stream_pause_by_kernel(struct bpio_volume *volume, struct inode *inode)
+{
+	unsigned long ticket = 0;
+	unsigned int noio;
+	int ret;
+
+	noio = bpio_bypass_lock(volume);
+	ret = bpio_kernel_pause_add(volume, inode);
+	if (!ret)
+		ticket = bpio_stream_set(volume, inode, BPIO_FILE_KERNEL_PAUSED,
+					 BPIO_REASON_KERNEL_PAUSED);
+	bpio_bypass_unlock(volume, noio);
+
+	return ret ?: bpio_bypass_wait(volume, ticket);
 }
 
 /*
@@ -97,6 +134,23 @@ bool bpio_stream_query_all(struct bpio_volume *volume)
 	return vetoed;
 }
 
+/* Return: whether nobody vetoes. */
+static bool bpio_stream_clear(struct bpio_volume *volume, struct bpio_file *file,
+			      enum bpio_file_state bit,
+			      struct bpio_results *results)
+{
+	bool agreed;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	bpio_stream_query(volume, file, results);
+	agreed = !test_bit(BPIO_FILE_VETOED, &file->state);
+	clear_bit_unlock(bit, &file->state);
+	bpio_event_file("resume", volume->dev, file->inode->i_ino,
+			agreed ? BPIO_REASON_NONE : BPIO_REASON_FILE_VETO);
+	return agreed;
+}
+
 /**
  * bpio_stream_resume() - end bpio_stream_pause()
  * @volume: the volume; without a live target the file stays paused
@@ -123,12 +177,42 @@ bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
 				 BPIO_REASON_VOLUME_SUSPENDED, NULL);
 		agreed = false;
 	} else if (file && test_bit(BPIO_FILE_PAUSED, &file->state)) {
-		bpio_stream_query(volume, file, results);
-		agreed = !test_bit(BPIO_FILE_VETOED, &file->state);
-		clear_bit_unlock(BPIO_FILE_PAUSED, &file->state);
-		bpio_event_file("resume", volume->dev, inode->i_ino,
-				agreed ? BPIO_REASON_NONE :
-					 BPIO_REASON_FILE_VETO);
+		agreed = bpio_stream_clear(volume, file, BPIO_FILE_PAUSED,
+					   results);
+	}
+	bpio_bypass_unlock(volume, noio);
+	return agreed;
+}
+
+/**
+ * bpio_stream_resume_by_kernel() - end bpio_stream_pause_by_kernel()
+ * @volume: the volume
+ * @inode: the file
+ * @results: a veto of a layer, which then keeps the file from being bypassed
+ *
+ * While the volume is suspended nobody can be queried; then all files are before
+ * they are read direct.
+ *
+ * Context: may sleep.
+ * Return: whether nobody vetoed.
+ */
+bool bpio_stream_resume_by_kernel(struct bpio_volume *volume,
+				  struct inode *inode,
+				  struct bpio_results *results)
+{
+	struct bpio_file *file;
+	bool agreed = true;
+	unsigned int noio;
+
+	noio = bpio_bypass_lock(volume);
+	if (bpio_kernel_pause_drop(volume, inode)) {
+		file = bpio_stream_find(volume, inode);
+		if (file && volume->target)
+			agreed = bpio_stream_clear(volume, file,
+						   BPIO_FILE_KERNEL_PAUSED,
+						   results);
+		else if (file)
+			clear_bit_unlock(BPIO_FILE_KERNEL_PAUSED, &file->state);
 	}
 	bpio_bypass_unlock(volume, noio);
 	return agreed;
@@ -138,21 +222,43 @@ bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
  * bpio_stream_open_count() - open files of an inode with BypassIO enabled
  * @volume: the volume
  * @inode: the file
- * @paused: whether the file is paused, out
  *
  * Context: may sleep.
  */
 unsigned int bpio_stream_open_count(struct bpio_volume *volume,
-				    struct inode *inode, bool *paused)
+				    struct inode *inode)
 {
 	struct bpio_file *file;
-	unsigned int count;
+	unsigned int count = 0;
+
+	mutex_lock(&volume->lock);
+	file = bpio_volume_find_file(volume, inode);
+	if (file)
+		count = file->enabled;
+	mutex_unlock(&volume->lock);
+	return count;
+}
+
+/**
+ * bpio_stream_flags() - FS_BPIO_OUTFL_* that speak of a file
+ * @volume: the volume
+ * @inode: the file
+ *
+ * Context: may sleep.
+ */
+u32 bpio_stream_flags(struct bpio_volume *volume, struct inode *inode)
+{
+	struct bpio_file *file;
 	unsigned int noio;
+	u32 flags = 0;
 
 	noio = bpio_bypass_lock(volume);
 	file = bpio_stream_find(volume, inode);
-	count = file ? file->enabled : 0;
-	*paused = file && test_bit(BPIO_FILE_PAUSED, &file->state);
+	if (file && test_bit(BPIO_FILE_PAUSED, &file->state))
+		flags |= FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED;
+	if (bpio_kernel_pause_holds(volume, inode))
+		flags |= FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED |
+			 FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED;
 	bpio_bypass_unlock(volume, noio);
-	return count;
+	return flags;
 }

@@ -9,10 +9,15 @@ struct bpio_volume;
 struct inode;
 
 int bpio_stream_pause(struct bpio_volume *volume, struct inode *inode);
+int bpio_stream_pause_by_kernel(struct bpio_volume *volume, struct inode *inode);
 bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
 			struct bpio_results *results);
+bool bpio_stream_resume_by_kernel(struct bpio_volume *volume,
+				  struct inode *inode,
+				  struct bpio_results *results);
 bool bpio_stream_query_all(struct bpio_volume *volume);
 unsigned int bpio_stream_open_count(struct bpio_volume *volume,
-				    struct inode *inode, bool *paused);
+				    struct inode *inode);
+u32 bpio_stream_flags(struct bpio_volume *volume, struct inode *inode);
 
 #endif /* BPIO_STREAM_H */

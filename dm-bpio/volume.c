@@ -8,6 +8,7 @@
 
 #include "bypass.h"
 #include "file.h"
+#include "kernel_pause.h"
 #include "volume.h"
 
 static LIST_HEAD(bpio_volumes);
@@ -37,6 +38,7 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	mutex_init(&volume->lock);
 	mutex_init(&volume->drain_lock);
 	xa_init_flags(&volume->files, XA_FLAGS_ACCOUNT);
+	xa_init(&volume->kernel_pauses);
 	spin_lock_init(&volume->probes_lock);
 	INIT_LIST_HEAD(&volume->probes);
 	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
@@ -146,6 +148,7 @@ static void bpio_volume_release(struct kref *ref)
 	cancel_delayed_work_sync(&volume->update_work);
 	cancel_work_sync(&volume->drain.work);
 	WARN_ON(!list_empty(&volume->drain.retired));
+	bpio_kernel_pause_forget_all(volume);
 	bpio_volume_free(volume);
 }
 
@@ -210,8 +213,8 @@ struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
  * @volume: the volume
  * @inode: an inode of the file system on it
  *
- * Context: may sleep; volume->lock held. The caller gives a new file its first
- * open file before it drops the lock, or forgets and frees it.
+ * Context: may sleep; volume->drain_lock and volume->lock held. The caller gives a
+ * new file its first open file before it drops the latter, or forgets and frees it.
  * Return: the file, or NULL without memory.
  */
 struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
@@ -229,6 +232,8 @@ struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
 		bpio_file_free(file);
 		return NULL;
 	}
+	if (bpio_kernel_pause_holds(volume, inode))
+		set_bit(BPIO_FILE_KERNEL_PAUSED, &file->state);
 	return file;
 }
 

@@ -88,6 +88,9 @@ enum bpio_map_watch {
  * @pause: of the whole volume, by user space; bpio_layers_lock. The layer of its
  *	target looks here, since it does not outlive a reload
  * @generation: of bpio_layers_generation when @route was found; @drain_lock
+ * @kernel_pauses: files that kernel code has paused, by inode number; see
+ *	kernel_pause.c. @drain_lock
+ * @nr_kernel_pauses: number of these; @drain_lock
  * @asking: a route is being made of what the layers say. Written under
  *	@drain_lock, read without, see bpio_change_tell().
  * @update_drained: a new route is wanted as soon as the old ones have drained;
@@ -128,6 +131,8 @@ struct bpio_volume {
 	enum bpio_support	support;
 	struct bpio_pause	pause;
 	int			generation;
+	struct xarray		kernel_pauses;
+	unsigned int		nr_kernel_pauses;
 	bool			asking;
 	bool			update_drained;
 	bool			requery;

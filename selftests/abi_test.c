@@ -227,6 +227,7 @@ TEST(operations_flags_and_levels_of_support_are_pinned)
 	EXPECT_EQ(2u, FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED);
 	EXPECT_EQ(4u, FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED);
 	EXPECT_EQ(8u, FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER);
+	EXPECT_EQ(0x20000u, FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED);
 	EXPECT_EQ(0, BPIO_SUPPORT_NONE);
 	EXPECT_EQ(1, BPIO_SUPPORT_PARTIAL);
 	EXPECT_EQ(2, BPIO_SUPPORT_FULL);
@@ -245,7 +246,7 @@ static const char *const pinned_reasons[] = {
 	"revoked", "lease", "dirty-pages", "unmapped", "map-limit",
 	"unaligned", "volume-suspended", "volume-paused", "stream-paused",
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
-	"realtime", "not-read-only",
+	"realtime", "not-read-only", "kernel-paused",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)

@@ -402,7 +402,7 @@ TEST_F(api, a_layer_pauses_a_file_and_reads_its_open_count)
 	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
 	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ((uint64_t)BLOCKS,
-		  file_fallbacks(self->fd, BPIO_REASON_STREAM_PAUSED));
+		  file_fallbacks(self->fd, BPIO_REASON_KERNEL_PAUSED));
 	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
 	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ((uint64_t)BLOCKS, file_direct(self->fd));
@@ -419,6 +419,208 @@ TEST_F(api, a_resume_of_a_file_from_the_kernel_tells_of_a_veto)
 	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
 	TELL(SCANNER, "file_veto 13 No.");
 	EXPECT_ANSWER("-13", GUARD, "resume_file %s", path);
+}
+
+#define STREAM_PAUSED	FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED
+#define KERNEL_PAUSED	FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED
+
+static uint32_t pause_flags(int fd)
+{
+	struct fs_bpio_output out;
+
+	if (query(fd, &out))
+		return ~0;
+	return out.out_flags & (STREAM_PAUSED | KERNEL_PAUSED);
+}
+
+/* Read some blocks, all of which go direct or fall back for @reason. */
+static void expect_reads(struct __test_metadata *_metadata, int fd,
+			 enum bpio_reason reason)
+{
+	uint64_t direct = file_direct(fd);
+	uint64_t fallbacks = file_fallbacks(fd, reason);
+
+	READ_BLOCKS(fd, BLOCKS, 1);
+	EXPECT_EQ(direct + (reason ? 0 : BLOCKS), file_direct(fd));
+	EXPECT_EQ(fallbacks + (reason ? BLOCKS : 0),
+		  file_fallbacks(fd, reason));
+}
+
+#define EXPECT_READS(fd, reason) \
+	expect_reads(_metadata, fd, BPIO_REASON_##reason)
+
+TEST_F(api, a_pause_by_the_kernel_and_one_by_a_program_are_ended_each_by_its_own)
+{
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
+	EXPECT_EQ(STREAM_PAUSED | KERNEL_PAUSED, pause_flags(self->fd));
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_STREAM_RESUME, self->fd,
+			   &out));
+	EXPECT_EQ(STREAM_PAUSED | KERNEL_PAUSED,
+		  out.out_flags & (STREAM_PAUSED | KERNEL_PAUSED));
+	EXPECT_READS(self->fd, KERNEL_PAUSED);
+
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_STREAM_PAUSE, self->fd,
+			   &out));
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+	EXPECT_EQ(STREAM_PAUSED, pause_flags(self->fd));
+	EXPECT_READS(self->fd, STREAM_PAUSED);
+	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_STREAM_RESUME, self->fd,
+			   &out));
+	EXPECT_EQ(0u, pause_flags(self->fd));
+	EXPECT_READS(self->fd, NONE);
+}
+
+TEST_F(api, a_pause_by_the_kernel_outlives_every_close_and_needs_no_open_file)
+{
+	int round;
+
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
+	EXPECT_EQ(STREAM_PAUSED | KERNEL_PAUSED, pause_flags(self->fd));
+	for (round = 0; round < 2; round++) {
+		struct bpio_file_info info;
+
+		ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+		ASSERT_EQ(0, file_info(self->fd, &info));
+		EXPECT_STREQ("kernel-paused", reason_token(info.reason));
+		EXPECT_READS(self->fd, KERNEL_PAUSED);
+		close(self->fd);
+		self->fd = file_open_direct(path);
+	}
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+	EXPECT_EQ(0u, pause_flags(self->fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	EXPECT_READS(self->fd, NONE);
+}
+
+TEST_F(api, pauses_by_the_kernel_are_counted_and_a_resume_too_many_is_ignored)
+{
+	int i;
+
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	for (i = 0; i < 3; i++)
+		EXPECT_ANSWER("0", i ? GUARD : SCANNER, "pause_file %s", path);
+	for (i = 0; i < 3; i++) {
+		EXPECT_READS(self->fd, KERNEL_PAUSED);
+		EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+	}
+	EXPECT_READS(self->fd, NONE);
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
+	EXPECT_READS(self->fd, KERNEL_PAUSED);
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+}
+
+TEST_F(api, a_pause_by_the_kernel_is_resumed_while_the_volume_is_suspended)
+{
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
+	ASSERT_EQ(0, dm_suspend(stack.volume.name));
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+	ASSERT_EQ(0, dm_resume(stack.volume.name));
+	EXPECT_EQ(0u, pause_flags(self->fd));
+	EXPECT_READS(self->fd, NONE);
+}
+
+/* A file with the inode number of the one that was deleted. */
+TEST_F(api, a_pause_by_the_kernel_does_not_pass_to_a_file_with_the_same_number)
+{
+	char name[224];
+	struct stat old, new;
+	int fd, tries = 0;
+
+	snprintf(name, sizeof(name), "%s.short-lived", path);
+	ASSERT_EQ(0, file_create(name, BYTES, 1));
+	ASSERT_EQ(0, stat(name, &old));
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", name);
+	do {
+		ASSERT_EQ(0, unlink(name));
+		ASSERT_EQ(0, file_create(name, BYTES, 1));
+		ASSERT_EQ(0, stat(name, &new));
+		ASSERT_GT(20, tries++);
+	} while (old.st_ino != new.st_ino);
+
+	fd = file_open_direct(name);
+	EXPECT_EQ(0u, pause_flags(fd));
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	EXPECT_READS(fd, NONE);
+	/* nor is it resumed by what was meant for the other one */
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", name);
+	close(fd);
+	ASSERT_EQ(0, unlink(name));
+}
+
+TEST_F(api, a_pause_by_the_kernel_holds_over_an_unmount)
+{
+	char node[96];
+
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
+	close(self->fd);
+	self->fd = -1;
+	snprintf(node, sizeof(node), "%s", stack.volume.mount);
+	ASSERT_EQ(0, volume_umount(&stack.volume));
+	ASSERT_EQ(0, volume_mount(&stack.volume, "ext4",
+				  "noinit_itable,no_prefetch_block_bitmaps"));
+	EXPECT_STREQ(node, stack.volume.mount);
+	self->fd = file_open_direct(path);
+	EXPECT_EQ(STREAM_PAUSED | KERNEL_PAUSED, pause_flags(self->fd));
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+	EXPECT_EQ(0u, pause_flags(self->fd));
+}
+
+#define PAUSES	1024
+
+TEST_F(api, the_kernel_can_pause_1024_files_of_a_volume_and_not_one_more)
+{
+	char name[224];
+	int i, fd;
+
+	for (i = 0; i <= PAUSES; i++) {
+		snprintf(name, sizeof(name), "%s.%d", path, i);
+		fd = open(name, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+		ASSERT_LE(0, fd);
+		close(fd);
+		EXPECT_ANSWER(i < PAUSES ? "0" : "-28", GUARD, "pause_file %s",
+			      name);
+	}
+	for (i = 0; i <= PAUSES; i++) {
+		snprintf(name, sizeof(name), "%s.%d", path, i);
+		EXPECT_ANSWER("0", GUARD, "resume_file %s", name);
+		ASSERT_EQ(0, unlink(name));
+	}
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
+	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
+}
+
+TEST(a_pause_by_the_kernel_ends_with_the_volume)
+{
+	struct volume volume = { .fd = -1 };
+	struct fs_bpio_output out;
+	char name[192];
+	int fd;
+
+	ASSERT_EQ(0, volume_ext4(&volume, "gone", devices.nvme, MIB_SECTORS(64),
+				 MIB_SECTORS(32)));
+	snprintf(name, sizeof(name), "%s", volume_path(&volume, "file"));
+	ASSERT_EQ(0, file_create(name, BYTES, 1));
+	EXPECT_ANSWER("0", GUARD, "pause_file %s", name);
+	ASSERT_EQ(0, volume_remove(&volume));
+	/* the same file system, on a device with the same number as a rule */
+	ASSERT_EQ(0, volume_create(&volume, "gone", devices.nvme,
+				   MIB_SECTORS(64), MIB_SECTORS(32), ""));
+	ASSERT_EQ(0, volume_mount(&volume, "ext4", ""));
+	fd = file_open_direct(name);
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_EQ(0u, out.out_flags & (STREAM_PAUSED | KERNEL_PAUSED));
+	close(fd);
+	ASSERT_EQ(0, volume_remove(&volume));
 }
 
 TEST_F(api, a_file_elsewhere_is_no_file_of_a_volume)

@@ -130,7 +130,8 @@
  *	asked again and bypass resumes if nobody objects. Never fails.
  * @FS_BPIO_OP_STREAM_PAUSE: The same for one file, for everybody who has enabled
  *	it: their direct reads have drained when it returns. Ignored when not
- *	enabled. The pause ends with the last close of the file.
+ *	enabled. The pause ends with the last close of the file. One by kernel
+ *	code is another one, see FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED.
  * @FS_BPIO_OP_STREAM_RESUME: End the pause of one file. Not counted. Ignored
  *	when not paused.
  * @FS_BPIO_OP_GET_INFO: Number of open files with BypassIO enabled on the
@@ -187,7 +188,7 @@ enum bpio_operations {
 
 /* fs_bpio_output.out_flags: the volume's stack is paused. */
 #define FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED	(1U << 0)
-/* fs_bpio_output.out_flags: this file is paused. */
+/* fs_bpio_output.out_flags: this file is paused, by STREAM_PAUSE or kernel code. */
 #define FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED		(1U << 1)
 /*
  * fs_bpio_output.out_flags: a layer that appeared later blocks the bypass. Known
@@ -203,6 +204,11 @@ enum bpio_operations {
  * mapped device. Not part of the original protocol.
  */
 #define FS_BPIO_OUTFL_ALL_READS_ENABLED			(1U << 16)
+/*
+ * fs_bpio_output.out_flags: kernel code has paused this file; STREAM_RESUME does not
+ * end that, nor does the last close. Not part of the original protocol.
+ */
+#define FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED		(1U << 17)
 
 /**
  * enum bpio_support - how much of the path a read may skip
@@ -273,6 +279,7 @@ enum bpio_support {
  * @BPIO_REASON_REALTIME: The file lies on the realtime device of XFS, which is not
  *	the volume.
  * @BPIO_REASON_NOT_READ_ONLY: The descriptor is open for writing. A refusal.
+ * @BPIO_REASON_KERNEL_PAUSED: Kernel code has paused the file.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
 enum bpio_reason {
@@ -312,6 +319,7 @@ enum bpio_reason {
 	BPIO_REASON_SWITCHED_OFF	= 33,
 	BPIO_REASON_REALTIME		= 34,
 	BPIO_REASON_NOT_READ_ONLY	= 35,
+	BPIO_REASON_KERNEL_PAUSED	= 36,
 	BPIO_REASON_COUNT
 };
 

@@ -176,6 +176,12 @@ static const struct {
 		"Wait until whoever paused it is done; \"bpio resume\" with the "
 		"file ends the pause.",
 	},
+	[BPIO_REASON_KERNEL_PAUSED] = {
+		"A driver paused the bypass of this file while it works on it. "
+		"The pause lasts whether or not the file is open.",
+		"Wait until the driver is done; \"bpio resume\" does not end "
+		"this pause.",
+	},
 	[BPIO_REASON_DISABLED] = {
 		"BypassIO was disabled for this open file, which stayed open.",
 		"Enable it again.",

@@ -105,13 +105,15 @@ int layers_ask(const struct place *place, int fd, struct layers *layers)
 		return ret;
 	}
 	layers->verdict = said.verdict;
-	/* A pause of the file is told by a flag only. */
+	/* A pause of the file is told by flags only. */
 	if (!layers->verdict.reason &&
 	    (layers->verdict.out_flags & FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED)) {
-		layers->verdict.reason = BPIO_REASON_STREAM_PAUSED;
+		layers->verdict.reason = layers->verdict.out_flags &
+			FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED ?
+			BPIO_REASON_KERNEL_PAUSED : BPIO_REASON_STREAM_PAUSED;
 		snprintf(layers->verdict.reason_text,
 			 sizeof(layers->verdict.reason_text), "%s",
-			 bpio_reason_text(BPIO_REASON_STREAM_PAUSED));
+			 bpio_reason_text(layers->verdict.reason));
 	}
 	/* Without permission there are no names beside those of the kernel. */
 	if (stack_walk(place->dev, &layers->stack))

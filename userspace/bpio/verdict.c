@@ -85,6 +85,8 @@ static void report_verdict(struct report *report, const struct layers *layers,
 		    FS_BPIO_OUTFL_VOLUME_STACK_BYPASS_PAUSED);
 	report_flag(report, "file_paused", NULL,
 		    verdict->out_flags & FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED);
+	report_flag(report, "file_paused_by_kernel", NULL,
+		    verdict->out_flags & FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED);
 	report_flag(report, "filter_attach_blocked", NULL,
 		    verdict->out_flags & FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED);
 	report_status(report, verdict, text);
