@@ -133,6 +133,22 @@ static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
 #endif
 
 /*
+ * Whether somebody holds the inode lock exclusively. Newer kernels have a name for
+ * the bit, and older ones the same bit.
+ */
+static inline bool bpio_compat_inode_is_locked(const struct inode *inode)
+{
+#ifdef CONFIG_PREEMPT_RT
+	return atomic_read(&inode->i_rwsem.rwbase.readers) == WRITER_BIAS;
+#else
+#ifndef RWSEM_WRITER_LOCKED
+#define RWSEM_WRITER_LOCKED	BIT(0)
+#endif
+	return atomic_long_read(&inode->i_rwsem.count) & RWSEM_WRITER_LOCKED;
+#endif
+}
+
+/*
  * Filling a bio from an iterator. The pages are the bio's afterwards, and
  * bio_release_pages() lets go of them, by whatever means this kernel holds them.
  */

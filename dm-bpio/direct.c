@@ -61,7 +61,7 @@ enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)
 
 	if (!reason && !rcu_access_pointer(volume->route))
 		reason = READ_ONCE(volume->no_route);
-	return reason;
+	return reason ? reason : bpio_direct_first_look(of);
 }
 
 /*

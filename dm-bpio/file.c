@@ -21,6 +21,27 @@
  *    file system waits for it, under the inode lock, before it frees or moves a
  *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before the
  *    blocks it reads may belong to another file. See bpio_direct_begin().
+ *
+ * Those who wait for i_dio_count must not wait for ever, though reads that overlap
+ * would keep it above zero. Where a lease was broken before, REVOKED keeps new
+ * reads from raising it. These, in 6.1, 6.12 and 7.2, wait without that:
+ *
+ * - ext4_ioctl_setflags() when a file becomes immutable, and
+ *   ext4_change_inode_journal_flag() when the journalling of its data is switched
+ *   on or off;
+ * - xchk_setup_inode_bmap() of XFS, when a file is only checked and not repaired;
+ * - xfs_free_eofblocks(), when XFS takes back what it has preallocated behind the
+ *   end of a file: when one is closed, by a worker every five minutes, for
+ *   XFS_IOC_FREE_EOFBLOCKS, and when space is short;
+ * - inode_drain_writes() for swapon(2), which has the file open for writing, so
+ *   that there is no lease.
+ *
+ * All of them, and all who break a lease, hold the inode lock exclusively from
+ * before they look at the count until it is zero. So a read that finds the lock
+ * held like that leaves the count alone and goes by way of the file system, where
+ * it waits for the lock as any other read does. What had its look before goes on:
+ * each task at most one read, and those already in flight. So nobody waits for
+ * longer than these take.
  */
 #include <linux/cred.h>
 #include <linux/file.h>

@@ -67,18 +67,16 @@ static noinline ssize_t bpio_read_again(struct bpio_open_file *of,
 ssize_t bpio_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct bpio_open_file *of = bpio_open_file_of(iocb->ki_filp);
-	unsigned long state;
+	enum bpio_reason reason;
 	ssize_t ret;
 
 	if (unlikely(!(iocb->ki_flags & IOCB_DIRECT) || !iov_iter_count(to) ||
 		     bpio_compat_iter_is_pipe(to)))
 		return of->orig->read_iter(iocb, to);
 
-	/* A first look spares those who wait for i_dio_count to become zero. */
-	state = READ_ONCE(of->file->state);
-	if (unlikely(state))
-		return bpio_fallback_read(of, iocb, to,
-					  bpio_direct_blocked(of, state));
+	reason = bpio_direct_first_look(of);
+	if (unlikely(reason))
+		return bpio_fallback_read(of, iocb, to, reason);
 
 	ret = bpio_direct_read(of, iocb, to, false);
 	if (unlikely(ret == -EFAULT))

@@ -82,3 +82,5 @@ BPIO_REASON(NOT_READ_ONLY, "not-read-only",
 	    "The descriptor is open for writing; open the file with O_RDONLY | O_DIRECT.")
 BPIO_REASON(KERNEL_PAUSED, "kernel-paused",
 	    "Kernel code paused BypassIO of the file, and only that can resume it.")
+BPIO_REASON(LOCKED, "locked",
+	    "The file system holds the lock of the file, which all reads wait for.")

@@ -247,6 +247,7 @@ static const char *const pinned_reasons[] = {
 	"unaligned", "volume-suspended", "volume-paused", "stream-paused",
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
 	"realtime", "not-read-only", "kernel-paused",
+	"locked",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)

@@ -217,6 +217,12 @@ static const struct {
 		"Open the file with O_RDONLY | O_DIRECT, beside the descriptor "
 		"for writing if there is one.",
 	},
+	[BPIO_REASON_LOCKED] = {
+		"Flags of the file were being changed (chattr), or the file system "
+		"was checking it; reads wait until that is done, with or without "
+		"BypassIO.",
+		"Nothing; bypass goes on by itself.",
+	},
 };
 
 const char *catalogue_meaning(unsigned int reason)
