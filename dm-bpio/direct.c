@@ -51,7 +51,7 @@ bpio_direct_check_file(const struct bpio_open_file *of)
  * bpio_direct_obstacle() - what keeps reads of an open file from going direct now
  * @of: the open file
  *
- * Context: any.
+ * Context: process context; waits for nothing.
  * Return: the reason, BPIO_REASON_NONE when mapped ranges are read direct.
  */
 enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)
@@ -61,7 +61,9 @@ enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)
 
 	if (!reason && !rcu_access_pointer(volume->route))
 		reason = READ_ONCE(volume->no_route);
-	return reason ? reason : bpio_direct_first_look(of);
+	if (!reason && bpio_compat_inode_is_locked(of->file->inode))
+		reason = BPIO_REASON_LOCKED;
+	return reason ? reason : bpio_file_ask(of->filp);
 }
 
 /*

@@ -8,7 +8,6 @@
 #include <linux/uio.h>
 #include <linux/dm-bpio.h>
 
-#include "compat.h"
 #include "extent.h"
 #include "file.h"
 #include "open_file.h"
@@ -78,29 +77,6 @@ bpio_direct_blocked(const struct bpio_open_file *of, unsigned long state)
 		return BPIO_REASON_SWITCHED_OFF;
 	return unlikely(state) ? bpio_file_reason(of->file, state) :
 				 BPIO_REASON_NONE;
-}
-
-/**
- * bpio_direct_first_look() - whether a read has to leave i_dio_count alone
- * @of: the open file
- *
- * For the sake of those who wait until it is zero; see the top of file.c. It is
- * made before the count is raised and not after it, because a read that must not
- * wait for the inode lock comes again at once: several such readers that raise
- * the count to look would keep it above zero.
- *
- * Context: any.
- * Return: the reason, or BPIO_REASON_NONE.
- */
-static inline enum bpio_reason
-bpio_direct_first_look(const struct bpio_open_file *of)
-{
-	unsigned long state = READ_ONCE(of->file->state);
-
-	if (unlikely(state))
-		return bpio_direct_blocked(of, state);
-	return unlikely(bpio_compat_inode_is_locked(of->file->inode)) ?
-	       BPIO_REASON_LOCKED : BPIO_REASON_NONE;
 }
 
 /**

@@ -49,6 +49,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 
 #include "compat.h"
 #include "event.h"
@@ -84,6 +85,32 @@ enum bpio_reason bpio_file_refuse(const struct inode *inode)
 	if (IS_SWAPFILE(inode))
 		return BPIO_REASON_SWAP_FILE;
 	return BPIO_REASON_NONE;
+}
+
+/**
+ * bpio_file_ask() - whether the file system serves reads
+ * @filp: an open file of it, of whatever mode
+ *
+ * A file system that was shut down, by its administrator, after an error, or
+ * because its device is gone, fails all reads. It breaks no lease for that, and the
+ * flag is its own. But ext4 and XFS look at that flag first, and then return from
+ * a read of no bytes without having taken a lock.
+ *
+ * Context: process context; waits for nothing.
+ * Return: BPIO_REASON_NONE or BPIO_REASON_SHUT_DOWN.
+ */
+enum bpio_reason bpio_file_ask(struct file *filp)
+{
+	struct iov_iter nothing;
+	struct kiocb kiocb;
+
+	init_sync_kiocb(&kiocb, filp);
+	/* XFS takes a lock in others. */
+	kiocb.ki_flags |= IOCB_DIRECT;
+	iov_iter_kvec(&nothing, ITER_DEST, NULL, 0, 0);
+	/* Of the inode: the lease file may be one that cannot be read. */
+	return file_inode(filp)->i_fop->read_iter(&kiocb, &nothing) ?
+	       BPIO_REASON_SHUT_DOWN : BPIO_REASON_NONE;
 }
 
 /**
@@ -251,6 +278,9 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
 		return BPIO_REASON_WRITER;
 	if (bpio_file_open(file))
 		return BPIO_REASON_LEASE;
+	reason = bpio_file_ask(file->lease_file);
+	if (reason)
+		return reason;
 	if (bpio_file_map_is_realtime(file))
 		return BPIO_REASON_REALTIME;
 

@@ -114,6 +114,7 @@ static inline bool bpio_file_is_xfs(const struct bpio_file *file)
 }
 
 enum bpio_reason bpio_file_refuse(const struct inode *inode);
+enum bpio_reason bpio_file_ask(struct file *filp);
 struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 				   struct inode *inode);
 void bpio_file_free(struct bpio_file *file);

@@ -43,6 +43,8 @@ struct bpio_open_file_stats {
  *	without a lock
  * @accessed_at: jiffies when a direct read last had the access time updated;
  *	written and read without a lock
+ * @asked_at: jiffies when the file system last said that it serves reads; written
+ *	and read without a lock
  * @disabled: DISABLE was sent; written under volume->lock, read without
  * @untold: the layers do not know of it yet; volume->drain_lock
  * @node: in file->opens; volume->lock
@@ -59,6 +61,7 @@ struct bpio_open_file {
 	struct bpio_open_file_stats __percpu *stats;
 	loff_t			next;
 	unsigned long		accessed_at;
+	unsigned long		asked_at;
 	bool			disabled;
 	bool			untold;
 

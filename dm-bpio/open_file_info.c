@@ -19,7 +19,8 @@ static_assert(sizeof(struct bpio_file_info) == 600);
  * @of: the open file
  * @sum: the sum
  *
- * Context: any; the caller keeps @of from being released.
+ * Context: process context; waits for nothing; the caller keeps @of from being
+ * released.
  */
 void bpio_open_file_count(const struct bpio_open_file *of,
 			  struct bpio_counters *sum)

@@ -53,6 +53,34 @@ static noinline ssize_t bpio_read_again(struct bpio_open_file *of,
 	return ret;
 }
 
+/*
+ * Whether a read has to leave i_dio_count alone, for the sake of those who wait
+ * until it is zero; see the top of file.c. It looks before it raises the count and
+ * not after, because a read that must not wait for the inode lock comes again at
+ * once: several such readers that raise the count to look would keep it above zero.
+ *
+ * Whether the file system serves reads at all is asked once a tick. With each read
+ * it would cost too much of what a direct one saves. What a read returns in the
+ * rest of the tick is what it would have returned before.
+ */
+static inline enum bpio_reason bpio_read_look(struct bpio_open_file *of)
+{
+	unsigned long state = READ_ONCE(of->file->state);
+	unsigned long now = jiffies;
+	enum bpio_reason reason;
+
+	if (unlikely(state))
+		return bpio_direct_blocked(of, state);
+	if (unlikely(bpio_compat_inode_is_locked(of->file->inode)))
+		return BPIO_REASON_LOCKED;
+	if (likely(READ_ONCE(of->asked_at) == now))
+		return BPIO_REASON_NONE;
+	reason = bpio_file_ask(of->filp);
+	if (!reason)
+		WRITE_ONCE(of->asked_at, now);
+	return reason;
+}
+
 /**
  * bpio_read_iter() - read_iter of an enabled file
  * @iocb: the caller's
@@ -74,7 +102,7 @@ ssize_t bpio_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		     bpio_compat_iter_is_pipe(to)))
 		return of->orig->read_iter(iocb, to);
 
-	reason = bpio_direct_first_look(of);
+	reason = bpio_read_look(of);
 	if (unlikely(reason))
 		return bpio_fallback_read(of, iocb, to, reason);
 

@@ -84,3 +84,5 @@ BPIO_REASON(KERNEL_PAUSED, "kernel-paused",
 	    "Kernel code paused BypassIO of the file, and only that can resume it.")
 BPIO_REASON(LOCKED, "locked",
 	    "The file system holds the lock of the file, which all reads wait for.")
+BPIO_REASON(SHUT_DOWN, "shut-down",
+	    "The file system was shut down and serves no reads.")

@@ -248,6 +248,7 @@ static const char *const pinned_reasons[] = {
 	"disabled", "device-error", "no-memory", "no-wait", "switched-off",
 	"realtime", "not-read-only", "kernel-paused",
 	"locked",
+	"shut-down",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)

@@ -20,6 +20,7 @@
 
 /* Of ext4 and XFS, which have it in headers of their own. */
 #define FS_IOC_SHUTDOWN		_IOR('X', 125, uint32_t)
+#define SHUTDOWN_DEFAULT	0
 #define SHUTDOWN_LOGFLUSH	1
 #define SHUTDOWN_NOLOGFLUSH	2
 
@@ -276,13 +277,16 @@ FIXTURE(end) {
 	struct change	change;
 };
 
+static int make_end(struct volume *volume, struct change *change)
+{
+	return make_volume(volume, on_xfs() ? MKFS_XFS : MKFS_EXT4_FOR_RECOVERY,
+			   "") ?:
+	       change_create(change) ?: change_begin(change, volume);
+}
+
 FIXTURE_SETUP(end)
 {
-	ASSERT_EQ(0, make_volume(&self->volume,
-				 on_xfs() ? MKFS_XFS : MKFS_EXT4_FOR_RECOVERY,
-				 ""));
-	ASSERT_EQ(0, change_create(&self->change));
-	ASSERT_EQ(0, change_begin(&self->change, &self->volume));
+	ASSERT_EQ(0, make_end(&self->volume, &self->change));
 }
 
 FIXTURE_TEARDOWN(end)
@@ -322,14 +326,70 @@ static void expect_recovery(struct __test_metadata *_metadata,
 	close(again.plain);
 }
 
-TEST_F(end, reads_of_a_file_system_that_was_shut_down_are_right_or_fail)
+FIXTURE(shut_down) {
+	struct volume	volume;
+	struct change	change;
+};
+
+FIXTURE_VARIANT(shut_down) {
+	uint32_t	how;
+};
+
+FIXTURE_VARIANT_ADD(shut_down, orderly) { .how = SHUTDOWN_DEFAULT };
+FIXTURE_VARIANT_ADD(shut_down, with_its_log) { .how = SHUTDOWN_LOGFLUSH };
+FIXTURE_VARIANT_ADD(shut_down, at_once) { .how = SHUTDOWN_NOLOGFLUSH };
+
+FIXTURE_SETUP(shut_down)
+{
+	ASSERT_EQ(0, make_end(&self->volume, &self->change));
+}
+
+FIXTURE_TEARDOWN(shut_down)
+{
+	change_end(&self->change);
+	EXPECT_EQ(0, volume_remove(&self->volume));
+}
+
+/* Those of an enabled file end with the tick; so the first may still succeed. */
+TEST_F(shut_down, an_enabled_file_fails_its_reads_as_others_do)
 {
 	struct change *c = &self->change;
+	uint64_t deadline = now_ms() + DEADLINE_MS, direct;
+	char *buffer = dio_alloc(CHANGE_BYTES);
+	struct bpio_file_info now;
 
 	c->readers.may_fail = EIO;
-	ASSERT_EQ(0, shut_down(&self->volume, SHUTDOWN_LOGFLUSH));
+	ASSERT_EQ(0, shut_down(&self->volume, variant->how));
+	while (pread(c->fd, buffer, CHANGE_BYTES, 0) > 0)
+		ASSERT_TRUE(poll_again(deadline));
+	EXPECT_EQ(EIO, errno);
 	EXPECT_EQ(0, readers_progress(&c->readers, 50));
 	EXPECT_EQ(0, readers_stop(&c->readers));
+
+	direct = file_direct(c->fd);
+	EXPECT_EQ(EIO, reads_alike(c->plain, c->fd, CHANGE_BYTES));
+	EXPECT_EQ(EIO, reads_alike(c->plain, c->fd, 4096));
+	EXPECT_EQ(direct, file_direct(c->fd));
+	ASSERT_EQ(0, file_info(c->fd, &now));
+	EXPECT_EQ((unsigned int)BPIO_REASON_SHUT_DOWN, now.reason);
+	EXPECT_LT(0u, file_fallbacks(c->fd, BPIO_REASON_SHUT_DOWN));
+	free(buffer);
+	expect_recovery(_metadata, &self->volume, c);
+}
+
+/* What a file that is not armed then is told: it is in vain to wait for a map. */
+TEST_F(shut_down, a_file_that_is_to_be_armed_is_told_why_it_is_not)
+{
+	struct change *c = &self->change;
+	struct bpio_file_arm arm = { .size = sizeof(arm) };
+
+	c->readers.may_fail = EIO;
+	ASSERT_EQ(0, close(open(c->path, O_WRONLY | O_CLOEXEC)));
+	ASSERT_EQ(0, shut_down(&self->volume, variant->how));
+	EXPECT_EQ(0, readers_stop(&c->readers));
+	ASSERT_EQ(0, file_arm(c->fd, &arm));
+	EXPECT_EQ((unsigned int)BPIO_REASON_SHUT_DOWN, arm.reason);
+	EXPECT_EQ(EIO, reads_alike(c->plain, c->fd, CHANGE_BYTES));
 	expect_recovery(_metadata, &self->volume, c);
 }
 
@@ -369,6 +429,7 @@ TEST_F(end, reads_go_on_right_when_the_journal_is_aborted)
 	ASSERT_EQ(0, shell("mount -o remount,abort %s", self->volume.mount));
 	EXPECT_EQ(0, readers_progress(&c->readers, 50));
 	EXPECT_EQ(0, readers_stop(&c->readers));
+	EXPECT_LE(0, reads_alike(c->plain, c->fd, CHANGE_BYTES));
 	expect_recovery(_metadata, &self->volume, c);
 }
 

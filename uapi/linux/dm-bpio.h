@@ -282,6 +282,8 @@ enum bpio_support {
  * @BPIO_REASON_KERNEL_PAUSED: Kernel code has paused the file.
  * @BPIO_REASON_LOCKED: The file system holds the lock of the file, to change its
  *	flags or to check it. Reads wait for that, whether BypassIO is enabled or not.
+ * @BPIO_REASON_SHUT_DOWN: The file system was shut down, by its administrator or
+ *	after an error, and fails reads.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
 enum bpio_reason {
@@ -323,6 +325,7 @@ enum bpio_reason {
 	BPIO_REASON_NOT_READ_ONLY	= 35,
 	BPIO_REASON_KERNEL_PAUSED	= 36,
 	BPIO_REASON_LOCKED		= 37,
+	BPIO_REASON_SHUT_DOWN		= 38,
 	BPIO_REASON_COUNT
 };
 

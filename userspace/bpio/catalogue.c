@@ -223,6 +223,11 @@ static const struct {
 		"BypassIO.",
 		"Nothing; bypass goes on by itself.",
 	},
+	[BPIO_REASON_SHUT_DOWN] = {
+		"The file system was shut down, by its administrator, after an "
+		"error, or because its device is gone; all reads fail.",
+		"See the kernel log for why, and unmount and mount it anew.",
+	},
 };
 
 const char *catalogue_meaning(unsigned int reason)
