@@ -52,6 +52,7 @@
 #include "reason.h"
 #include "route.h"
 #include "stack.h"
+#include "standing.h"
 #include "stream.h"
 #include "target.h"
 #include "trace.h"
@@ -134,7 +135,8 @@ bool bpio_bypass_skips(struct bpio_volume *volume,
  * @compatible: whether the storage device takes part, out; may be NULL
  *
  * Context: any.
- * Return: support of the present route, NONE while there is none.
+ * Return: support of the present route, NONE while there is none or bypass is
+ * switched off.
  */
 enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
 				      bool *compatible)
@@ -144,7 +146,7 @@ enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
 
 	rcu_read_lock();
 	route = rcu_dereference(volume->route);
-	if (route)
+	if (route && READ_ONCE(bpio_standing_on))
 		support = route->support;
 	if (compatible)
 		*compatible = route && route->compatible;
@@ -348,6 +350,7 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 		if (bpio_bypass_lingers(volume))
 			return;
 		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
+		bpio_standing_tell(volume);
 		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 		/* Keep this state across a reload; reset it only when bypass ends. */
 		if (volume->target) {
@@ -357,14 +360,17 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 		return;
 	}
 	volume->idle = false;
-	if (bpio_bypass_route_is_current(volume))
-		return;
-	bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
-	/* A layer is told the end of one bypass before the beginning of the next. */
-	if (list_empty(&volume->drain.retired))
-		bpio_bypass_establish(volume);
-	else
-		volume->update_drained = true;
+	if (!bpio_bypass_route_is_current(volume)) {
+		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
+		/* A layer is told the end of one bypass before the next begins. */
+		if (list_empty(&volume->drain.retired))
+			bpio_bypass_establish(volume);
+		else
+			volume->update_drained = true;
+	}
+	/* A route that only waits for the former one's reads is no news. */
+	if (!volume->update_drained)
+		bpio_standing_tell(volume);
 }
 
 /**
@@ -515,6 +521,9 @@ enum bpio_support bpio_bypass_verdict(struct bpio_volume *volume,
 	struct bpio_route *route;
 
 	lockdep_assert_held(&volume->drain_lock);
+
+	if (bpio_standing_switched_off(results))
+		return BPIO_SUPPORT_PARTIAL;
 
 	route = rcu_dereference_protected(volume->route,
 					  lockdep_is_held(&volume->drain_lock));

@@ -8,6 +8,7 @@
 #include "change.h"
 #include "event.h"
 #include "route.h"
+#include "standing.h"
 #include "target.h"
 #include "volume.h"
 
@@ -148,6 +149,7 @@ void bpio_change_drop_layer(const struct bpio_layer *layer)
 			bpio_bypass_withdraw(volume,
 					     BPIO_REASON_VOLUME_SUSPENDED);
 			set_bit(BPIO_MAP_AWAITS, &volume->map_watch);
+			bpio_standing_tell(volume);
 		}
 		bpio_bypass_unlock(volume, noio);
 	}
@@ -192,16 +194,20 @@ static const struct bpio_layer *bpio_change_own_layer(struct bpio_volume *volume
 int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
 {
 	char who[BPIO_DRIVER_NAME_MAX + 1];
+	bool changed;
 
 	snprintf(who, sizeof(who), "%s[%d]", current->comm,
 		 task_tgid_vnr(current));
 	mutex_lock(&bpio_layers_lock);
 	if (paused)
-		bpio_pause_set(&volume->pause, who, "Paused by a command.");
+		changed = bpio_pause_set(&volume->pause, who,
+					 "Paused by a command.");
 	else
-		bpio_pause_clear(&volume->pause);
+		changed = bpio_pause_clear(&volume->pause);
 	mutex_unlock(&bpio_layers_lock);
 
-	bpio_event_layer(paused ? "pause" : "resume", volume->dev, who, "");
+	if (changed)
+		bpio_event_layer(paused ? BPIO_EVENT_PAUSE : BPIO_EVENT_RESUME,
+				 volume->dev, who, "");
 	return bpio_change_tell(bpio_change_own_layer(volume), paused, volume);
 }

@@ -3,7 +3,6 @@
  * Direct reads: from an offset in a file to bios for the device at the bottom.
  */
 #include <linux/bio.h>
-#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 
 #include "compat.h"
@@ -18,10 +17,6 @@
 
 /* Flags that the file system may raise on a file that is open read-only. */
 #define BPIO_DIRECT_REFUSED	(S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE)
-
-bool bpio_direct_on = true;
-module_param_named(bypass, bpio_direct_on, bool, 0644);
-MODULE_PARM_DESC(bypass, "Let reads go direct; N makes the file system serve all");
 
 static inline enum bpio_reason
 bpio_direct_check_file(const struct bpio_open_file *of)

@@ -13,6 +13,7 @@
 #include "open_file.h"
 #include "plant.h"
 #include "route.h"
+#include "standing.h"
 
 /**
  * struct bpio_piece - part of a read that is contiguous on one device
@@ -49,9 +50,6 @@ struct bpio_direct {
 	blk_opf_t		flags;
 };
 
-/* The module parameter "bypass". */
-extern bool bpio_direct_on;
-
 enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of);
 ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 			 struct iov_iter *to, bool present);
@@ -73,7 +71,7 @@ bpio_direct_blocked(const struct bpio_open_file *of, unsigned long state)
 {
 	if (unlikely(READ_ONCE(of->disabled)))
 		return BPIO_REASON_DISABLED;
-	if (unlikely(!READ_ONCE(bpio_direct_on)))
+	if (unlikely(!READ_ONCE(bpio_standing_on)))
 		return BPIO_REASON_SWITCHED_OFF;
 	return unlikely(state) ? bpio_file_reason(of->file, state) :
 				 BPIO_REASON_NONE;

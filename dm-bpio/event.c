@@ -4,18 +4,123 @@
  *
  * They are sent for an object of our own and not for the mapped device, because
  * a change event of a device makes udev read it again. Each carries BPIO_EVENT
- * and BPIO_DEVICE (major:minor), and what else the event has.
+ * and, unless it tells of a loss, BPIO_DEVICE (major:minor), and what else the
+ * event has.
+ *
+ * Anybody who may read a file can cause events: ENABLE that a layer vetoes, ENABLE
+ * and ARM and close in a loop, a change of the file between. Four things bound
+ * what this costs others:
+ *
+ * - An event is posted only when something has changed. A QUERY changes nothing,
+ *   and a pause of what is paused does not either. The veto of a file that is not
+ *   enabled leaves no trace that could change, so the same veto is posted once in
+ *   BPIO_EVENT_REPEAT.
+ * - Posting copies the event into a ring of fixed size and allocates nothing. So
+ *   there is no memory to be charged to whoever causes it. While a ring is full
+ *   events are dropped and counted, and those who watch are told how many. It
+ *   takes events again when it is empty, so that a flood is told in blocks: many
+ *   events, then one that tells of the loss.
+ * - Events that anybody can cause have a ring of their own, and are sent at a
+ *   limited rate: each wakes all who listen, udevd among them. What takes
+ *   privileges (pauses, tables, layers) is not lost or delayed because of them.
+ * - While they are held back, an event that a file was armed or revoked takes the
+ *   place of an earlier one about the same file.
  */
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/kobject.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include "event.h"
 #include "reason.h"
+#include "standing.h"
 
 /* Longest value, with its name: a failure reason. */
 #define BPIO_EVENT_TEXT_MAX	(BPIO_REASON_TEXT_MAX + 32)
+
+/* Events that wait to be sent: of files, and of volumes and layers. */
+#define BPIO_EVENT_FILES_ROOM	256
+#define BPIO_EVENT_OTHERS_ROOM	64
+
+/* On average one event of a file in that time, with bursts of a full ring. */
+#define BPIO_EVENT_INTERVAL	(HZ / 100)
+#define BPIO_EVENT_BURST	(BPIO_EVENT_FILES_ROOM * BPIO_EVENT_INTERVAL)
+
+/* How long a veto is not posted again, unless the ring has forgotten it. */
+#define BPIO_EVENT_REPEAT	(10 * HZ)
+
+/**
+ * struct bpio_event - an event that waits to be sent, or was sent
+ * @type: what happened
+ * @dev: the volume, or the device of the layer
+ * @ino: the inode number of the file it is about, or 0
+ * @support: of SUPPORT
+ * @objector: the device of the layer that objects, or 0
+ * @status: a negative errno, or 0
+ * @reason: enum bpio_reason
+ * @number: of all events that were posted
+ * @posted: in jiffies, plus 1; 0 when the slot was never used
+ * @lost: number of events, of LOST
+ * @driver: a driver or a command
+ * @text: a sentence
+ */
+struct bpio_event {
+	enum bpio_event_type	type;
+	dev_t			dev;
+	unsigned long		ino;
+	enum bpio_support	support;
+	dev_t			objector;
+	int			status;
+	enum bpio_reason	reason;
+	u64			number;
+	u64			posted;
+	u64			lost;
+	char			driver[BPIO_DRIVER_NAME_MAX + 1];
+	char			text[BPIO_REASON_TEXT_MAX + 1];
+};
+
+/**
+ * struct bpio_event_ring - events of one kind, oldest first
+ * @slots: the events; those that were sent stay until they are overwritten
+ * @room: number of @slots
+ * @first: the next one to be sent; counts on for ever
+ * @nr: number of those to be sent
+ * @lost: events that were dropped and of which nobody was told
+ *
+ * All but @slots and @room is protected by bpio_event_lock, and so are the slots.
+ */
+struct bpio_event_ring {
+	struct bpio_event	*slots;
+	unsigned int		room;
+	unsigned int		first;
+	unsigned int		nr;
+	u64			lost;
+};
+
+static struct bpio_event bpio_event_files_slots[BPIO_EVENT_FILES_ROOM];
+static struct bpio_event bpio_event_others_slots[BPIO_EVENT_OTHERS_ROOM];
+
+static struct bpio_event_ring bpio_event_files = {
+	.slots	= bpio_event_files_slots,
+	.room	= BPIO_EVENT_FILES_ROOM,
+};
+
+static struct bpio_event_ring bpio_event_others = {
+	.slots	= bpio_event_others_slots,
+	.room	= BPIO_EVENT_OTHERS_ROOM,
+};
+
+/* Protects both rings and the two variables below; innermost. */
+static DEFINE_SPINLOCK(bpio_event_lock);
+static u64 bpio_event_number;
+/*
+ * When the next event of a file would be due, in jiffies, if they came evenly. It
+ * may be sent as much earlier as a burst may last.
+ */
+static u64 bpio_event_due;
 
 static struct kset *bpio_event_kset;
 static struct kobject *bpio_event_source;
@@ -26,119 +131,348 @@ static struct kobject *bpio_event_source;
  * needs, and with it the freeing of memory.
  */
 static struct workqueue_struct *bpio_event_wq;
+static void bpio_event_work(struct work_struct *work);
+static DECLARE_DELAYED_WORK(bpio_event_sender, bpio_event_work);
 
-struct bpio_event {
-	struct work_struct work;
-	char	text[6][BPIO_EVENT_TEXT_MAX];
-	char	*envp[7];
-	int	nr;
-};
-
-static __printf(2, 3) void bpio_event_add(struct bpio_event *event,
-					  const char *format, ...)
+static struct bpio_event *bpio_event_slot(struct bpio_event_ring *ring,
+					  unsigned int i)
 {
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(event->text[event->nr], BPIO_EVENT_TEXT_MAX, format, args);
-	va_end(args);
-	event->envp[event->nr] = event->text[event->nr];
-	event->nr++;
+	return &ring->slots[(ring->first + i) % ring->room];
 }
 
-static struct bpio_event *bpio_event_begin(const char *name, dev_t dev)
+/* For how many jiffies the next event of a file is held back. */
+static unsigned long bpio_event_delay(void)
 {
-	struct bpio_event *event = kzalloc(sizeof(*event), GFP_NOIO);
+	u64 earliest, now = get_jiffies_64();
 
-	if (!event)
-		return NULL;
-	bpio_event_add(event, "BPIO_EVENT=%s", name);
-	bpio_event_add(event, "BPIO_DEVICE=%u:%u", MAJOR(dev), MINOR(dev));
-	return event;
+	lockdep_assert_held(&bpio_event_lock);
+
+	earliest = bpio_event_due - min_t(u64, bpio_event_due, BPIO_EVENT_BURST);
+	return earliest > now ? earliest - now : 0;
 }
 
-/* A watcher that misses an event for want of memory asks again anyway. */
-static void bpio_event_work(struct work_struct *work)
+/* Whether the ring remembers the same veto of the same file. */
+static bool bpio_event_is_repeated(const struct bpio_event_ring *ring,
+				   const struct bpio_event *event)
 {
-	struct bpio_event *event = container_of(work, struct bpio_event, work);
+	const struct bpio_event *slot;
 
-	kobject_uevent_env(bpio_event_source, KOBJ_CHANGE, event->envp);
-	kfree(event);
+	lockdep_assert_held(&bpio_event_lock);
+
+	if (event->type != BPIO_EVENT_REFUSE)
+		return false;
+	for (slot = ring->slots; slot < ring->slots + ring->room; slot++)
+		if (slot->posted && slot->type == event->type &&
+		    slot->ino == event->ino && slot->dev == event->dev &&
+		    slot->objector == event->objector &&
+		    slot->status == event->status &&
+		    event->posted < slot->posted + BPIO_EVENT_REPEAT &&
+		    !strcmp(slot->text, event->text))
+			return true;
+	return false;
 }
 
-static void bpio_event_send(struct bpio_event *event)
+/* Whether it could take the place of one that waits. */
+static bool bpio_event_merge(struct bpio_event_ring *ring,
+			     const struct bpio_event *event)
 {
-	INIT_WORK(&event->work, bpio_event_work);
-	queue_work(bpio_event_wq, &event->work);
+	struct bpio_event *slot;
+	unsigned int i;
+
+	lockdep_assert_held(&bpio_event_lock);
+
+	if (event->type > BPIO_EVENT_REVOKE || !bpio_event_delay())
+		return false;
+	for (i = 0; i < ring->nr; i++) {
+		slot = bpio_event_slot(ring, i);
+		if (slot->type <= BPIO_EVENT_REVOKE &&
+		    slot->ino == event->ino && slot->dev == event->dev) {
+			slot->type = event->type;
+			slot->reason = event->reason;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void bpio_event_post(struct bpio_event *event)
+{
+	struct bpio_event_ring *ring = &bpio_event_others;
+
+	if (event->type <= BPIO_EVENT_ALLOW)
+		ring = &bpio_event_files;
+	event->posted = get_jiffies_64() + 1;
+
+	spin_lock(&bpio_event_lock);
+	if (bpio_event_is_repeated(ring, event) ||
+	    bpio_event_merge(ring, event)) {
+		spin_unlock(&bpio_event_lock);
+		return;
+	}
+	if (ring->lost || ring->nr == ring->room) {
+		ring->lost++;
+	} else {
+		event->number = bpio_event_number++;
+		*bpio_event_slot(ring, ring->nr++) = *event;
+	}
+	spin_unlock(&bpio_event_lock);
+	if (ring == &bpio_event_others)
+		mod_delayed_work(bpio_event_wq, &bpio_event_sender, 0);
+	else
+		queue_delayed_work(bpio_event_wq, &bpio_event_sender, 0);
+}
+
+static void bpio_event_set_verdict(struct bpio_event *event, dev_t objector,
+				   const struct bpio_results *verdict)
+{
+	event->objector = objector;
+	event->status = verdict->op_status;
+	event->reason = verdict->reason;
+	snprintf(event->driver, sizeof(event->driver), "%.*s",
+		 verdict->failing_driver_name_len, verdict->failing_driver_name);
+	snprintf(event->text, sizeof(event->text), "%.*s",
+		 verdict->failure_reason_len, verdict->failure_reason);
 }
 
 /**
- * bpio_event_veto() - a layer vetoed
- * @volume: the volume that was to be bypassed
- * @dev: the mapped device the layer is part of
+ * bpio_event_support() - reads of a volume skip more or less than before
+ * @volume: the volume
+ * @standing: how it is now
+ *
+ * A veto of the volume is told like this, too, and so follows the event that
+ * FltVetoBypassIo logs.
+ *
+ * Context: any that may take a spinlock.
+ */
+void bpio_event_support(dev_t volume, const struct bpio_standing *standing)
+{
+	struct bpio_event event = {
+		.type		= BPIO_EVENT_SUPPORT,
+		.dev		= volume,
+		.support	= standing->support,
+	};
+
+	bpio_event_set_verdict(&event, standing->objector, &standing->results);
+	bpio_event_post(&event);
+}
+
+/**
+ * bpio_event_veto() - a layer vetoed a file
+ * @type: REFUSE or VETO
+ * @volume: the volume it lies on
+ * @ino: its inode number
+ * @layer: the mapped device the layer is part of
  * @verdict: its status, name and reason
  *
  * Follows the event that FltVetoBypassIo logs.
  *
- * Context: may sleep, does no I/O.
+ * Context: any that may take a spinlock.
  */
-void bpio_event_veto(dev_t volume, dev_t dev, const struct bpio_results *verdict)
+void bpio_event_veto(enum bpio_event_type type, dev_t volume,
+		     unsigned long ino, dev_t layer,
+		     const struct bpio_results *verdict)
 {
-	struct bpio_event *event = bpio_event_begin("veto", volume);
+	struct bpio_event event = {
+		.type	= type,
+		.dev	= volume,
+		.ino	= ino,
+	};
 
-	if (!event)
-		return;
-	bpio_event_add(event, "BPIO_LAYER=%u:%u", MAJOR(dev), MINOR(dev));
-	bpio_event_add(event, "BPIO_STATUS=%d", verdict->op_status);
-	bpio_event_add(event, "BPIO_DRIVER=%.*s",
-		       verdict->failing_driver_name_len,
-		       verdict->failing_driver_name);
-	bpio_event_add(event, "BPIO_REASON=%.*s", verdict->failure_reason_len,
-		       verdict->failure_reason);
-	bpio_event_send(event);
+	bpio_event_set_verdict(&event, layer, verdict);
+	bpio_event_post(&event);
 }
 
 /**
  * bpio_event_layer() - a layer or a volume was paused or resumed
- * @name: "pause" or "resume"
+ * @type: PAUSE or RESUME
  * @dev: the mapped device
  * @who: a driver or a command
  * @why: a sentence, or ""
  *
- * Context: may sleep, does no I/O.
+ * Context: any that may take a spinlock.
  */
-void bpio_event_layer(const char *name, dev_t dev, const char *who,
+void bpio_event_layer(enum bpio_event_type type, dev_t dev, const char *who,
 		      const char *why)
 {
-	struct bpio_event *event = bpio_event_begin(name, dev);
+	struct bpio_event event = { .type = type, .dev = dev };
 
-	if (!event)
-		return;
-	bpio_event_add(event, "BPIO_DRIVER=%s", who);
-	bpio_event_add(event, "BPIO_REASON=%s", why);
-	bpio_event_send(event);
+	strscpy(event.driver, who, sizeof(event.driver));
+	strscpy(event.text, why, sizeof(event.text));
+	bpio_event_post(&event);
 }
 
 /**
  * bpio_event_file() - something happened to a file
- * @name: "arm", "revoke", "pause" or "resume"
+ * @type: ARM, REVOKE, ALLOW, PAUSE or RESUME
  * @volume: the volume it lies on
  * @ino: its inode number
  * @reason: why
  *
- * Context: may sleep, does no I/O.
+ * Context: any that may take a spinlock.
  */
-void bpio_event_file(const char *name, dev_t volume, unsigned long ino,
-		     enum bpio_reason reason)
+void bpio_event_file(enum bpio_event_type type, dev_t volume,
+		     unsigned long ino, enum bpio_reason reason)
 {
-	struct bpio_event *event = bpio_event_begin(name, volume);
+	struct bpio_event event = {
+		.type	= type,
+		.dev	= volume,
+		.ino	= ino,
+		.reason	= reason,
+	};
 
-	if (!event)
-		return;
-	bpio_event_add(event, "BPIO_INODE=%lu", ino);
-	bpio_event_add(event, "BPIO_REASON=%s",
-		       reason ? bpio_reason_text(reason) : "");
-	bpio_event_send(event);
+	bpio_event_post(&event);
+}
+
+/* What a uevent carries; used by the sender only, of which there is one. */
+static struct bpio_event_env {
+	char	text[8][BPIO_EVENT_TEXT_MAX];
+	char	*envp[9];
+	int	nr;
+} bpio_event_env;
+
+static __printf(1, 2) void bpio_event_add(const char *format, ...)
+{
+	struct bpio_event_env *env = &bpio_event_env;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(env->text[env->nr], BPIO_EVENT_TEXT_MAX, format, args);
+	va_end(args);
+	env->envp[env->nr] = env->text[env->nr];
+	env->nr++;
+}
+
+static const char *bpio_event_name(const struct bpio_event *event)
+{
+	static const char *const names[] = {
+		[BPIO_EVENT_ARM]	= "arm",
+		[BPIO_EVENT_REVOKE]	= "revoke",
+		[BPIO_EVENT_REFUSE]	= "veto",
+		[BPIO_EVENT_VETO]	= "veto",
+		[BPIO_EVENT_ALLOW]	= "resume",
+		[BPIO_EVENT_PAUSE]	= "pause",
+		[BPIO_EVENT_RESUME]	= "resume",
+		[BPIO_EVENT_SUPPORT]	= "support",
+		[BPIO_EVENT_LOST]	= "lost",
+	};
+
+	if (event->type == BPIO_EVENT_SUPPORT &&
+	    event->reason == BPIO_REASON_LAYER_VETO)
+		return "veto";
+	return names[event->type];
+}
+
+static void bpio_event_add_verdict(const struct bpio_event *event)
+{
+	const char *text = event->text;
+
+	if (!*text && event->reason)
+		text = bpio_reason_text(event->reason);
+	if (event->objector)
+		bpio_event_add("BPIO_LAYER=%u:%u", MAJOR(event->objector),
+			       MINOR(event->objector));
+	if (event->status)
+		bpio_event_add("BPIO_STATUS=%d", event->status);
+	if (*event->driver)
+		bpio_event_add("BPIO_DRIVER=%s", event->driver);
+	if (*text)
+		bpio_event_add("BPIO_REASON=%s", text);
+}
+
+static void bpio_event_send(const struct bpio_event *event)
+{
+	memset(&bpio_event_env, 0, sizeof(bpio_event_env));
+	bpio_event_add("BPIO_EVENT=%s", bpio_event_name(event));
+	if (event->type == BPIO_EVENT_LOST)
+		bpio_event_add("BPIO_COUNT=%llu", event->lost);
+	else
+		bpio_event_add("BPIO_DEVICE=%u:%u", MAJOR(event->dev),
+			       MINOR(event->dev));
+	if (event->type == BPIO_EVENT_SUPPORT)
+		bpio_event_add("BPIO_SUPPORT=%s",
+			       bpio_support_text(event->support));
+	if (event->ino)
+		bpio_event_add("BPIO_INODE=%lu", event->ino);
+	bpio_event_add_verdict(event);
+	/* Without memory nobody is told; who watches has no right to each event. */
+	kobject_uevent_env(bpio_event_source, KOBJ_CHANGE, bpio_event_env.envp);
+}
+
+/* An empty ring tells of what it has dropped since it was full. */
+static bool bpio_event_take_lost(struct bpio_event_ring *ring,
+				 struct bpio_event *event)
+{
+	lockdep_assert_held(&bpio_event_lock);
+
+	if (ring->nr || !ring->lost)
+		return false;
+	*event = (struct bpio_event) {
+		.type = BPIO_EVENT_LOST,
+		.lost = ring->lost,
+	};
+	ring->lost = 0;
+	return true;
+}
+
+/* The ring whose first event is to be sent now, the older one, or NULL. */
+static struct bpio_event_ring *bpio_event_choose(void)
+{
+	struct bpio_event_ring *others = &bpio_event_others;
+	struct bpio_event_ring *files = &bpio_event_files;
+
+	lockdep_assert_held(&bpio_event_lock);
+
+	if (!files->nr || bpio_event_delay())
+		return others->nr ? others : NULL;
+	if (others->nr && bpio_event_slot(others, 0)->number <
+			  bpio_event_slot(files, 0)->number)
+		return others;
+	return files;
+}
+
+static bool bpio_event_take(struct bpio_event *event)
+{
+	struct bpio_event_ring *ring;
+
+	lockdep_assert_held(&bpio_event_lock);
+
+	if (bpio_event_take_lost(&bpio_event_files, event) ||
+	    bpio_event_take_lost(&bpio_event_others, event))
+		return true;
+	ring = bpio_event_choose();
+	if (!ring)
+		return false;
+	*event = *bpio_event_slot(ring, 0);
+	ring->first = (ring->first + 1) % ring->room;
+	ring->nr--;
+	if (ring == &bpio_event_files) {
+		bpio_event_due = max(bpio_event_due, get_jiffies_64()) +
+				 BPIO_EVENT_INTERVAL;
+	}
+	return true;
+}
+
+static void bpio_event_work(struct work_struct *work)
+{
+	/* Not on the stack for its size; there is one sender. */
+	static struct bpio_event event;
+	unsigned long delay;
+	bool taken, left;
+
+	do {
+		spin_lock(&bpio_event_lock);
+		taken = bpio_event_take(&event);
+		left = bpio_event_files.nr;
+		delay = bpio_event_delay();
+		spin_unlock(&bpio_event_lock);
+		if (taken)
+			bpio_event_send(&event);
+		cond_resched();
+	} while (taken);
+
+	/* What was held back; whatever is posted meanwhile queues the work itself. */
+	if (left)
+		queue_delayed_work(bpio_event_wq, &bpio_event_sender, delay);
 }
 
 static void bpio_event_release(struct kobject *kobj)
@@ -160,7 +494,6 @@ int bpio_event_init(void)
 {
 	int ret = -ENOMEM;
 
-	/* Ordered, so that a resume is never told before its pause. */
 	bpio_event_wq = alloc_ordered_workqueue("bpio_event", 0);
 	if (!bpio_event_wq)
 		return -ENOMEM;
@@ -191,6 +524,7 @@ destroy:
  */
 void bpio_event_exit(void)
 {
+	cancel_delayed_work_sync(&bpio_event_sender);
 	destroy_workqueue(bpio_event_wq);
 	kobject_put(bpio_event_source);
 	kset_unregister(bpio_event_kset);

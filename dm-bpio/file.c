@@ -330,8 +330,8 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 	bpio_file_back_off(file);
 	if (!test_bit(BPIO_FILE_UNARMED, &file->state)) {
 		reason = BPIO_REASON_REVOKED;
-		bpio_event_file("revoke", file->volume->dev, file->inode->i_ino,
-				reason);
+		bpio_event_file(BPIO_EVENT_REVOKE, file->volume->dev,
+				file->inode->i_ino, reason);
 	}
 	/* Meanwhile reads count for what has kept them from going direct. */
 	bpio_file_disarm(file, reason);
@@ -345,7 +345,8 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 		bpio_file_disarm(file, reason);
 		return;
 	}
-	bpio_event_file("arm", file->volume->dev, file->inode->i_ino, 0);
+	bpio_event_file(BPIO_EVENT_ARM, file->volume->dev, file->inode->i_ino,
+			BPIO_REASON_NONE);
 }
 
 static void bpio_file_arm_work(struct work_struct *work)

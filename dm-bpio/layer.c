@@ -275,9 +275,12 @@ const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer)
  * @why: a sentence
  *
  * Context: bpio_layers_lock held.
+ * Return: whether there was none before.
  */
-void bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
+bool bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
 {
+	bool begins = !pause->active;
+
 	lockdep_assert_held(&bpio_layers_lock);
 
 	atomic_inc(&bpio_layers_generation);
@@ -285,6 +288,7 @@ void bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
 	pause->since = ktime_get_real_seconds();
 	strscpy(pause->who, who, sizeof(pause->who));
 	strscpy(pause->why, why, sizeof(pause->why));
+	return begins;
 }
 
 /**
@@ -292,13 +296,17 @@ void bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
  * @pause: where
  *
  * Context: bpio_layers_lock held.
+ * Return: whether there was one.
  */
-void bpio_pause_clear(struct bpio_pause *pause)
+bool bpio_pause_clear(struct bpio_pause *pause)
 {
+	bool ends = pause->active;
+
 	lockdep_assert_held(&bpio_layers_lock);
 
 	atomic_inc(&bpio_layers_generation);
 	WRITE_ONCE(pause->active, false);
+	return ends;
 }
 
 /**
@@ -316,16 +324,20 @@ void bpio_pause_clear(struct bpio_pause *pause)
  */
 int bpio_pause_layer(struct bpio_layer *layer, const char *why)
 {
+	bool begins;
+
 	if (!why || !*why)
 		return -ENODATA;
 	if (strlen(why) > BPIO_PAUSE_TEXT_MAX)
 		return -E2BIG;
 
 	mutex_lock(&bpio_layers_lock);
-	bpio_pause_set(&layer->pause, layer->ops->name, why);
+	begins = bpio_pause_set(&layer->pause, layer->ops->name, why);
 	mutex_unlock(&bpio_layers_lock);
 
-	bpio_event_layer("pause", layer->dev, layer->ops->name, why);
+	if (begins)
+		bpio_event_layer(BPIO_EVENT_PAUSE, layer->dev, layer->ops->name,
+				 why);
 	return bpio_change_tell(layer, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_pause_layer);
@@ -341,11 +353,15 @@ EXPORT_SYMBOL_GPL(bpio_pause_layer);
  */
 void bpio_resume_layer(struct bpio_layer *layer)
 {
+	bool ends;
+
 	mutex_lock(&bpio_layers_lock);
-	bpio_pause_clear(&layer->pause);
+	ends = bpio_pause_clear(&layer->pause);
 	mutex_unlock(&bpio_layers_lock);
 
-	bpio_event_layer("resume", layer->dev, layer->ops->name, "");
+	if (ends)
+		bpio_event_layer(BPIO_EVENT_RESUME, layer->dev,
+				 layer->ops->name, "");
 	bpio_change_tell(layer, false, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_resume_layer);

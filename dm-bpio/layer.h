@@ -64,7 +64,7 @@ bool bpio_layer_any_asks_files(void);
 const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer);
 void bpio_layer_join_route(struct bpio_layer *layer);
 void bpio_layer_leave_route(struct bpio_layer *layer);
-void bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why);
-void bpio_pause_clear(struct bpio_pause *pause);
+bool bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why);
+bool bpio_pause_clear(struct bpio_pause *pause);
 
 #endif /* BPIO_LAYER_H */

@@ -40,6 +40,23 @@ const char *bpio_reason_text(enum bpio_reason reason)
 	return bpio_reason_texts[reason];
 }
 
+/**
+ * bpio_support_text() - the word for how much may be skipped
+ * @support: one of the enumeration
+ *
+ * Context: any.
+ */
+const char *bpio_support_text(enum bpio_support support)
+{
+	static const char *const texts[] = {
+		[BPIO_SUPPORT_NONE]	= "none",
+		[BPIO_SUPPORT_PARTIAL]	= "partial",
+		[BPIO_SUPPORT_FULL]	= "full",
+	};
+
+	return texts[support];
+}
+
 static u16 bpio_reason_copy(u8 *to, size_t room, const char *from)
 {
 	size_t len = min(strlen(from), room);

@@ -61,6 +61,7 @@ struct bpio_route *bpio_route_clone(const struct bpio_route *route)
 	clone->length_mask = route->length_mask;
 	clone->memory_mask = route->memory_mask;
 	clone->results = route->results;
+	clone->objector = route->objector;
 	memcpy(clone->segments, route->segments,
 	       array_size(route->nr, sizeof(*route->segments)));
 	memcpy(clone->layers, route->layers,

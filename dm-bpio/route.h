@@ -46,6 +46,7 @@ struct bpio_segment {
  * @drained: @ref has reached zero; protected by @drain->lock
  * @rcu: for freeing
  * @results: who keeps the route from being full, and why
+ * @objector: the device of whoever does
  * @segments: sorted by start, without gaps
  *
  * Published in bpio_volume.route. A reader finds it under RCU and takes @ref
@@ -69,6 +70,7 @@ struct bpio_route {
 	bool			drained;
 	struct rcu_head		rcu;
 	struct bpio_results	results;
+	dev_t			objector;
 	struct bpio_segment	segments[] __counted_by(nr);
 };
 

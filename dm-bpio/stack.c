@@ -152,7 +152,7 @@ static void bpio_stack_end_device(struct bpio_walk *walk,
 	}
 	/* What storage cannot do is no veto of a file. */
 	if (reason && !walk->inode)
-		bpio_view_object(walk->view, &verdict);
+		bpio_view_object(walk->view, range->bdev->bd_dev, &verdict);
 	bpio_stack_end_route(walk, range);
 
 	if (!walk->everything || bpio_view_has_row(walk->view, range->bdev->bd_dev))
@@ -167,6 +167,11 @@ static void bpio_stack_end_device(struct bpio_walk *walk,
 		row->flags |= BPIO_LAYER_TAKES_PART;
 }
 
+/*
+ * A file that is to be enabled keeps no state that the veto could change, so it is
+ * told here. Of enabled files and of the volume those tell who keep what was said
+ * before; a query changes nothing.
+ */
 static void bpio_stack_tell_veto(struct bpio_walk *walk,
 				 const struct bpio_layer *layer,
 				 const struct bpio_results *verdict)
@@ -174,7 +179,9 @@ static void bpio_stack_tell_veto(struct bpio_walk *walk,
 	if (walk->view->quiet)
 		return;
 	trace_bpio_refuse(walk->volume, walk->request.operation, verdict);
-	bpio_event_veto(walk->volume->dev, layer->dev, verdict);
+	if (walk->inode && walk->request.operation == FS_BPIO_OP_ENABLE)
+		bpio_event_veto(BPIO_EVENT_REFUSE, walk->volume->dev,
+				walk->inode->i_ino, layer->dev, verdict);
 }
 
 /*
@@ -193,7 +200,7 @@ static void bpio_stack_unmapped(struct bpio_walk *walk,
 		return;
 	bpio_reason_fill(&verdict, -EOPNOTSUPP, layer->ops->name,
 			 BPIO_REASON_LAYER_UNAWARE, NULL);
-	bpio_view_object(walk->view, &verdict);
+	bpio_view_object(walk->view, layer->dev, &verdict);
 	if (asked && !asked->passed)
 		asked->agreed = false;
 }
@@ -229,7 +236,7 @@ static struct bpio_asked *bpio_stack_ask(struct bpio_walk *walk,
 		bpio_stack_tell_veto(walk, layer, &verdict);
 	}
 	if (!agreed)
-		bpio_view_object(walk->view, &verdict);
+		bpio_view_object(walk->view, layer->dev, &verdict);
 
 	bpio_view_add_layer(walk->view, walk->volume, layer, pause, depth,
 			    &verdict);
@@ -427,6 +434,29 @@ int bpio_stack_query(struct bpio_volume *volume, struct inode *inode,
 }
 
 /**
+ * bpio_stack_view_file() - bpio_stack_query_file() that also tells who vetoed
+ * @volume: as there
+ * @inode: as there
+ * @operation: as there
+ * @view: the first veto and the device of who made it, out
+ *
+ * Context: sleeps; volume->drain_lock held.
+ * Return: whether all agree.
+ */
+bool bpio_stack_view_file(struct bpio_volume *volume, struct inode *inode,
+			  unsigned int operation, struct bpio_view *view)
+{
+	bool agreed;
+
+	mutex_lock(&bpio_layers_lock);
+	/* Most stacks have nobody to ask, and some files are many. */
+	agreed = !bpio_layer_any_asks_files() ||
+		 bpio_stack_walk_file(volume, inode, operation, view);
+	mutex_unlock(&bpio_layers_lock);
+	return agreed;
+}
+
+/**
  * bpio_stack_query_file() - ask all layers about a file, or tell them
  * @volume: a volume with a live target
  * @inode: the file
@@ -446,11 +476,7 @@ bool bpio_stack_query_file(struct bpio_volume *volume, struct inode *inode,
 	struct bpio_view view = {};
 	bool agreed;
 
-	mutex_lock(&bpio_layers_lock);
-	/* Most stacks have nobody to ask, and some files are many. */
-	agreed = !bpio_layer_any_asks_files() ||
-		 bpio_stack_walk_file(volume, inode, operation, &view);
-	mutex_unlock(&bpio_layers_lock);
+	agreed = bpio_stack_view_file(volume, inode, operation, &view);
 	if (!agreed)
 		*results = view.results;
 	return agreed;
@@ -480,6 +506,7 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 	route->support = walk->view->support;
 	route->compatible = walk->view->compatible;
 	route->results = walk->view->results;
+	route->objector = walk->view->objector;
 	for (i = 0; i < walk->nr_layers; i++)
 		if (walk->layers[i].agreed)
 			route->layers[nr++] = walk->layers[i].layer;

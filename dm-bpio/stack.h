@@ -11,6 +11,8 @@ struct bpio_volume;
 
 int bpio_stack_query(struct bpio_volume *volume, struct inode *inode,
 		     struct bpio_view *view);
+bool bpio_stack_view_file(struct bpio_volume *volume, struct inode *inode,
+			  unsigned int operation, struct bpio_view *view);
 bool bpio_stack_query_file(struct bpio_volume *volume, struct inode *inode,
 			   unsigned int operation, struct bpio_results *results);
 struct bpio_route *bpio_stack_resolve(struct bpio_volume *volume,

@@ -12,6 +12,7 @@
 #include "reason.h"
 #include "stack.h"
 #include "stream.h"
+#include "view.h"
 #include "volume.h"
 
 static struct bpio_file *bpio_stream_find(struct bpio_volume *volume,
@@ -38,8 +39,9 @@ static unsigned long bpio_stream_set(struct bpio_volume *volume,
 	if (!file)
 		return volume->drain.ended;
 
-	set_bit(bit, &file->state);
-	bpio_event_file("pause", volume->dev, inode->i_ino, reason);
+	if (!test_and_set_bit(bit, &file->state))
+		bpio_event_file(BPIO_EVENT_PAUSE, volume->dev, inode->i_ino,
+				reason);
 	/* Each read that the drain does not wait for sees the bit. */
 	return bpio_bypass_drain_locked(volume);
 }
@@ -101,14 +103,25 @@ int bpio_stream_pause_by_kernel(struct bpio_volume *volume, struct inode *inode)
 static bool bpio_stream_query(struct bpio_volume *volume, struct bpio_file *file,
 			      struct bpio_results *results)
 {
+	unsigned long ino = file->inode->i_ino;
+	struct bpio_view view = {};
+
 	lockdep_assert_held(&volume->drain_lock);
 
-	if (!bpio_stack_query_file(volume, file->inode, FS_BPIO_OP_QUERY,
-				   results))
-		return !test_and_set_bit(BPIO_FILE_VETOED, &file->state);
-
-	clear_bit_unlock(BPIO_FILE_VETOED, &file->state);
-	return false;
+	if (bpio_stack_view_file(volume, file->inode, FS_BPIO_OP_QUERY, &view)) {
+		if (!test_bit(BPIO_FILE_VETOED, &file->state))
+			return false;
+		clear_bit_unlock(BPIO_FILE_VETOED, &file->state);
+		bpio_event_file(BPIO_EVENT_ALLOW, volume->dev, ino,
+				BPIO_REASON_NONE);
+		return false;
+	}
+	*results = view.results;
+	if (test_and_set_bit(BPIO_FILE_VETOED, &file->state))
+		return false;
+	bpio_event_veto(BPIO_EVENT_VETO, volume->dev, ino, view.objector,
+			&view.results);
+	return true;
 }
 
 /**
@@ -146,7 +159,7 @@ static bool bpio_stream_clear(struct bpio_volume *volume, struct bpio_file *file
 	bpio_stream_query(volume, file, results);
 	agreed = !test_bit(BPIO_FILE_VETOED, &file->state);
 	clear_bit_unlock(bit, &file->state);
-	bpio_event_file("resume", volume->dev, file->inode->i_ino,
+	bpio_event_file(BPIO_EVENT_RESUME, volume->dev, file->inode->i_ino,
 			agreed ? BPIO_REASON_NONE : BPIO_REASON_FILE_VETO);
 	return agreed;
 }

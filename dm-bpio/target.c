@@ -15,6 +15,7 @@
 #include "ioctl.h"
 #include "layer.h"
 #include "map.h"
+#include "reason.h"
 #include "target.h"
 #include "volume.h"
 
@@ -300,11 +301,7 @@ static void bpio_target_presuspend(struct dm_target *ti)
 static void bpio_target_status_info(struct bpio_target *target, char *result,
 				    unsigned int maxlen)
 {
-	static const char *const support[] = {
-		[BPIO_SUPPORT_NONE]	= "none",
-		[BPIO_SUPPORT_PARTIAL]	= "partial",
-		[BPIO_SUPPORT_FULL]	= "full",
-	};
+	enum bpio_support support = bpio_bypass_support(target->volume, NULL);
 	struct fs_bpio_info info;
 	unsigned int sz = 0;
 
@@ -312,7 +309,7 @@ static void bpio_target_status_info(struct bpio_target *target, char *result,
 	DMEMIT("%u %llu %llu %llu %llu %s", info.active_count,
 	       info.direct_reads, info.direct_bytes,
 	       info.fallback_reads, info.fallback_bytes,
-	       support[bpio_bypass_support(target->volume, NULL)]);
+	       bpio_support_text(support));
 }
 
 static void bpio_target_status(struct dm_target *ti, status_type_t type,

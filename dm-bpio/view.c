@@ -13,14 +13,18 @@
 /**
  * bpio_view_object() - note an objection
  * @view: the view
+ * @dev: the device whose layer objects, or that is in the way
  * @verdict: who objects, and why; only the first one from top to bottom is told
  *
  * Context: any.
  */
-void bpio_view_object(struct bpio_view *view, const struct bpio_results *verdict)
+void bpio_view_object(struct bpio_view *view, dev_t dev,
+		      const struct bpio_results *verdict)
 {
-	if (!view->results.op_status)
-		view->results = *verdict;
+	if (view->results.op_status)
+		return;
+	view->results = *verdict;
+	view->objector = dev;
 }
 
 /**

@@ -12,6 +12,7 @@ struct bpio_volume;
 /**
  * struct bpio_view - what a walk through the stack is to report
  * @results: the first objection from top to bottom, or none; out
+ * @objector: the device whose layer made it, or that is it; out
  * @file: the first objection to the file that was asked about, or none; out
  * @support: how much of the stack may be skipped; out
  * @compatible: the storage device takes part, whatever stands above it; out
@@ -22,6 +23,7 @@ struct bpio_volume;
  */
 struct bpio_view {
 	struct bpio_results	results;
+	dev_t			objector;
 	struct bpio_results	file;
 	enum bpio_support	support;
 	bool			compatible;
@@ -31,7 +33,7 @@ struct bpio_view {
 	unsigned int		nr;
 };
 
-void bpio_view_object(struct bpio_view *view,
+void bpio_view_object(struct bpio_view *view, dev_t dev,
 		      const struct bpio_results *verdict);
 bool bpio_view_has_row(const struct bpio_view *view, dev_t dev);
 struct bpio_layer_info *bpio_view_add_row(struct bpio_view *view, dev_t dev,

@@ -44,6 +44,8 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
 	bpio_drain_setup(&volume->drain, bpio_bypass_drain_work);
 	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
+	/* What is as it should be is not told. */
+	volume->told.support = BPIO_SUPPORT_FULL;
 	volume->dev = dev;
 	format_dev_t(volume->name, dev);
 	return volume;

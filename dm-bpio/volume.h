@@ -14,6 +14,7 @@
 
 #include "drain.h"
 #include "layer.h"
+#include "standing.h"
 
 struct bpio_file;
 struct bpio_route;
@@ -84,6 +85,7 @@ enum bpio_map_watch {
  * @bmap_steps: steps of mapping a file that had to be done block by block
  * @storage_enabled: BPIO_OP_ENABLE was sent to the volume
  * @support: of the last route there was; @drain_lock
+ * @told: what the last event said of it; @drain_lock
  * @attach_blocked: a layer that appeared under an enabled volume objects
  * @pause: of the whole volume, by user space; bpio_layers_lock. The layer of its
  *	target looks here, since it does not outlive a reload
@@ -129,6 +131,7 @@ struct bpio_volume {
 	bool			storage_enabled;
 	bool			attach_blocked;
 	enum bpio_support	support;
+	struct bpio_standing	told;
 	struct bpio_pause	pause;
 	int			generation;
 	struct xarray		kernel_pauses;

@@ -90,12 +90,14 @@ static void report_reason(struct report *report, const char *text)
 	report_json(report, "reason", json);
 }
 
-/* "WHO (LAYER): WHY" as far as it is known; to be freed */
+/* "HOW-MUCH WHICH-FILE WHO (LAYER): WHY" as far as it is known; to be freed */
 static char *describe(struct report *report, struct udev_device *event)
 {
 	const char *driver = value(event, "BPIO_DRIVER");
 	const char *inode = value(event, "BPIO_INODE");
 	const char *reason = value(event, "BPIO_REASON");
+	const char *support = value(event, "BPIO_SUPPORT");
+	const char *blank = "";
 	char *text = NULL, *node;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -103,13 +105,19 @@ static char *describe(struct report *report, struct udev_device *event)
 
 	if (!out)
 		abort();
+	if (support) {
+		fputs(support, out);
+		report_text(report, "support", NULL, "%s", support);
+		blank = " ";
+	}
 	if (inode) {
-		fprintf(out, "inode %s", inode);
+		fprintf(out, "%sinode %s", blank, inode);
+		blank = " ";
 		report_json(report, "inode",
 			    json_object_new_uint64(strtoull(inode, NULL, 10)));
 	}
 	if (driver) {
-		fprintf(out, "%s%s", inode ? " " : "", driver);
+		fprintf(out, "%s%s", blank, driver);
 		report_text(report, "driver", NULL, "%s", driver);
 	}
 	if (parse_dev(value(event, "BPIO_LAYER"), &layer)) {
@@ -143,6 +151,25 @@ static void report_status(struct report *report, const char *text, char *out,
 	snprintf(out, size, " [%d %s]", -status, name ? name : "unknown");
 }
 
+/* @count is NULL when nobody knows how many. */
+static void print_lost(const struct command_line *line, const char *count)
+{
+	struct report *report = report_new(line);
+	char time[48];
+
+	report_compact(report);
+	report_time(report, time, sizeof(time));
+	report_text(report, "event", NULL, "lost");
+	if (count)
+		report_json(report, "count",
+			    json_object_new_uint64(strtoull(count, NULL, 10)));
+	report_heading(report,
+		       "%s  lost     -  %s events were lost: they came faster than they were %s; \"bpio stack\" and \"bpio list --files\" tell how things stand",
+		       time, count ? count : "some",
+		       count ? "sent" : "read");
+	report_finish(report, 0);
+}
+
 static int print_event(const struct command_line *line,
 		       struct udev_device *event)
 {
@@ -151,7 +178,13 @@ static int print_event(const struct command_line *line,
 	char time[48], status[48], *text, *node;
 	dev_t dev;
 
-	if (!name || !parse_dev(value(event, "BPIO_DEVICE"), &dev))
+	if (!name)
+		return 0;
+	if (!strcmp(name, "lost")) {
+		print_lost(line, value(event, "BPIO_COUNT"));
+		return 0;
+	}
+	if (!parse_dev(value(event, "BPIO_DEVICE"), &dev))
 		return 0;
 	report = report_new(line);
 	report_compact(report);
@@ -162,26 +195,12 @@ static int print_event(const struct command_line *line,
 	report_status(report, value(event, "BPIO_STATUS"), status,
 		      sizeof(status));
 	node = device_node(dev);
-	report_heading(report, "%s  %-6s  %s  %s%s", time, name, node, text,
+	report_heading(report, "%s  %-7s  %s  %s%s", time, name, node, text,
 		       status);
 	free(node);
 	free(text);
 	report_finish(report, 0);
 	return 1;
-}
-
-static void print_lost(const struct command_line *line)
-{
-	struct report *report = report_new(line);
-	char time[48];
-
-	report_compact(report);
-	report_time(report, time, sizeof(time));
-	report_text(report, "event", NULL, "lost");
-	report_heading(report,
-		       "%s  lost    -  events came faster than they were read; \"bpio stack\" tells how things stand",
-		       time);
-	report_finish(report, 0);
 }
 
 /* Whether there may be more: false when whoever reads the output is gone */
@@ -210,7 +229,7 @@ static bool receive_one(const struct command_line *line,
 	}
 	if (errno != ENOBUFS)
 		return false;
-	print_lost(line);
+	print_lost(line, NULL);
 	return true;
 }
 

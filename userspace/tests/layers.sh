@@ -454,7 +454,7 @@ watch_json()
 	local inode
 
 	inode=$(stat -c %i "$mnt/file")
-	start_watch --json --count 7
+	start_watch --json --count 9
 	hold "$mnt/file"
 	bpio pause -q "$mnt/file"
 	bpio resume -q "$mnt/file"
@@ -467,7 +467,7 @@ watch_json()
 	finish_watch
 	release
 	[ ! -s watch.err ]
-	[ "$(wc -l <events)" -eq 7 ]
+	[ "$(wc -l <events)" -eq 9 ]
 	event 1
 	json event /command watch
 	json event /event arm
@@ -487,7 +487,16 @@ watch_json()
 	member event /driver | grep -qE '^bpio\[[0-9]+\]$'
 	refute member event /inode
 	event 7
+	json event /event support
+	json event /support partial
+	json event /layer/node /dev/mapper/vol
+	json event /reason/token volume-paused
+	event 8
 	json event /event resume
+	event 9
+	json event /event support
+	json event /support full
+	refute member event /reason
 }
 
 watch_text()
@@ -496,18 +505,19 @@ watch_text()
 	bpio pause -q vol
 	bpio resume -q vol
 	finish_watch
-	grep -qE '^20[0-9-]{8} [0-9:]{8}\.[0-9]{3}  pause   /dev/mapper/vol  bpio\[[0-9]+\]' events
-	grep -qE '^20[0-9-]{8} [0-9:]{8}\.[0-9]{3}  resume  /dev/mapper/vol  bpio\[[0-9]+\]' events
+	grep -qE '^20[0-9-]{8} [0-9:]{8}\.[0-9]{3}  pause    /dev/mapper/vol  bpio\[[0-9]+\]' events
+	grep -qE '^20[0-9-]{8} [0-9:]{8}\.[0-9]{3}  resume   /dev/mapper/vol  bpio\[[0-9]+\]' events
 }
 
 watch_unprivileged()
 {
-	setpriv --reuid=65534 --clear-groups bpio watch --count 1 >events &
+	setpriv --reuid=65534 --clear-groups bpio watch --count 2 >events &
 	watch_pid=$!
 	listening "$watch_pid"
+	bpio pause -q vol
 	bpio resume -q vol
 	finish_watch
-	says events '  resume  '
+	says events '  resume   '
 }
 
 # Each event is there at once: the reader ends it with the first line.
@@ -518,12 +528,29 @@ watch_pipe()
 	watch_pid=$!
 	exec 8<fifo
 	listening "$watch_pid"
-	bpio resume -q vol
+	bpio pause -q vol
 	read -r -t 60 _ <&8
 	exec 8<&-
 	bpio resume -q vol
 	finish_watch
 	[ ! -s watch.err ]
+}
+
+# A table that is replaced, and the switch of the module
+watch_support()
+{
+	hold "$mnt/file"
+	start_watch
+	reload vol "0 $(sectors /dev/mapper/vol) bpio /dev/mapper/mid 0"
+	wait_for grep -q '  support  /dev/mapper/vol  full$' events
+	says events '  support  /dev/mapper/vol  none: The volume or a layer below it is suspended, was replaced, or is gone.'
+	echo N >/sys/module/dm_bpio/parameters/bypass
+	wait_for grep -q '  support  /dev/mapper/vol  none: BypassIO is switched off' events
+	echo Y >/sys/module/dm_bpio/parameters/bypass
+	kill "$watch_pid"
+	finish_watch
+	reads direct
+	release
 }
 
 # message NAME WORD...: tell the filter
@@ -698,6 +725,7 @@ watch_veto()
 	json event /device/node /dev/mapper/vol
 	json event /reason/text 'Scans what is read.'
 	json event /status_name EACCES
+	json event /support partial
 	grep '"event": *"pause"' events >event
 	json event /device/node /dev/mapper/mid
 	json event /driver bpio-filter
@@ -775,6 +803,8 @@ it "A suspended volume is an error that says so" suspended
 it "A stock target above a volume does not pass for it" stock_above
 it "watch shows events of files and volumes, one JSON object a line" watch_json
 it "watch shows a line of text for each event" watch_text
+it "watch shows when a volume loses its route, and when it has it back" \
+	watch_support
 it "watch needs no permission" watch_unprivileged
 it "watch hands out each event at once, and ends with its reader" watch_pipe
 with_filters "A layer that vetoes is named, with its device and its words" \

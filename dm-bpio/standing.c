@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How far reads of a volume go direct at the moment, as users see it: the route, or
+ * what there is instead of one, and the switch for all volumes.
+ */
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+
+#include "change.h"
+#include "event.h"
+#include "reason.h"
+#include "route.h"
+#include "standing.h"
+#include "volume.h"
+
+bool bpio_standing_on = true;
+
+/* Reads look at it themselves; the worker tells those who watch the volumes. */
+static int bpio_standing_set(const char *val, const struct kernel_param *kp)
+{
+	int ret = param_set_bool(val, kp);
+
+	if (!ret)
+		bpio_change_tell_all();
+	return ret;
+}
+
+static const struct kernel_param_ops bpio_standing_ops = {
+	.flags	= KERNEL_PARAM_OPS_FL_NOARG,
+	.set	= bpio_standing_set,
+	.get	= param_get_bool,
+};
+
+module_param_cb(bypass, &bpio_standing_ops, &bpio_standing_on, 0644);
+__MODULE_PARM_TYPE(bypass, "bool");
+MODULE_PARM_DESC(bypass, "Let reads go direct; N makes the file system serve all");
+
+/**
+ * bpio_standing_switched_off() - whether the module parameter keeps all reads from
+ * going direct
+ * @results: says so if that is the case; out
+ *
+ * Context: any.
+ */
+bool bpio_standing_switched_off(struct bpio_results *results)
+{
+	if (READ_ONCE(bpio_standing_on))
+		return false;
+	bpio_reason_fill(results, -EAGAIN, "bpio", BPIO_REASON_SWITCHED_OFF,
+			 NULL);
+	return true;
+}
+
+static void bpio_standing_get(struct bpio_volume *volume,
+			      struct bpio_standing *standing)
+{
+	const struct bpio_route *route;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	memset(standing, 0, sizeof(*standing));
+	standing->support = BPIO_SUPPORT_NONE;
+	if (bpio_standing_switched_off(&standing->results))
+		return;
+
+	route = rcu_dereference_protected(volume->route,
+					  lockdep_is_held(&volume->drain_lock));
+	if (!route) {
+		bpio_reason_fill(&standing->results, -EAGAIN, "bpio",
+				 READ_ONCE(volume->no_route), NULL);
+		return;
+	}
+	standing->support = route->support;
+	standing->objector = route->objector;
+	standing->results = route->results;
+}
+
+/**
+ * bpio_standing_tell() - send an event if the last one is not true any more
+ * @volume: the volume
+ *
+ * While nothing is enabled there is no route, and nobody is told, so that whoever
+ * enables and closes files in a loop causes no events.
+ *
+ * Context: may sleep; volume->drain_lock held.
+ */
+void bpio_standing_tell(struct bpio_volume *volume)
+{
+	struct bpio_standing now;
+	bool wanted;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	mutex_lock(&volume->lock);
+	wanted = volume->active || volume->storage_enabled;
+	mutex_unlock(&volume->lock);
+	if (!wanted)
+		return;
+
+	bpio_standing_get(volume, &now);
+	if (!memcmp(&now, &volume->told, sizeof(now)))
+		return;
+	volume->told = now;
+	bpio_event_support(volume->dev, &now);
+}
