@@ -11,6 +11,7 @@
 #include "map.h"
 #include "probe.h"
 #include "route.h"
+#include "standing.h"
 #include "target.h"
 #include "volume.h"
 
@@ -62,7 +63,8 @@ static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 	/* The flag again, after the route: a drain waits for who has seen it. */
 	smp_rmb();
 	if (route && route->nr_layers &&
-	    test_bit(BPIO_MAP_BYPASS, &volume->map_watch))
+	    test_bit(BPIO_MAP_BYPASS, &volume->map_watch) &&
+	    READ_ONCE(bpio_standing_on))
 		mapped = bpio_map_onto(data, route, bio);
 	rcu_read_unlock();
 

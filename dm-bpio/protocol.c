@@ -14,6 +14,7 @@
 #include "reason.h"
 #include "route.h"
 #include "stack.h"
+#include "standing.h"
 #include "storage.h"
 #include "stream.h"
 #include "tally.h"
@@ -177,8 +178,9 @@ static int bpio_protocol_skip_stack(struct bpio_protocol_request *request,
 {
 	if (inode && !bpio_protocol_query_file(request, inode))
 		return 0;
-	bpio_reason_fill(&request->out.query, 0, "", BPIO_REASON_QUERY_SKIPPED,
-			 NULL);
+	if (!bpio_standing_switched_off(&request->out.query))
+		bpio_reason_fill(&request->out.query, 0, "",
+				 BPIO_REASON_QUERY_SKIPPED, NULL);
 	request->out.support = BPIO_SUPPORT_PARTIAL;
 	return 0;
 }
@@ -209,6 +211,8 @@ static int bpio_protocol_query_stack(struct bpio_protocol_request *request,
 
 	out->query = view.results;
 	out->support = view.support;
+	if (bpio_standing_switched_off(&out->query))
+		out->support = BPIO_SUPPORT_PARTIAL;
 	if (view.file.op_status) {
 		out->query = view.file;
 		out->support = BPIO_SUPPORT_NONE;
@@ -334,8 +338,9 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 	inode = file_inode(file);
 	if (!S_ISREG(inode->i_mode))
 		return bpio_protocol_query_stack(request, NULL, false);
-	if (!(file->f_flags & O_DIRECT))
-		request->out.obstacle = BPIO_REASON_NOT_DIRECT;
+	request->out.obstacle = file->f_flags & O_DIRECT ?
+				bpio_stream_obstacle(request->volume, inode) :
+				BPIO_REASON_NOT_DIRECT;
 	return bpio_protocol_query_stack(request, inode, false);
 }
 
@@ -569,6 +574,9 @@ int bpio_protocol_storage(struct bpio_volume *volume,
 	bpio_bypass_unlock(volume, noio);
 	if (ret)
 		return ret;
+	if (in->operation == BPIO_OP_QUERY &&
+	    bpio_standing_switched_off(&view.results))
+		view.support = BPIO_SUPPORT_PARTIAL;
 
 	out->version = BPIO_OUTPUT_VERSION;
 	out->size = sizeof(*out);

@@ -275,3 +275,39 @@ u32 bpio_stream_flags(struct bpio_volume *volume, struct inode *inode)
 	bpio_bypass_unlock(volume, noio);
 	return flags;
 }
+
+static enum bpio_reason bpio_stream_dirty(const struct inode *inode)
+{
+	return mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) ||
+	       mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK) ?
+	       BPIO_REASON_DIRTY_PAGES : BPIO_REASON_NONE;
+}
+
+/**
+ * bpio_stream_obstacle() - what keeps reads of a file from going direct now
+ * @volume: the volume
+ * @inode: the file
+ *
+ * For all who have it enabled; when nobody has, what would keep it from being armed.
+ *
+ * Context: may sleep.
+ * Return: the reason, BPIO_REASON_NONE when nothing is known.
+ */
+enum bpio_reason bpio_stream_obstacle(struct bpio_volume *volume,
+				      struct inode *inode)
+{
+	enum bpio_reason reason = BPIO_REASON_NONE;
+	struct bpio_file *file;
+
+	mutex_lock(&volume->lock);
+	file = bpio_volume_find_file(volume, inode);
+	if (file && file->enabled)
+		reason = bpio_file_reason(file, READ_ONCE(file->state)) ?:
+			 bpio_stream_dirty(inode);
+	else if (inode_is_open_for_write(inode))
+		reason = BPIO_REASON_WRITER;
+	if (!reason && volume->active && !rcu_access_pointer(volume->route))
+		reason = READ_ONCE(volume->no_route);
+	mutex_unlock(&volume->lock);
+	return reason;
+}

@@ -275,7 +275,9 @@ enum bpio_support {
  * @BPIO_REASON_NO_MEMORY: Memory for the extent map or the read ran out.
  * @BPIO_REASON_NO_WAIT: A read that is polled for found no free request, and
  *	could not wait for one (before Linux 6.2).
- * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off.
+ * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off. Also the verdict
+ *	of ENABLE and QUERY then, with BPIO_SUPPORT_PARTIAL and -EAGAIN: files can be
+ *	enabled, and their reads go direct when it is on again.
  * @BPIO_REASON_REALTIME: The file lies on the realtime device of XFS, which is not
  *	the volume.
  * @BPIO_REASON_NOT_READ_ONLY: The descriptor is open for writing. A refusal.
@@ -462,7 +464,9 @@ struct fs_bpio_info {
  * @support: enum bpio_support. Zero after DISABLE, the PAUSEs and GET_INFO.
  * @obstacle: enum bpio_reason. After ENABLE: what keeps reads from going direct
  *	at this moment, BPIO_REASON_NONE when nothing does. After QUERY of a file:
- *	BPIO_REASON_NOT_DIRECT when the descriptor lacks O_DIRECT. Else zero.
+ *	BPIO_REASON_NOT_DIRECT when the descriptor lacks O_DIRECT, or else what
+ *	keeps the reads of those who have enabled the file from going direct at this
+ *	moment. Else zero.
  */
 struct fs_bpio_output {
 	__u32	operation;

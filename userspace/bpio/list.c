@@ -11,6 +11,7 @@
 #include "bpio.h"
 #include "cli.h"
 #include "files.h"
+#include "layers.h"
 #include "mounted.h"
 #include "place.h"
 #include "report.h"
@@ -110,9 +111,9 @@ static int open_volume(const struct bpio_volume *volume)
 
 /* Counters and support, which a suspended volume does not tell. */
 static const char *volume_state(const struct bpio_volume *volume,
-				struct bpio_volume_info *info, bool *told)
+				struct bpio_volume_info *info,
+				struct bpio_verdict *verdict, bool *told)
 {
-	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
 	const char *state = "unknown";
 	int fd;
 
@@ -122,12 +123,14 @@ static const char *volume_state(const struct bpio_volume *volume,
 	fd = open_volume(volume);
 	if (fd < 0)
 		return state;
-	if (!bpio_volume_info(fd, info) && !bpio_query_fd(fd, 0, &verdict)) {
+	if (!bpio_volume_info(fd, info) && !bpio_query_fd(fd, 0, verdict)) {
 		*told = true;
-		if (verdict_status(&verdict) == STATUS_PAUSED)
+		if (verdict->reason == BPIO_REASON_SWITCHED_OFF)
+			state = bpio_reason_token(verdict->reason);
+		else if (verdict_status(verdict) == STATUS_PAUSED)
 			state = "paused";
 		else
-			state = bpio_support_token(verdict.support);
+			state = bpio_support_token(verdict->support);
 	}
 	close(fd);
 	return state;
@@ -136,6 +139,7 @@ static const char *volume_state(const struct bpio_volume *volume,
 static void add_json(struct listing *listing, const struct bpio_volume *volume,
 		     const char *bottom, const char *state,
 		     const struct bpio_volume_info *info,
+		     const struct bpio_verdict *verdict,
 		     struct json_object *mounts)
 {
 	struct json_object *json = json_object_new_object();
@@ -148,6 +152,10 @@ static void add_json(struct listing *listing, const struct bpio_volume *volume,
 	json_object_object_add(json, "mounts", json_object_get(mounts));
 	json_object_object_add(json, "bottom", json_object_new_string(bottom));
 	json_object_object_add(json, "state", json_object_new_string(state));
+	if (verdict->reason != BPIO_REASON_NONE)
+		json_object_object_add(json, "reason",
+				       reason_to_json(verdict->reason,
+						      verdict->reason_text));
 	if (info) {
 		json_object_object_add(json, "storage",
 				       device_to_json(makedev(info->storage_major,
@@ -169,6 +177,7 @@ static void add_json(struct listing *listing, const struct bpio_volume *volume,
 static int visit(const struct bpio_volume *volume, void *arg)
 {
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
+	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
 	dev_t dev = makedev(volume->major, volume->minor);
 	struct json_object *mounts = mounts_of(dev);
 	struct listing *listing = arg;
@@ -176,7 +185,7 @@ static int visit(const struct bpio_volume *volume, void *arg)
 	const char *state;
 	bool told;
 
-	state = volume_state(volume, &info, &told);
+	state = volume_state(volume, &info, &verdict, &told);
 	row[0] = mounts_join(mounts, "mount_point");
 	row[1] = mounts_join(mounts, "filesystem");
 	row[2] = device_node(dev);
@@ -185,7 +194,8 @@ static int visit(const struct bpio_volume *volume, void *arg)
 	row[5] = number(info.active_files, told);
 	row[6] = number(info.direct_reads, told);
 	row[7] = number(info.fallback_reads, told);
-	add_json(listing, volume, row[3], state, told ? &info : NULL, mounts);
+	add_json(listing, volume, row[3], state, told ? &info : NULL, &verdict,
+		 mounts);
 	json_object_put(mounts);
 	return 0;
 }

@@ -146,7 +146,7 @@ const struct exit_meaning exit_meanings[] = {
 	{ STATUS_REFUSED,
 	  "BypassIO is refused or vetoed." },
 	{ STATUS_PAUSED,
-	  "BypassIO is paused." },
+	  "BypassIO is paused or switched off." },
 	{ STATUS_RUN_FAILURE,
 	  "run: bpio itself failed before the command started." },
 	{ STATUS_RUN_CANNOT,

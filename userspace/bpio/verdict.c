@@ -18,7 +18,8 @@ int verdict_status(const struct bpio_verdict *verdict)
 	if (verdict->support == BPIO_SUPPORT_NONE)
 		return STATUS_REFUSED;
 	if (verdict->out_flags & PAUSED_FLAGS ||
-	    verdict->reason == BPIO_REASON_VOLUME_PAUSED)
+	    verdict->reason == BPIO_REASON_VOLUME_PAUSED ||
+	    verdict->reason == BPIO_REASON_SWITCHED_OFF)
 		return STATUS_PAUSED;
 	return verdict->support == BPIO_SUPPORT_FULL ? STATUS_OK :
 						       STATUS_PARTIAL;
@@ -32,7 +33,8 @@ const char *verdict_phrase(const struct bpio_verdict *verdict)
 	case STATUS_PARTIAL:
 		return "partially supported";
 	case STATUS_PAUSED:
-		return "currently paused";
+		return verdict->reason == BPIO_REASON_SWITCHED_OFF ?
+		       "currently switched off" : "currently paused";
 	default:
 		return "not currently supported";
 	}
@@ -73,6 +75,21 @@ static void report_status(struct report *report,
 		    strerror(error));
 }
 
+/* What keeps reads from going direct for now, though nobody objects */
+static void report_obstacle(struct report *report,
+			    const struct bpio_verdict *verdict, bool text)
+{
+	const char *sentence = bpio_reason_text(verdict->obstacle);
+
+	if (verdict->obstacle == BPIO_REASON_NONE ||
+	    verdict->obstacle == verdict->reason)
+		return;
+	report_json(report, "obstacle",
+		    reason_to_json(verdict->obstacle, sentence));
+	report_text(report, NULL, text ? "At the moment" : NULL, "%s",
+		    sentence);
+}
+
 static void report_verdict(struct report *report, const struct layers *layers,
 			   bool text)
 {
@@ -91,6 +108,7 @@ static void report_verdict(struct report *report, const struct layers *layers,
 		    verdict->out_flags & FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED);
 	report_status(report, verdict, text);
 	report_driver(report, layers, text);
+	report_obstacle(report, verdict, text);
 	if (verdict->reason == BPIO_REASON_NONE && !verdict->reason_text[0])
 		return;
 	report_json(report, "reason", reason_to_json(verdict->reason,

@@ -64,8 +64,9 @@ extern "C" {
  * @volume_minor: See @volume_major.
  * @obstacle: enum bpio_reason. After BypassIO was enabled: what keeps reads from
  *	going direct at this moment, BPIO_REASON_NONE when nothing does. With
- *	BPIO_ARM, whether arming worked. BPIO_REASON_NOT_DIRECT, also after a
- *	query: the descriptor lacks O_DIRECT, which fcntl(2) can set.
+ *	BPIO_ARM, whether arming worked. After a query of a file: the same for
+ *	those who have it enabled. BPIO_REASON_NOT_DIRECT: the descriptor lacks
+ *	O_DIRECT, which fcntl(2) can set.
  * @driver: Target type, file system or driver that objected; may be empty.
  * @reason_text: One English sentence; may be empty.
  */

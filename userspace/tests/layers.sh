@@ -390,6 +390,84 @@ enable_partial()
 	json out /reason/token layer-unaware
 }
 
+# The switch of the module: state, info, stack, list tell, in text and JSON
+switched_off()
+{
+	local off=/sys/module/dm_bpio/parameters/bypass
+
+	hold "$mnt/file"
+	echo N >$off
+	reads switched-off
+	for path in "$mnt/file" "$mnt" vol; do
+		expect 12 bpio state "$path"
+		says out 'is currently switched off.'
+		says out '    Reason: BypassIO is switched off by the module parameter.'
+	done
+	expect 12 bpio state --json "$mnt/file"
+	json out /reason/token switched-off
+	json out /exit_status 12
+	expect 12 bpio info --json vol
+	json out /reason/token switched-off
+	expect 12 bpio stack vol
+	says out 'is currently switched off.'
+	expect 0 bpio list
+	grep -qE '/dev/mapper/vol .* switched-off ' out
+	expect 0 bpio list --json
+	json out /volumes/0/state switched-off
+	json out /volumes/0/reason/token switched-off
+	expect 0 bpio list --files --json "$mnt"
+	json out /files/0/armed false
+	json out /files/0/obstacle/token switched-off
+	[[ $(dmsetup status vol) = *none ]]
+	# Files can be enabled, and reads of the whole device do not skip layers.
+	release
+	hold_switched_off
+	echo Y >$off
+	expect 0 bpio state "$mnt/file"
+	[[ $(dmsetup status vol) = *none ]]
+}
+
+hold_switched_off()
+{
+	local mapped
+
+	coproc HOLD { command hold "$mnt/file" 2>&1; }
+	hold_out=${HOLD[0]} hold_in=${HOLD[1]} hold_pid=$!
+	reads switched-off
+	expect 0 bpio enable vol
+	says out 'is enabled for all reads and currently switched off.'
+	mapped=$(member <(bpio info --json vol) /mapped_reads)
+	dd if=/dev/mapper/vol iflag=direct of=/dev/null bs=64k count=6 status=none
+	[ "$(member <(bpio info --json vol) /mapped_reads)" -eq "$mapped" ]
+	echo Y >/sys/module/dm_bpio/parameters/bypass
+	dd if=/dev/mapper/vol iflag=direct of=/dev/null bs=64k count=6 status=none
+	[ "$(member <(bpio info --json vol) /mapped_reads)" -ge $((mapped + 6)) ]
+	bpio disable -q vol
+	wait_for reads direct
+	release
+}
+
+# What keeps the reads of a file from going direct, though nobody objects
+obstacle()
+{
+	hold "$mnt/file"
+	exec 7>>"$mnt/file"
+	wait_for reads writer
+	expect 0 bpio state "$mnt/file"
+	says out '    At the moment: The file is open for writing or mapped shared and writable.'
+	expect 0 bpio state --json "$mnt/file"
+	json out /obstacle/token writer
+	expect 0 bpio state --json vol
+	refute member out /obstacle
+	release
+	# and of one that nobody has enabled
+	expect 0 bpio state --json "$mnt/file"
+	json out /obstacle/token writer
+	exec 7>&-
+	expect 0 bpio state --json "$mnt/file"
+	refute member out /obstacle
+}
+
 suspended()
 {
 	local verb
@@ -799,6 +877,8 @@ it "A file is paused by who may do so to its volume, not by its readers" \
 	pause_file_rights
 it "enable lets unmodified reads skip the layers, until disable" enable_volume
 it "enable tells when not all of them are skipped" enable_partial
+it "The switch of the module is told by state, info, stack and list" switched_off
+it "state tells what keeps reads from going direct for now" obstacle
 it "A suspended volume is an error that says so" suspended
 it "A stock target above a volume does not pass for it" stock_above
 it "watch shows events of files and volumes, one JSON object a line" watch_json
