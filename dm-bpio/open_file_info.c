@@ -42,7 +42,7 @@ void bpio_open_file_count(const struct bpio_open_file *of,
 /**
  * bpio_open_file_count_reasons() - the same for fall-backs by reason
  * @of: the open file
- * @reasons: BPIO_REASON_SLOTS sums
+ * @reasons: BPIO_REASON_COUNT sums at least
  *
  * Context: any; the caller keeps @of from being released.
  */
@@ -154,6 +154,26 @@ long bpio_open_file_control(struct bpio_open_file *of, unsigned int cmd,
 	}
 }
 
+/* Why reads fell back, and how many; nothing when none did. */
+static void bpio_open_file_show_reasons(const struct bpio_open_file *of,
+					struct seq_file *m)
+{
+	u64 counts[BPIO_REASON_COUNT] = {};
+	unsigned int reason;
+	bool any = false;
+
+	bpio_open_file_count_reasons(of, counts);
+	for (reason = 0; reason < BPIO_REASON_COUNT; reason++) {
+		if (!counts[reason])
+			continue;
+		seq_printf(m, "%s%s %llu", any ? " " : "bpio-reasons:\t",
+			   bpio_reason_token(reason), counts[reason]);
+		any = true;
+	}
+	if (any)
+		seq_putc(m, '\n');
+}
+
 /**
  * bpio_open_file_show() - lines for /proc/PID/fdinfo
  * @of: the open file
@@ -172,4 +192,5 @@ void bpio_open_file_show(struct bpio_open_file *of, struct seq_file *m)
 		   sum.direct_reads, sum.direct_bytes);
 	seq_printf(m, "bpio-fallback:\t%llu reads %llu bytes\n",
 		   sum.fallback_reads, sum.fallback_bytes);
+	bpio_open_file_show_reasons(of, m);
 }

@@ -15,6 +15,12 @@ static const char *const bpio_reason_texts[] = {
 #undef BPIO_REASON
 };
 
+static const char *const bpio_reason_tokens[] = {
+#define BPIO_REASON(name, token, text) [BPIO_REASON_##name] = token,
+#include "reasons.h"
+#undef BPIO_REASON
+};
+
 static_assert(ARRAY_SIZE(bpio_reason_texts) == BPIO_REASON_COUNT);
 static_assert(BPIO_REASON_COUNT <= BPIO_REASON_SLOTS);
 
@@ -38,6 +44,20 @@ const char *bpio_reason_text(enum bpio_reason reason)
 	if (reason >= BPIO_REASON_COUNT)
 		return "Unknown reason.";
 	return bpio_reason_texts[reason];
+}
+
+/**
+ * bpio_reason_token() - the word for a reason
+ * @reason: the reason
+ *
+ * Context: any.
+ * Return: the word, without blanks.
+ */
+const char *bpio_reason_token(enum bpio_reason reason)
+{
+	if (reason >= BPIO_REASON_COUNT)
+		return "unknown";
+	return bpio_reason_tokens[reason];
 }
 
 /**

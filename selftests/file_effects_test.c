@@ -135,6 +135,7 @@ TEST_F(file, its_entry_in_proc_says_whether_reads_go_direct_or_why_not)
 				"BypassIO was disabled for this open file\\."));
 	ASSERT_EQ(8192, pread(self->fd, self->buffer, 8192, 4096));
 	EXPECT_EQ(0, fdinfo_has(self->fd, "bpio-fallback:\\t1 reads 8192 bytes"));
+	EXPECT_EQ(0, fdinfo_has(self->fd, "bpio-reasons:\\tdisabled 1"));
 }
 
 TEST_F(file, its_entry_in_proc_says_what_it_says_without_bypass)

@@ -196,6 +196,29 @@ static char *join_holders(const struct open_file *file)
 	return text;
 }
 
+/* "armed; fell back: 3 unaligned, 1 unmapped" or "WHY NOT. Fell back: ..." */
+static char *state_of(const struct fdinfo *info)
+{
+	const char *separator = info->armed ? "; fell back: " : " Fell back: ";
+	char *text = NULL;
+	unsigned int i;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		abort();
+	fputs(info->armed ? "armed" : info->obstacle, out);
+	for (i = 0; i < BPIO_REASON_COUNT; i++) {
+		if (!info->reasons[i])
+			continue;
+		fprintf(out, "%s%llu %s", separator, info->reasons[i],
+			bpio_reason_token(i));
+		separator = ", ";
+	}
+	fclose(out);
+	return text;
+}
+
 static void fill_row(char **row, const struct open_file *file)
 {
 	const struct fdinfo *info = &file->info;
@@ -205,7 +228,7 @@ static void fill_row(char **row, const struct open_file *file)
 	row[2] = join_holders(file);
 	row[3] = print("%llu", info->direct_reads);
 	row[4] = print("%llu", info->fallback_reads);
-	row[5] = strdup(info->armed ? "armed" : info->obstacle);
+	row[5] = state_of(info);
 }
 
 static void report_rows(struct report *report, const struct survey *survey)
@@ -286,6 +309,8 @@ static struct json_object *file_to_json(const struct open_file *file)
 	add_counter(json, "direct_bytes", info->direct_bytes);
 	add_counter(json, "fallback_reads", info->fallback_reads);
 	add_counter(json, "fallback_bytes", info->fallback_bytes);
+	json_object_object_add(json, "fallback_by_reason",
+			       reasons_to_json(info->reasons));
 	return json;
 }
 

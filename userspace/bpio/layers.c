@@ -201,6 +201,18 @@ struct json_object *reason_to_json(unsigned int reason, const char *text)
 	return json;
 }
 
+struct json_object *reasons_to_json(const __u64 *counts)
+{
+	struct json_object *json = json_object_new_object();
+	unsigned int i;
+
+	for (i = 0; i < BPIO_REASON_COUNT; i++)
+		if (counts[i])
+			json_object_object_add(json, bpio_reason_token(i),
+					       json_object_new_uint64(counts[i]));
+	return json;
+}
+
 void status_to_json(struct json_object *json, int op_status)
 {
 	const char *name = strerrorname_np(-op_status);

@@ -59,6 +59,8 @@ const struct row *layers_objector(const struct layers *layers);
 
 /* {"code", "token", "text"} */
 struct json_object *reason_to_json(unsigned int reason, const char *text);
+/* {TOKEN: NUMBER, ...} of the reasons that are counted at least once */
+struct json_object *reasons_to_json(const __u64 *counts);
 /* Adds "status" and, if there is one, "status_name" and "status_text" */
 void status_to_json(struct json_object *json, int op_status);
 

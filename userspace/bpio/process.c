@@ -35,6 +35,21 @@ static void parse_counter(const char *value, uint64_t *reads, uint64_t *bytes)
 		*bytes = 0;
 }
 
+/* "TOKEN NUMBER TOKEN NUMBER ..." */
+static void parse_reasons(const char *value, struct fdinfo *info)
+{
+	char token[32];
+	uint64_t count;
+	int used, reason;
+
+	while (sscanf(value, "%31s %" SCNu64 "%n", token, &count, &used) == 2) {
+		reason = bpio_reason_from_token(token);
+		if (reason >= 0)
+			info->reasons[reason] = count;
+		value += used;
+	}
+}
+
 static void parse_bypass(const char *line, struct fdinfo *info)
 {
 	unsigned int maj, min;
@@ -57,6 +72,9 @@ static void parse_bypass(const char *line, struct fdinfo *info)
 	if (value)
 		parse_counter(value, &info->fallback_reads,
 			      &info->fallback_bytes);
+	value = value_of(line, "bpio-reasons");
+	if (value)
+		parse_reasons(value, info);
 }
 
 static void parse_line(const char *line, struct fdinfo *info)

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "bpio.h"
+
 /* Room for the name of a command; the kernel's own has 15 characters. */
 #define COMMAND_MAX	64
 
@@ -30,6 +32,7 @@
  * @direct_bytes: Bytes these returned.
  * @fallback_reads: Reads that the file system served.
  * @fallback_bytes: Bytes these returned.
+ * @reasons: Number of these reads, by enum bpio_reason.
  */
 struct fdinfo {
 	int flags;
@@ -43,6 +46,7 @@ struct fdinfo {
 	uint64_t direct_bytes;
 	uint64_t fallback_reads;
 	uint64_t fallback_bytes;
+	__u64 reasons[BPIO_REASON_COUNT];
 };
 
 /* Reads one from its text */

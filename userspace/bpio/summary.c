@@ -9,20 +9,9 @@
 #include "cli.h"
 #include "descendants.h"
 #include "report.h"
+#include "layers.h"
 #include "run.h"
 #include "share.h"
-
-static struct json_object *by_reason(const __u64 *counts)
-{
-	struct json_object *json = json_object_new_object();
-	unsigned int i;
-
-	for (i = 0; i < BPIO_REASON_COUNT; i++)
-		if (counts[i])
-			json_object_object_add(json, bpio_reason_token(i),
-					       json_object_new_uint64(counts[i]));
-	return json;
-}
 
 static void report_reasons(struct report *report, const char *label,
 			   const __u64 *counts)
@@ -53,7 +42,7 @@ static void report_files(struct report *report, const struct bpio_tally *tally)
 		      NULL);
 	report_if_any(report, "open_files", "Files still open",
 		      tally->open_files);
-	report_json(report, "refused_by_reason", by_reason(refused));
+	report_json(report, "refused_by_reason", reasons_to_json(refused));
 	/* Nobody refused these. */
 	report_if_any(report, "not_on_volume", "Not on a bpio volume",
 		      refused[BPIO_REASON_OTHER_VOLUME]);
@@ -84,7 +73,7 @@ static void report_reads(struct report *report, const struct bpio_tally *tally)
 	report_bytes(report, "fallback_bytes", "Fall-back data",
 		     tally->fallback_bytes);
 	report_json(report, "fallback_by_reason",
-		    by_reason(tally->fallback_reason));
+		    reasons_to_json(tally->fallback_reason));
 	report_reasons(report, "Fell back", tally->fallback_reason);
 }
 

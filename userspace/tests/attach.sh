@@ -573,20 +573,53 @@ files()
 	stop
 }
 
+# What list --files says of its only file: armed_is PATH VALUE
+armed_is()
+{
+	bpio list --files --json "$1" >armed
+	[ "$(json-get /files/0/armed <armed)" = "$2" ]
+}
+
 files_not_armed()
 {
+	local fd
+
 	start
-	ask open "$mnt/file" direct >/dev/null
+	fd=$(ask open "$mnt/file" direct)
 	expect 0 bpio attach "$pid"
 	exec 7>>"$mnt/file"
+	wait_for armed_is "$mnt" false
+	ask read "$fd" 3 >/dev/null
 	expect 0 bpio list --files
 	cp out text
 	expect 0 bpio list --files --json
 	exec 7>&-
 	stop
-	says text 'The file is open for writing or mapped shared and writable.'
+	says text 'The file is open for writing or mapped shared and writable. Fell back: '
+	json-get /files/0/fallback_by_reason <out | grep -q '"\(writer\|revoked\)": *[0-9]'
 	json out /files/0/armed false
 	json out /files/0/reason/token writer
+}
+
+# A file without a block: each read is the file system's.
+files_fell_back()
+{
+	local fd
+
+	truncate -s 64K "$mnt/hole"
+	sync
+	start
+	fd=$(ask open "$mnt/hole" direct)
+	expect 0 bpio attach "$pid"
+	wait_for armed_is "$mnt" true
+	ask read "$fd" 3 >/dev/null
+	expect 0 bpio list --files
+	cp out text
+	expect 0 bpio list --files --json
+	stop
+	rm "$mnt/hole"
+	says text ' armed; fell back: 3 unmapped'
+	json out /files/0/fallback_by_reason/unmapped 3
 }
 
 files_shared()
@@ -737,6 +770,8 @@ it "attach --follow --json prints an object a line" follow_json
 it "A process that ends meanwhile does not confuse attach" ends_meanwhile
 it "list --files shows files, holders, reads and state" files
 it "list --files tells why a file is not armed" files_not_armed
+it "list --files tells why reads of an armed file have fallen back" \
+	files_fell_back
 it "list --files joins the descriptors that share an open file" files_shared
 it "list --files leaves out the descriptors of bpio itself" files_own
 it "list --files counts what no descriptor leads to" files_not_found

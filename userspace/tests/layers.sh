@@ -417,7 +417,7 @@ switched_off()
 	json out /volumes/0/reason/token switched-off
 	expect 0 bpio list --files --json "$mnt"
 	json out /files/0/armed false
-	json out /files/0/obstacle/token switched-off
+	json out /files/0/reason/token switched-off
 	[[ $(dmsetup status vol) = *none ]]
 	# Files can be enabled, and reads of the whole device do not skip layers.
 	release
