@@ -173,8 +173,7 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
  * cannot have been taken from the file since the check.
  *
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
- * held; or why the file system has to serve it, with direct->limit zero when it
- * lies behind the end of the file.
+ * held; or why the file system has to serve it.
  */
 static inline enum bpio_reason
 bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
@@ -401,8 +400,7 @@ ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 
 	reason = bpio_direct_begin(&direct, of, iocb, to);
 	if (unlikely(reason))
-		return direct.limit ? bpio_fallback_read(of, iocb, to, reason) :
-				      of->orig->read_iter(iocb, to);
+		return bpio_fallback_read(of, iocb, to, reason);
 
 	ret = likely(direct.count == iov_iter_count(to)) ?
 	      bpio_direct_submit(&direct, iocb, to, present) :

@@ -137,6 +137,8 @@ static noinline ssize_t bpio_fallback_read_again(struct bpio_open_file *of,
  * @to: as the caller gave it
  * @reason: why it does not go direct
  *
+ * A read that lies behind the end of the file is not counted.
+ *
  * Context: as read_iter; neither i_dio_count nor a route is held.
  * Return: as read_iter.
  */
@@ -149,6 +151,10 @@ ssize_t bpio_fallback_read(struct bpio_open_file *of, struct kiocb *iocb,
 	 * crash. Without it the read completes by itself, and the poller sees that.
 	 */
 	iocb->ki_flags &= ~IOCB_HIPRI;
+
+	/* Behind the end there is nothing to bypass: programs read until there. */
+	if (unlikely(iocb->ki_pos >= i_size_read(of->file->inode)))
+		return of->orig->read_iter(iocb, to);
 
 	/* Before it is served: a read that waits is to be seen in the counters. */
 	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to), reason);

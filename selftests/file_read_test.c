@@ -302,6 +302,28 @@ TEST_F(file, reads_behind_the_end_count_as_nothing)
 	EXPECT_EQ(0u, info.direct_reads + info.fallback_reads);
 }
 
+/* Programs read until the end; what is counted then tells of no bypass that was missed. */
+TEST_F(file, reads_behind_the_end_count_as_nothing_when_none_can_go_direct_either)
+{
+	struct bpio_file_info info;
+	int writer;
+
+	ASSERT_EQ(0, file_create(self->path, 64 * KIB + 100, 5));
+	OPEN_FILES();
+	writer = open(self->path, O_WRONLY);
+	ASSERT_LE(0, writer);
+	EXPECT_EQ(0, pread(self->fd, self->ours, 4096, 68 * KIB));
+	ASSERT_EQ(0, fs_disable(self->volume->fd, self->fd));
+	EXPECT_EQ(0, pread(self->fd, self->ours, 4096, 68 * KIB));
+	ASSERT_EQ(0, file_info(self->fd, &info));
+	EXPECT_EQ(0u, info.direct_reads + info.fallback_reads);
+	/* what lies before the end does count */
+	EXPECT_EQ(100, pread(self->fd, self->ours, 4096, 64 * KIB));
+	ASSERT_EQ(0, file_info(self->fd, &info));
+	EXPECT_EQ(1u, info.fallback_reads);
+	close(writer);
+}
+
 /* The memory behind the end need not be there for what is before it. */
 TEST_F(file, reads_of_the_end_into_memory_that_ends_there_too)
 {

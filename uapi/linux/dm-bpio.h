@@ -658,7 +658,7 @@ struct bpio_file_arm {
  * struct bpio_file_info - argument of BPIO_IOC_FILE_INFO
  *
  * Counters run from the first ENABLE of the open file. Reads without O_DIRECT
- * are the file system's and are not counted.
+ * are the file system's and are not counted, nor are those behind the end of the file.
  *
  * @size: sizeof(struct bpio_file_info), in bytes.
  * @flags: Must be zero.
