@@ -14,10 +14,15 @@ DOCDIR	?= $(PREFIX)/share/doc/dm-bpio
 MODDIR	?= /lib/modules/$(KREL)/updates
 INSTALL	?= install
 
+# A path without blanks, whatever its name. That of the checkout may have some,
+# so what lies in it is named relative to it, or by the shell.
 BUILD	?= $(CURDIR)/build
-override BUILD := $(abspath $(BUILD))
+override BUILD := $(shell selftests/build-folder '$(BUILD)')
+ifeq ($(BUILD),)
+$(error There is no build folder)
+endif
 KMOD	:= $(BUILD)/kmod/$(KREL)
-USER_ARGS := -C userspace BUILD=$(BUILD)/userspace PREFIX=$(PREFIX)
+USER_ARGS := -C userspace BUILD=$(BUILD)/userspace PREFIX="$(PREFIX)"
 export BUILD
 
 all: user modules-if-possible
@@ -54,8 +59,8 @@ help:
 kmod-links:
 	@mkdir -p $(KMOD)/dm-bpio
 	@find $(KMOD)/dm-bpio -xtype l -delete
-	@ln -sfn $(CURDIR)/uapi $(KMOD)/uapi
-	@ln -sf $(addprefix $(CURDIR)/,$(wildcard dm-bpio/*)) $(KMOD)/dm-bpio/
+	@ln -sfn "$(CURDIR)/uapi" $(KMOD)/uapi
+	@ln -sf "$(CURDIR)"/dm-bpio/* $(KMOD)/dm-bpio/
 
 NO_HEADERS = There are no headers of kernel $(KREL) at $(KDIR): install the \
 	package linux-headers-$(KREL), or name another kernel with KREL=.
@@ -79,7 +84,7 @@ guest-modules: kmod-links
 guest-test-modules: guest-modules
 	@mkdir -p $(KMOD)/tests
 	@find $(KMOD)/tests -xtype l -delete
-	@ln -sf $(addprefix $(CURDIR)/,$(wildcard selftests/modules/*)) $(KMOD)/tests/
+	@ln -sf "$(CURDIR)"/selftests/modules/* $(KMOD)/tests/
 	@# Kbuild does not notice that another module's symbols have changed.
 	@[ $(KMOD)/tests/Module.symvers -nt $(KMOD)/dm-bpio/Module.symvers ] || \
 		rm -f $(KMOD)/tests/Module.symvers
@@ -97,13 +102,13 @@ ifeq ($(DESTDIR),)
 endif
 
 install-modules:
-	$(INSTALL) -d $(DESTDIR)$(MODDIR)
-	$(INSTALL) -m 644 $(KMOD)/dm-bpio/*.ko $(DESTDIR)$(MODDIR)/
+	$(INSTALL) -d "$(DESTDIR)$(MODDIR)"
+	$(INSTALL) -m 644 $(KMOD)/dm-bpio/*.ko "$(DESTDIR)$(MODDIR)/"
 
 install-user: user
-	$(MAKE) $(USER_ARGS) DESTDIR=$(DESTDIR) install
-	$(INSTALL) -d $(DESTDIR)$(DOCDIR)
-	$(INSTALL) -m 644 README.md $(DESTDIR)$(DOCDIR)/
+	$(MAKE) $(USER_ARGS) DESTDIR="$(DESTDIR)" install
+	$(INSTALL) -d "$(DESTDIR)$(DOCDIR)"
+	$(INSTALL) -m 644 README.md "$(DESTDIR)$(DOCDIR)/"
 
 demo:
 	@selftests/demo/run --kernel $(KERNEL)

@@ -207,6 +207,27 @@ installed()
 	refute grep json linked
 }
 
+# A checkout, BUILD and DESTDIR with blanks in their paths
+blanks()
+{
+	local top="$WORK/a checkout"
+
+	mkdir "$top"
+	cp -r "$HERE/../Makefile" "$HERE/../README.md" "$HERE/../uapi" \
+		"$HERE/../dm-bpio" "$HERE" "$top/"
+	mkdir "$top/selftests"
+	cp "$HERE/../selftests/build-folder" "$top/selftests/"
+	export XDG_CACHE_HOME=$WORK/cache
+	"${MAKE:-make}" -s -C "$top" BUILD="$WORK/a build" PREFIX=/usr \
+		DESTDIR="$WORK/a root" install-user
+	"a build/userspace/bpio" version
+	"a root/usr/bin/bpio" version
+	[ -e "a root/usr/share/man/man3/bpio_open.3" ]
+	mkdir "no link"
+	expect 2 "${MAKE:-make}" -s -C "$top" BUILD="$WORK/no link" user
+	says err "The build folder \"$WORK/no link\" has a blank in its path, and is there already; name another one with BUILD=, or remove it."
+}
+
 it "The man pages are free of mandoc's warnings" lint
 it "bpio(1) has every verb and option" verbs_in_page
 it "bpio(1) has every exit status in the words of the help" statuses_in_page
@@ -222,4 +243,5 @@ it "Completion in zsh knows every verb and option" zsh_completion
 it "Completion in fish knows every verb and option" fish_completion
 it "A program builds against the installed library, and needs no json-c" \
 	installed
+it "Paths with blanks can be built in, and installed into" blanks
 finish
