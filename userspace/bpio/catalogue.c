@@ -88,8 +88,10 @@ static const struct {
 		"BypassIO, so that only it can tell where the data is. Reads "
 		"skip the file system and the layers above that device and "
 		"enter there.",
-		"Nothing has to be done: what can be skipped safely is skipped. "
-		"A layer that encrypts or checks data must stay in the path.",
+		"For full support the device must not be in the path. In place "
+		"of a linear target load the target \"bpio\" with the same device "
+		"and offset (dmsetup load, suspend, resume), also while it is in "
+		"use. What encrypts, mirrors or checks data must stay.",
 	},
 	[BPIO_REASON_LAYER_VETO] = {
 		"A layer that knows BypassIO objected for the whole volume, "

@@ -109,6 +109,7 @@ enum option_id {
 	OPTION_FOLLOW,
 	OPTION_FILES,
 	OPTION_HELP,
+	OPTION_VERSION,
 	OPTION_COUNT
 };
 
@@ -126,6 +127,7 @@ extern const size_t exit_meaning_count;
  * @verbose: --verbose
  * @all: --all
  * @help: --help
+ * @version: --version
  * @count_word: Argument of --count or NULL.
  * @count: Its number, 0 without.
  * @globs: Arguments of --file.
@@ -143,6 +145,7 @@ struct command_line {
 	bool verbose;
 	bool all;
 	bool help;
+	bool version;
 	const char *count_word;
 	unsigned long count;
 	const char **globs;

@@ -125,6 +125,9 @@ static void apply(struct command_line *line, const struct verb_option *option)
 	case OPTION_HELP:
 		line->help = true;
 		break;
+	case OPTION_VERSION:
+		line->version = true;
+		break;
 	case OPTION_SUMMARY:
 		line->summary = optarg;
 		break;
@@ -258,6 +261,20 @@ static int check_arguments(const struct command_line *line)
 	return 0;
 }
 
+/* "bpio --help" and "bpio --version" stand for verbs. */
+static int parse_no_verb(struct command_line *line, char **end,
+			 unsigned int seen)
+{
+	if (!line->help && !line->version)
+		return fail(line, STATUS_USAGE,
+			    "expected a verb, but got nothing; \"bpio help\" lists the verbs");
+	line->verb = &verbs[line->help ? VERB_HELP : VERB_VERSION];
+	line->argv = end;
+	line->help = false;
+	return line->verb == &verbs[VERB_VERSION] ? check_options(line, seen) :
+						    0;
+}
+
 static int parse(struct command_line *line, int argc, char **argv)
 {
 	unsigned int seen = 0;
@@ -267,16 +284,8 @@ static int parse(struct command_line *line, int argc, char **argv)
 	if (ret)
 		return ret;
 	first = optind;
-	if (first == argc) {
-		if (line->help) {
-			line->verb = &verbs[VERB_HELP];
-			line->argv = argv + argc;
-			line->help = false;
-			return 0;
-		}
-		return fail(line, STATUS_USAGE,
-			    "expected a verb, but got nothing; \"bpio help\" lists the verbs");
-	}
+	if (first == argc)
+		return parse_no_verb(line, argv + argc, seen);
 	line->verb = find_verb(argv[first]);
 	if (!line->verb)
 		return fail(line, STATUS_USAGE,

@@ -164,25 +164,45 @@ static void enumerate(FILE *out, const char *name, size_t at, size_t count)
 	fprintf(out, "%s%s", !at ? "" : at + 1 < count ? ", " : " and ", name);
 }
 
-static bool is_paused(const struct row *row)
+/* What has to happen so that a row does not object any more */
+enum remedy { REMEDY_GONE, REMEDY_AGREED, REMEDY_RESUMED };
+
+static enum remedy remedy_of(const struct row *row)
 {
-	return row->said.op_status &&
-	       row->said.reason == BPIO_REASON_VOLUME_PAUSED;
+	if (!row->asked)
+		return strncmp(row_type(row), "bpio", 4) ? REMEDY_GONE :
+							   REMEDY_AGREED;
+	switch (row->said.reason) {
+	case BPIO_REASON_VOLUME_PAUSED:
+		return REMEDY_RESUMED;
+	case BPIO_REASON_LAYER_VETO:
+	case BPIO_REASON_FILE_VETO:
+		return REMEDY_AGREED;
+	default:
+		return REMEDY_GONE;
+	}
 }
 
-static size_t enumerate_objectors(FILE *out, const struct layers *layers,
-				  bool paused, struct json_object *list)
+static size_t count_objectors(const struct layers *layers, enum remedy remedy)
 {
-	size_t i, at = 0, count = 0;
+	size_t i, count = 0;
 
 	for (i = 0; i < layers->count; i++)
 		count += row_objects(&layers->rows[i]) &&
-			 is_paused(&layers->rows[i]) == paused;
+			 remedy_of(&layers->rows[i]) == remedy;
+	return count;
+}
+
+static size_t enumerate_objectors(FILE *out, const struct layers *layers,
+				  enum remedy remedy, struct json_object *list)
+{
+	size_t i, at = 0, count = count_objectors(layers, remedy);
+
 	for (i = 0; i < layers->count; i++) {
 		const struct row *row = &layers->rows[i];
 		char *name;
 
-		if (!row_objects(row) || is_paused(row) != paused)
+		if (!row_objects(row) || remedy_of(row) != remedy)
 			continue;
 		name = row_name(row);
 		json_object_array_add(list, json_object_new_string(name));
@@ -192,32 +212,47 @@ static size_t enumerate_objectors(FILE *out, const struct layers *layers,
 	return count;
 }
 
+/* "only without A, which does not take part, and if B agreed and C resumed" */
+static void write_conditions(FILE *out, const struct layers *layers,
+			     struct json_object *list)
+{
+	size_t gone = count_objectors(layers, REMEDY_GONE);
+	size_t agreed = count_objectors(layers, REMEDY_AGREED);
+	size_t resumed = count_objectors(layers, REMEDY_RESUMED);
+
+	if (gone) {
+		fputs("only without ", out);
+		enumerate_objectors(out, layers, REMEDY_GONE, list);
+		fprintf(out, ", which %s not take part",
+			gone == 1 ? "does" : "do");
+	}
+	if (agreed || resumed)
+		fputs(gone ? ", and if " : "if ", out);
+	if (enumerate_objectors(out, layers, REMEDY_AGREED, list))
+		fputs(" agreed", out);
+	if (agreed && resumed)
+		fputs(" and ", out);
+	if (enumerate_objectors(out, layers, REMEDY_RESUMED, list))
+		fputs(" resumed", out);
+}
+
 /* Who keeps the bypass of the volume from being full */
 static void report_full_if(struct report *report, const struct layers *layers)
 {
 	struct json_object *list = json_object_new_array();
-	char *agreed, *resumed;
-	size_t size, objecting, paused;
+	char *conditions;
+	size_t size;
 	FILE *out;
 
-	out = open_memstream(&agreed, &size);
+	out = open_memstream(&conditions, &size);
 	if (!out)
 		abort();
-	objecting = enumerate_objectors(out, layers, false, list);
+	write_conditions(out, layers, list);
 	fclose(out);
-	out = open_memstream(&resumed, &size);
-	if (!out)
-		abort();
-	paused = enumerate_objectors(out, layers, true, list);
-	fclose(out);
-	if (objecting || paused)
-		report_heading(report, "Full if %s%s%s%s%s.", agreed,
-			       objecting ? " agreed" : "",
-			       objecting && paused ? " and " : "", resumed,
-			       paused ? " resumed" : "");
+	if (*conditions)
+		report_heading(report, "Full %s.", conditions);
 	report_json(report, "full_if", list);
-	free(agreed);
-	free(resumed);
+	free(conditions);
 }
 
 static int act(const struct command_line *line, const struct place *place,

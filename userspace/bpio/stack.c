@@ -204,9 +204,18 @@ static int describe_plain(struct layer *layer)
 
 static int walk(dev_t dev, unsigned int depth, struct stack *stack);
 
+/* Layer number @above stands on @dev, which another one may, too. */
+static int walk_below(size_t above, dev_t dev, unsigned int depth,
+		      struct stack *stack)
+{
+	stack->layers[above].has_below = true;
+	return stack_find(stack, dev) ? 0 : walk(dev, depth, stack);
+}
+
 static int walk_deps(dev_t dev, unsigned int depth, struct stack *stack)
 {
 	struct dm_task *task = run_task(DM_DEVICE_DEPS, dev);
+	size_t above = stack->count - 1;
 	struct dm_deps *deps;
 	int ret = 0;
 	uint32_t i;
@@ -215,7 +224,7 @@ static int walk_deps(dev_t dev, unsigned int depth, struct stack *stack)
 		return -ENXIO;
 	deps = dm_task_get_deps(task);
 	for (i = 0; deps && i < deps->count && !ret; i++)
-		ret = walk(deps->device[i], depth, stack);
+		ret = walk_below(above, deps->device[i], depth, stack);
 	dm_task_destroy(task);
 	return ret;
 }
@@ -224,6 +233,7 @@ static int walk_deps(dev_t dev, unsigned int depth, struct stack *stack)
 static int walk_slaves(dev_t dev, unsigned int depth, struct stack *stack)
 {
 	char path[64], file[sizeof(path) + NAME_MAX + 8];
+	size_t above = stack->count - 1;
 	unsigned int maj, min;
 	struct dirent *entry;
 	int ret = 0;
@@ -244,7 +254,8 @@ static int walk_slaves(dev_t dev, unsigned int depth, struct stack *stack)
 		if (!number)
 			continue;
 		if (fscanf(number, "%u:%u", &maj, &min) == 2)
-			ret = walk(makedev(maj, min), depth, stack);
+			ret = walk_below(above, makedev(maj, min), depth,
+					 stack);
 		fclose(number);
 	}
 	closedir(dir);
@@ -305,8 +316,7 @@ const struct layer *stack_find(const struct stack *stack, dev_t dev)
 
 bool stack_is_bottom(const struct stack *stack, size_t i)
 {
-	return i + 1 == stack->count ||
-	       stack->layers[i + 1].depth <= stack->layers[i].depth;
+	return !stack->layers[i].has_below;
 }
 
 /* The node that people use for a mapped device: /dev/mapper/NAME */

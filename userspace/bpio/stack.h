@@ -22,6 +22,7 @@ struct json_object;
  *	any other device: "nvme", "scsi", "md", "loop".
  * @table: Live table of a mapped device, one target per line, else NULL.
  * @depth: 0 for the top.
+ * @has_below: Something lies below it.
  * @mapped: It is a mapped device.
  * @suspended: It is a suspended mapped device.
  */
@@ -31,6 +32,7 @@ struct layer {
 	char *type;
 	char *table;
 	unsigned int depth;
+	bool has_below;
 	bool mapped;
 	bool suspended;
 };
@@ -38,7 +40,8 @@ struct layer {
 /**
  * struct stack - layers from top to bottom, depth first
  *
- * @layers: The layers.
+ * @layers: The layers. A device that lies below several others is there once,
+ *	below the first.
  * @count: Number of these.
  */
 struct stack {

@@ -34,6 +34,10 @@ static int open_failed(const struct command_line *line,
 		status = fail(line, STATUS_FAILURE,
 			      "%s is suspended and answers no question; try again after \"dmsetup resume\"",
 			      node);
+	else if (error == -ENXIO)
+		status = fail(line, STATUS_FAILURE,
+			      "cannot open the mapped device %u:%u: expected a node for it in /dev, but there is none; \"dmsetup mknodes\" makes it",
+			      major(place->dev), minor(place->dev));
 	else
 		status = fail(line, STATUS_FAILURE, "cannot open %s: %s", node,
 			      strerror(-error));

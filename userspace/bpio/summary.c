@@ -83,7 +83,8 @@ void tally_report(struct report *report, const struct bpio_tally *tally)
 	report_reads(report, tally);
 }
 
-static void report_static(struct report *report,
+/* Whether there were any */
+static bool report_static(struct report *report,
 			  const struct descendants *seen)
 {
 	struct json_object *list = json_object_new_array();
@@ -100,6 +101,7 @@ static void report_static(struct report *report,
 			    path);
 	}
 	report_json(report, "static_programs", list);
+	return json_object_array_length(list);
 }
 
 static bool saw_no_file(const struct bpio_tally *tally,
@@ -110,7 +112,7 @@ static bool saw_no_file(const struct bpio_tally *tally,
 }
 
 static void report_notes(struct report *report, const struct bpio_tally *tally,
-			 const struct share *share)
+			 const struct share *share, bool any_static)
 {
 	if (share->outside)
 		report_text(report, NULL, "Note", "%s",
@@ -121,9 +123,9 @@ static void report_notes(struct report *report, const struct bpio_tally *tally,
 	if (!share->programs && saw_no_file(tally, share))
 		report_text(report, NULL, "Note", "%s",
 			    "no program has loaded the preload library; did the command change its environment or its user?");
-	else if (saw_no_file(tally, share))
+	else if (!any_static && saw_no_file(tally, share))
 		report_text(report, NULL, "Note", "%s",
-			    "only files opened with O_RDONLY | O_DIRECT can be bypassed");
+			    "only files that a program which is not statically linked opens with O_RDONLY | O_DIRECT can be bypassed");
 }
 
 void run_summary(const struct command_line *line, int node,
@@ -132,6 +134,7 @@ void run_summary(const struct command_line *line, int node,
 {
 	struct report *report = report_new(line);
 	struct bpio_tally tally;
+	bool any_static;
 	int error;
 
 	report_to(report, stream);
@@ -147,7 +150,7 @@ void run_summary(const struct command_line *line, int node,
 	report_files(report, &tally);
 	report_programs(report, share);
 	report_reads(report, &tally);
-	report_static(report, seen);
-	report_notes(report, &tally, share);
+	any_static = report_static(report, seen);
+	report_notes(report, &tally, share, any_static);
 	report_finish(report, status);
 }

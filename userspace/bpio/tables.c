@@ -128,6 +128,10 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 		OPTION_HELP, 'h', "help", NULL, ALL_VERBS,
 		"Show the help of the verb.",
 	},
+	[OPTION_VERSION] = {
+		OPTION_VERSION, 'V', "version", NULL, BIT(VERB_VERSION),
+		"Show the version, as the verb does.",
+	},
 };
 
 const struct exit_meaning exit_meanings[] = {

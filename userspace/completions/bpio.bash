@@ -46,7 +46,7 @@ _bpio()
 	done
 	COMPREPLY=()
 	case $verb in
-	'') words=$verbs options=$common ;;
+	'') words=$verbs options="$common -V --version" ;;
 	state)
 		words=$(_bpio_volumes)
 		options="$common -a --all -v --verbose"
@@ -67,7 +67,7 @@ _bpio()
 		words=$(_bpio_processes)
 		options="$common -f --file"
 		;;
-	version) words='' options=$common ;;
+	version) words='' options="$common -V --version" ;;
 	explain) words=$(_bpio_reasons) options=$common ;;
 	help) words=$verbs options=$common ;;
 	run)

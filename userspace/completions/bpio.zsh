@@ -49,10 +49,12 @@ _bpio() {
 		'(-q --quiet)'{-q,--quiet}'[print no results]'
 		'(-h --help)'{-h,--help}'[show the help of the verb]'
 	)
+	local -a version=('(-V --version)'{-V,--version}'[show the version]')
 	local state line
 	typeset -A opt_args
 
-	_arguments -C -A '-*' $common '1: :_bpio_verbs' '*:: :->arguments'
+	_arguments -C -A '-*' $common $version '1: :_bpio_verbs' \
+		'*:: :->arguments'
 	[[ $state == arguments ]] || return
 	case $words[1] in
 	state)
@@ -98,7 +100,7 @@ _bpio() {
 		_arguments $common '1: :_bpio_verbs'
 		;;
 	version)
-		_arguments $common
+		_arguments $common $version
 		;;
 	esac
 }

@@ -300,6 +300,15 @@ version()
 	expect 0 bpio version --json
 	json out /version 0.2.0
 	json out /abi_version 2
+	bpio version >verb
+	for option in --version -V; do
+		expect 0 bpio "$option"
+		cmp out verb
+		expect 2 bpio state "$option" /
+		says err 'option --version does not belong to "state"; it is an option of version'
+	done
+	expect 0 bpio --version --json
+	json out /command version
 }
 
 full_output()

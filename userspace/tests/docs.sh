@@ -207,6 +207,23 @@ installed()
 	refute grep json linked
 }
 
+# The example of libbpio(3), about a file that is on no volume
+example()
+{
+	local where
+
+	sed -n '/^\.SH EXAMPLES/,/^\.EE/{/^\.EX/,/^\.EE/p}' "$HERE/man/libbpio.3" |
+		sed -e '/^\.E[XE]/d' -e 's/\\en/\\n/g' >example.c
+	printf 'int main(int argc, char **argv)\n{\n\treturn open_data(argv[argc - 1]) < 0;\n}\n' \
+		>>example.c
+	${CC:-cc} -Wall -Wextra -Werror -I"$HERE/include" -I"$HERE/../uapi" \
+		-o example example.c "$BUILD/libbpio.so"
+	where=$(mktemp -p "$BUILD/tests")
+	LD_LIBRARY_PATH=$BUILD expect 0 ./example "$where"
+	rm "$where"
+	says err "$where: The file is not on a bpio volume."
+}
+
 # A checkout, BUILD and DESTDIR with blanks in their paths
 blanks()
 {
@@ -233,6 +250,7 @@ it "bpio(1) has every verb and option" verbs_in_page
 it "bpio(1) has every exit status in the words of the help" statuses_in_page
 it "dm-bpio(4) has every reason in the words of the kernel" reasons_in_page
 it "libbpio(3) has every public function" functions_in_page
+it "The example of libbpio(3) says why a file is not bypassed" example
 it "The header declares and describes exactly the functions of the symbol map" \
 	functions_in_header
 it "The shared library exports exactly the functions of the symbol map" \

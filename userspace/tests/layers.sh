@@ -95,7 +95,7 @@ stack_partial()
 	grep -qE "^/dev/mapper/upper +bpio +yes +agrees " text
 	grep -qE "^  /dev/mapper/lower +linear +no +layer-unaware +[0-9]+ +- +A layer of the stack does not take part" text
 	grep -qE "^    $BPIO_NVME_B1 +nvme +- +not-asked +[0-9]+ +- +A layer above" text
-	says text 'Full if linear (/dev/mapper/lower) agreed.'
+	says text 'Full only without linear (/dev/mapper/lower), which does not take part.'
 	json out /layers/1/verdict layer-unaware
 	json out /layers/1/takes_part false
 	json out /layers/2/asked false
@@ -115,7 +115,35 @@ cipher_null-ecb - 0 /dev/mapper/bottom 0"
 	expect 10 bpio stack upper
 	remove_both
 	dmsetup remove bottom
-	says out 'Full if crypt (/dev/mapper/lower) and linear (/dev/mapper/bottom) agreed.'
+	says out 'Full only without crypt (/dev/mapper/lower) and linear (/dev/mapper/bottom), which do not take part.'
+}
+
+# Two legs on one device
+stack_shared()
+{
+	local size=65536
+
+	dmsetup create leg0 --table "0 $size linear $BPIO_NVME_B1 0"
+	dmsetup create leg1 --table "0 $size linear $BPIO_NVME_B1 $size"
+	dmsetup create lower --table "0 $size mirror core 2 1024 nosync \
+2 /dev/mapper/leg0 0 /dev/mapper/leg1 0"
+	new_volume upper /dev/mapper/lower
+	bpio state upper >shared.state || [ $? -eq 10 ]
+	bpio state --json upper >shared.json || [ $? -eq 10 ]
+	bpio info upper >shared.info || [ $? -eq 10 ]
+	bpio list >shared.list
+	bpio stack upper >shared.stack || [ $? -eq 10 ]
+	remove_both
+	dmsetup remove leg0
+	dmsetup remove leg1
+	[ "$(grep -c 'Storage device' shared.state)" -eq 1 ]
+	[ "$(grep -c 'Storage device' shared.info)" -eq 1 ]
+	json shared.json /bottom/0/node "$BPIO_NVME_B1"
+	refute member shared.json /bottom/1
+	[ "$(grep -c "^ *$BPIO_NVME_B1 " shared.stack)" -eq 1 ]
+	grep -qE "/dev/mapper/upper +$BPIO_NVME_B1 +partial" shared.list
+	# The second leg is no storage, though nothing is shown below it.
+	grep -q '^    /dev/mapper/leg1 ' shared.stack
 }
 
 stack_other_storage()
@@ -480,6 +508,26 @@ suspended()
 	done
 	dmsetup resume second
 	dmsetup remove second
+}
+
+# Without udev, or in a container
+no_node()
+{
+	local node number
+
+	node=$(readlink -f /dev/mapper/vol)
+	number=$(dmsetup info -c --noheadings -o major,minor vol)
+	rm /dev/mapper/vol "$node"
+	expect 1 bpio pause "$mnt"
+	says err "cannot open the mapped device $number: expected a node for it in /dev, but there is none; \"dmsetup mknodes\" makes it"
+	dmsetup mknodes vol
+	expect 0 bpio pause "$mnt"
+	expect 0 bpio resume "$mnt"
+	rm /dev/mapper/vol
+	mknod "$node" b "${number%:*}" "${number#*:}"
+	chgrp disk "$node"
+	chmod 660 "$node"
+	ln -s "../${node##*/}" /dev/mapper/vol
 }
 
 stock_above()
@@ -858,6 +906,8 @@ it "stack names what does not take part, what is below it, and who should agree"
 	stack_partial
 it "stack counts on everybody below a layer that does not take part" \
 	stack_several
+it "A device below two others is shown once, and below it nothing twice" \
+	stack_shared
 it "stack shows storage that does not take part" stack_other_storage
 it "stack needs no more than permission to open the mapped device" \
 	stack_unprivileged
@@ -880,6 +930,7 @@ it "enable tells when not all of them are skipped" enable_partial
 it "The switch of the module is told by state, info, stack and list" switched_off
 it "state tells what keeps reads from going direct for now" obstacle
 it "A suspended volume is an error that says so" suspended
+it "A mapped device without a node is an error that says what to do" no_node
 it "A stock target above a volume does not pass for it" stock_above
 it "watch shows events of files and volumes, one JSON object a line" watch_json
 it "watch shows a line of text for each event" watch_text

@@ -323,6 +323,7 @@ static_child()
 	done
 	expect 0 bpio run -- sh -c 'sleep 1 | obey'
 	says err "    Not served: \"$where\" is statically linked and loads no library; \"bpio attach\" can serve it"
+	refute grep Note err
 	summary -- sh -c 'sleep 1 | cat'
 	json sum /static_programs '[ ]'
 }
