@@ -337,8 +337,14 @@ static inline void *bpio_compat_lease_owner(struct file_lease *lease)
 	return lease->c.flc_owner;
 }
 
+static inline void bpio_compat_lease_set_kind(struct file_lease *lease,
+					      unsigned int flags)
+{
+	lease->c.flc_flags = flags;
+}
+
 static inline struct file_lease *
-bpio_compat_lease_alloc(struct file *file, unsigned int flags, void *owner,
+bpio_compat_lease_alloc(struct file *file, void *owner,
 			const struct lease_manager_operations *ops)
 {
 	struct file_lease *lease = locks_alloc_lease();
@@ -346,7 +352,7 @@ bpio_compat_lease_alloc(struct file *file, unsigned int flags, void *owner,
 	if (!lease)
 		return NULL;
 
-	lease->c.flc_flags = flags;
+	lease->c.flc_flags = FL_LAYOUT;
 	lease->c.flc_type = F_RDLCK;
 	lease->c.flc_owner = owner;
 	lease->c.flc_pid = current->tgid;
@@ -389,8 +395,14 @@ static inline void *bpio_compat_lease_owner(struct file_lock *lease)
 	return lease->fl_owner;
 }
 
+static inline void bpio_compat_lease_set_kind(struct file_lock *lease,
+					      unsigned int flags)
+{
+	lease->fl_flags = flags;
+}
+
 static inline struct file_lock *
-bpio_compat_lease_alloc(struct file *file, unsigned int flags, void *owner,
+bpio_compat_lease_alloc(struct file *file, void *owner,
 			const struct lock_manager_operations *ops)
 {
 	struct file_lock *lease = locks_alloc_lock();
@@ -398,7 +410,7 @@ bpio_compat_lease_alloc(struct file *file, unsigned int flags, void *owner,
 	if (!lease)
 		return NULL;
 
-	lease->fl_flags = flags;
+	lease->fl_flags = FL_LAYOUT;
 	lease->fl_type = F_RDLCK;
 	lease->fl_owner = owner;
 	lease->fl_pid = current->tgid;

@@ -11,7 +11,6 @@
 #include "bypass.h"
 #include "fallback.h"
 #include "file.h"
-#include "lease.h"
 #include "open_file.h"
 #include "trace.h"
 
@@ -76,15 +75,6 @@ static void bpio_fallback_kick(struct bpio_open_file *of, loff_t pos,
 		bpio_bypass_update_later(volume);
 }
 
-static ssize_t bpio_fallback_submit(struct bpio_open_file *of,
-				    struct kiocb *iocb, struct iov_iter *to)
-{
-	if (unlikely(READ_ONCE(of->file->arming)) &&
-	    !(iocb->ki_flags & IOCB_NOWAIT))
-		bpio_lease_hold_off(of->file);
-	return of->orig->read_iter(iocb, to);
-}
-
 /*
  * Once the file system has queued it, the read may complete at any moment and
  * take the last reference to the open file along. So its bytes are counted
@@ -97,7 +87,7 @@ static ssize_t bpio_fallback_read_async(struct bpio_open_file *of,
 	ssize_t ret;
 
 	bpio_fallback_count_bytes(of, bytes);
-	ret = bpio_fallback_submit(of, iocb, to);
+	ret = of->orig->read_iter(iocb, to);
 	if (ret == -EIOCBQUEUED)
 		return ret;
 
@@ -109,7 +99,7 @@ static ssize_t bpio_fallback_read_sync_iocb(struct bpio_open_file *of,
 					    struct kiocb *iocb,
 					    struct iov_iter *to)
 {
-	ssize_t ret = bpio_fallback_submit(of, iocb, to);
+	ssize_t ret = of->orig->read_iter(iocb, to);
 
 	bpio_fallback_count_result(of, ret);
 	return ret;
@@ -184,7 +174,7 @@ ssize_t bpio_fallback_read_sync(struct bpio_open_file *of, loff_t pos,
 	init_sync_kiocb(&kiocb, of->filp);
 	kiocb.ki_flags |= IOCB_DIRECT;
 	kiocb.ki_pos = pos;
-	ret = bpio_fallback_submit(of, &kiocb, to);
+	ret = of->orig->read_iter(&kiocb, to);
 	bpio_fallback_count_result(of, ret);
 	return ret;
 }

@@ -263,8 +263,7 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 	return BPIO_REASON_NONE;
 }
 
-static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
-					  unsigned long patience)
+static enum bpio_reason bpio_file_try_arm(struct bpio_file *file)
 {
 	enum bpio_reason reason;
 
@@ -290,7 +289,7 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file,
 	 * come only from the next one.
 	 */
 	clear_bit(BPIO_FILE_REVOKED, &file->state);
-	if (!bpio_lease_take(file, patience))
+	if (!bpio_lease_take(file))
 		return BPIO_REASON_LEASE;
 	return bpio_file_map_leased(file);
 }
@@ -314,7 +313,7 @@ static void bpio_file_back_off(struct bpio_file *file)
 					  BPIO_FILE_BACKOFF_MAX));
 }
 
-static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
+static void bpio_file_arm_locked(struct bpio_file *file)
 {
 	bool leave = bpio_file_must_leave_mount(file);
 	enum bpio_reason reason = READ_ONCE(file->why);
@@ -339,7 +338,7 @@ static void bpio_file_arm_locked(struct bpio_file *file, unsigned long patience)
 		fput(file->lease_file);
 		file->lease_file = NULL;
 	}
-	reason = bpio_file_try_arm(file, patience);
+	reason = bpio_file_try_arm(file);
 	trace_bpio_arm(file, reason);
 	if (reason) {
 		bpio_file_disarm(file, reason);
@@ -354,16 +353,14 @@ static void bpio_file_arm_work(struct work_struct *work)
 	struct bpio_file *file = container_of(to_delayed_work(work),
 					      struct bpio_file, arm_work);
 	struct mem_cgroup *old;
-	bool asked;
 
 	/* Whoever enables many files pays for their maps. */
 	old = set_active_memcg(file->memcg);
 	mutex_lock(&file->arm_lock);
 	WRITE_ONCE(file->runs_begun, file->runs_begun + 1);
-	/* After the number of the run. Pairs with bpio_file_arm(). */
-	asked = xchg(&file->asked, false);
-	bpio_file_arm_locked(file, asked ? BPIO_LEASE_BY_REQUEST :
-					   BPIO_LEASE_BY_WORKER);
+	/* Pairs with the barrier in bpio_file_arm(). */
+	smp_mb();
+	bpio_file_arm_locked(file);
 	WRITE_ONCE(file->runs_ended, file->runs_begun);
 	mutex_unlock(&file->arm_lock);
 	set_active_memcg(old);
@@ -389,10 +386,11 @@ int bpio_file_arm(struct bpio_file *file)
 		return 0;
 	bpio_lease_await_breaker(file);
 	/*
-	 * A run that is under way may have come too early. The one that finds the
-	 * request, or the next one, does not. Pairs with bpio_file_arm_work().
+	 * A run that is under way may have looked too early at what the caller has
+	 * just changed. One that begins later sees it. Pairs with
+	 * bpio_file_arm_work().
 	 */
-	xchg(&file->asked, true);
+	smp_mb();
 	run = READ_ONCE(file->runs_begun) + 1;
 	mod_delayed_work(bpio_file_wq, &file->arm_work, 0);
 	if (wait_event_interruptible(file->arming_wait,

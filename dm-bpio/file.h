@@ -51,9 +51,7 @@ enum bpio_file_state {
  * @why: enum bpio_reason behind UNARMED; written under @arm_lock, read without
  * @arm_lock: serialises arming and disarming. Taken with no other lock of this
  *	module held; the inode lock and the lease locks nest inside.
- * @arming: the lease is being taken: reads by the file system, which would be in
- *	the way, are held off for a moment
- * @arming_wait: woken when it is not any more, and when @runs_ended has changed
+ * @arming_wait: woken when @runs_ended has changed
  * @lease_file: private open file that carries the lease; NULL until the first
  *	arming, and again when the mount it is on must not stay busy; protected
  *	by @arm_lock
@@ -62,7 +60,6 @@ enum bpio_file_state {
  * @layout_broken: jiffies when that was broken last; written under the same
  *	spinlock, read without
  * @arm_work: arms, enlarges the map, or disarms when no open file is enabled
- * @asked: somebody waits for the next run of @arm_work
  * @runs_begun: how often @arm_work ran; written under @arm_lock, read without
  * @runs_ended: how often it came to an end; likewise
  * @want: offset of the last read that was served by the file system and could
@@ -87,13 +84,11 @@ struct bpio_file {
 	enum bpio_reason	why;
 
 	struct mutex		arm_lock;	/* arming and disarming */
-	bool			arming;
 	wait_queue_head_t	arming_wait;
 	struct file		*lease_file;
 	struct file_lease	*layout_lease;
 	unsigned long		layout_broken;
 	struct delayed_work	arm_work;
-	bool			asked;
 	unsigned int		runs_begun;
 	unsigned int		runs_ended;
 	unsigned long		backoff;

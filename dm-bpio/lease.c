@@ -2,10 +2,24 @@
 /*
  * The leases by which the kernel tells that the blocks of a file may move. Why
  * these, and what else it takes, stands at the top of file.c.
+ *
+ * No inode lock. The VFS grants a delegation only if inode_trylock() succeeds,
+ * which an O_DIRECT read by the file system prevents for as long as it takes: it
+ * holds the lock shared. Three readers of a slow device never leave it free, and
+ * waiting for the lock first does not help: it goes to the readers that queued
+ * meanwhile before the trylock. So the lease is inserted as one of a kind that
+ * asks for no lock and no count (FL_LAYOUT), and lm_setup turns it into a
+ * delegation. That runs under the spinlock under which the lease was inserted and
+ * all others look at it, so nobody ever sees the first kind.
+ *
+ * What the VFS takes the lock for: an operation that holds it exclusively looks
+ * for delegations once and then goes on, and must not miss one that is granted in
+ * between. Here bpio_lease_take() takes the lock shared when the leases are in
+ * place and drops it at once. That waits for the operations that may have looked
+ * too early; all later ones find the leases. It waits for no reader, and none
+ * waits for it. The map is made afterwards.
  */
-#include <linux/delay.h>
 #include <linux/file.h>
-#include <linux/sched/signal.h>
 
 #include "compat.h"
 #include "file.h"
@@ -85,7 +99,14 @@ static int bpio_lease_change_layout(struct file_lease *lease, int type,
 	return lease_modify(lease, type, dispose);
 }
 
+static void bpio_lease_setup(struct file_lease *lease, void **priv)
+{
+	bpio_compat_lease_set_kind(lease, bpio_plant(BPIO_PLANT_LEASE) ?
+						  FL_LEASE : FL_DELEG);
+}
+
 static const struct lease_manager_operations bpio_lease_ops = {
+	.lm_setup	= bpio_lease_setup,
 	.lm_break	= bpio_lease_break,
 	.lm_change	= lease_modify,
 	BPIO_COMPAT_LEASE_OPEN_CONFLICT
@@ -131,7 +152,7 @@ static int bpio_lease_try_layout(struct bpio_file *file)
 	if (bpio_lease_layout_delay(file))
 		return -EAGAIN;
 
-	lease = bpio_compat_lease_alloc(file->lease_file, FL_LAYOUT,
+	lease = bpio_compat_lease_alloc(file->lease_file,
 					bpio_lease_layout_owner(file),
 					&bpio_lease_layout_ops);
 	if (!lease)
@@ -153,10 +174,7 @@ static int bpio_lease_try(struct bpio_file *file)
 	struct file_lease *lease;
 	int ret;
 
-	lease = bpio_compat_lease_alloc(file->lease_file,
-					bpio_plant(BPIO_PLANT_LEASE) ?
-						FL_LEASE : FL_DELEG,
-					file, &bpio_lease_ops);
+	lease = bpio_compat_lease_alloc(file->lease_file, file, &bpio_lease_ops);
 	if (!lease)
 		return -ENOMEM;
 
@@ -169,20 +187,13 @@ static int bpio_lease_try(struct bpio_file *file)
 /**
  * bpio_lease_take() - take the leases of a file
  * @file: the file, with its lease_file open and none of the leases held
- * @patience: how long to try, in jiffies
  *
- * The VFS grants a delegation only if it gets the inode lock at once, but every
- * read by the file system holds that lock. Those of enabled files are held off
- * meanwhile. A read that is stuck only makes the attempt fail.
- *
- * Context: sleeps; file->arm_lock held.
+ * Context: sleeps, waits for who holds the inode lock exclusively;
+ * file->arm_lock held.
  * Return: whether all were granted. Else bpio_lease_drop() drops what was.
  */
-bool bpio_lease_take(struct bpio_file *file, unsigned long patience)
+bool bpio_lease_take(struct bpio_file *file)
 {
-	unsigned long deadline = jiffies + patience;
-	int ret;
-
 	lockdep_assert_held(&file->arm_lock);
 
 	/*
@@ -194,18 +205,13 @@ bool bpio_lease_take(struct bpio_file *file, unsigned long patience)
 	if (bpio_file_is_xfs(file) && !bpio_plant(BPIO_PLANT_LAYOUT) &&
 	    bpio_lease_try_layout(file))
 		return false;
+	if (bpio_lease_try(file))
+		return false;
 
-	WRITE_ONCE(file->arming, true);
-	for (;;) {
-		ret = bpio_lease_try(file);
-		if (ret != -EAGAIN || inode_is_open_for_write(file->inode) ||
-		    time_after(jiffies, deadline) || signal_pending(current))
-			break;
-		usleep_range(50, 200);
-	}
-	WRITE_ONCE(file->arming, false);
-	wake_up_all(&file->arming_wait);
-	return !ret;
+	/* See the top of this file. */
+	inode_lock_shared(file->inode);
+	inode_unlock_shared(file->inode);
+	return true;
 }
 
 /**
@@ -227,16 +233,4 @@ void bpio_lease_drop(struct bpio_file *file)
 	if (bpio_file_is_xfs(file))
 		bpio_compat_unlease(file->lease_file,
 				    bpio_lease_layout_owner(file));
-}
-
-/**
- * bpio_lease_hold_off() - hold off a read by the file system
- * @file: the file, while it is arming
- *
- * Context: sleeps for BPIO_LEASE_BY_REQUEST at most.
- */
-void bpio_lease_hold_off(struct bpio_file *file)
-{
-	wait_event_timeout(file->arming_wait, !READ_ONCE(file->arming),
-			   BPIO_LEASE_BY_REQUEST);
 }

@@ -446,7 +446,7 @@ TEST_F(file, a_process_that_goes_under_landlock_reads_on)
 	EXPECT_READS_GO_ON();
 	EXPECT_LT(0u, revokes(self->fd));
 	ASSERT_EQ(0, chmod(path, 0644));
-	EXPECT_EQ(0, file_armed_among_reads(self->fd));
+	EXPECT_EQ(0, file_armed(self->fd));
 }
 
 TEST_F(file, under_landlock_neither_file_nor_device_nor_node_can_be_opened)

@@ -195,7 +195,7 @@ TEST_F(async, disable_and_enable_again_with_reads_in_flight)
 		complete_all(_metadata, self);
 		/* so that the next ones are direct when DISABLE comes */
 		if (i & 1)
-			ASSERT_EQ(0, file_armed_among_reads(self->fd));
+			ASSERT_EQ(0, file_armed(self->fd));
 	}
 	EXPECT_LT(0u, file_direct(self->fd));
 }

@@ -133,7 +133,7 @@ TEST_F(overwrite, readers_never_see_what_was_overwritten_before_they_began)
 		close(fd);
 		/* sometimes armed again, sometimes not */
 		if (generation % 3 == 0)
-			ASSERT_EQ(0, file_armed_among_reads(self->race.fd));
+			ASSERT_EQ(0, file_armed(self->race.fd));
 		if (generation % 3 == 1)
 			ASSERT_EQ(0, readers_progress(&self->race.readers, 20));
 	}
@@ -242,7 +242,7 @@ TEST_F(alone, files_are_enabled_and_closed_while_others_read)
 
 		ASSERT_EQ(0, fs_enable(volume.fd, fd));
 		if (i % 3 == 0)
-			ASSERT_EQ(0, file_armed_among_reads(fd));
+			ASSERT_EQ(0, file_armed(fd));
 		if (i % 5 == 0)
 			ASSERT_EQ(0, fs_disable(volume.fd, fd));
 		if (i % 7 == 0)

@@ -123,7 +123,7 @@ static int enabled(int node)
 {
 	int fd = file_open_direct(path), ret = node_enable(node, fd);
 
-	ret = ret ?: file_armed_among_reads(fd);
+	ret = ret ?: file_armed(fd);
 	return ret ?: fd;
 }
 

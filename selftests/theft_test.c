@@ -268,7 +268,7 @@ TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
 	for (round = 0; round < 10; round++) {
 		int fd;
 
-		ASSERT_EQ(0, file_armed_among_reads(self->fd));
+		ASSERT_EQ(0, file_armed(self->fd));
 		ASSERT_EQ(0, readers_progress(readers, 5));
 		ASSERT_EQ(0, first_block(&fast, &where));
 		ASSERT_EQ(0, variant->take(&fast)) TH_LOG("round %u", round);

@@ -167,43 +167,20 @@ int file_info(int fd, struct bpio_file_info *info)
 	return ioctl(fd, BPIO_IOC_FILE_INFO, info) ? -errno : 0;
 }
 
-static int armed_or_why(int ret, const struct bpio_file_arm *arm)
+int file_armed(int fd)
 {
+	struct bpio_file_arm arm;
+	int ret = file_arm(fd, &arm);
+
 	if (ret) {
 		diag("arming failed: %s", strerror(-ret));
 		return ret;
 	}
-	if (!arm->armed) {
-		diag("not armed: %s", reason_sentence(arm->reason));
+	if (!arm.armed) {
+		diag("not armed: %s", reason_sentence(arm.reason));
 		return -EAGAIN;
 	}
 	return 0;
-}
-
-int file_armed(int fd)
-{
-	struct bpio_file_arm arm;
-
-	return armed_or_why(file_arm(fd, &arm), &arm);
-}
-
-/* NOT_ARMED when the worker has begun to try it once more already. */
-static bool lease_refused(uint32_t reason)
-{
-	return reason == BPIO_REASON_LEASE || reason == BPIO_REASON_NOT_ARMED;
-}
-
-int file_armed_among_reads(int fd)
-{
-	uint64_t deadline = now_ms() + DEADLINE_MS;
-	struct bpio_file_arm arm;
-	int ret;
-
-	do
-		ret = file_arm(fd, &arm);
-	while (!ret && !arm.armed && lease_refused(arm.reason) &&
-	       poll_again(deadline));
-	return armed_or_why(ret, &arm);
 }
 
 int file_wait_direct(int fd, void *buffer, size_t bytes, uint64_t offset)

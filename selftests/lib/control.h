@@ -47,12 +47,6 @@ int file_info(int fd, struct bpio_file_info *info);
 
 /* Arm and insist: 0 only when reads go direct now. Says why they do not. */
 int file_armed(int fd);
-/*
- * The same while others read, again until DEADLINE_MS: a read that the file system
- * has keeps the lease from being had, and on a busy machine may take longer than
- * one call tries.
- */
-int file_armed_among_reads(int fd);
 
 /*
  * Read @bytes at @offset again and again until a read went direct: the way

@@ -125,7 +125,7 @@ static int arm(int fd)
 
 	if (fcntl(fd, F_SETFL, flags | O_DIRECT))
 		return -errno;
-	ret = file_armed_among_reads(fd);
+	ret = file_armed(fd);
 	return fcntl(fd, F_SETFL, flags) ? -errno : ret;
 }
 
@@ -166,7 +166,7 @@ static int still_enabled(struct same_file *f)
 	if (!enabled || f->spoiled ||
 	    !(fcntl(f->fd, F_GETFL) & O_DIRECT))
 		return 0;
-	if (file_armed_among_reads(f->fd))
+	if (file_armed(f->fd))
 		return -1;
 	if (pread(f->fd, f->buffer, PAGE, 0) == PAGE &&
 	    file_direct(f->fd) == f->direct + 1)

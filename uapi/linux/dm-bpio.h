@@ -633,10 +633,7 @@ struct bpio_version {
  *
  * Arming takes the lease and builds the extent map. It happens by itself soon
  * after ENABLE and whenever it was undone; this call does it now and waits. It
- * may write back dirty pages of the file. A signal ends it with EINTR. While a
- * read of the file takes long in the file system, it gives up after a moment with
- * BPIO_REASON_LEASE, or with NOT_ARMED when the worker is trying already: call
- * again, or leave it to the worker.
+ * may write back dirty pages of the file. A signal ends it with EINTR.
  *
  * @size: sizeof(struct bpio_file_arm), in bytes.
  * @flags: Must be zero.
