@@ -149,8 +149,23 @@ static inline bool bpio_compat_inode_is_locked(const struct inode *inode)
 }
 
 /*
- * Filling a bio from an iterator. The pages are the bio's afterwards, and
- * bio_release_pages() lets go of them, by whatever means this kernel holds them.
+ * Whether memory of a PCI device may be read into from this one. Before 6.2 user
+ * space cannot map any.
+ */
+static inline bool bpio_compat_takes_peer_memory(struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	return IS_ENABLED(CONFIG_PCI_P2PDMA) &&
+	       blk_queue_pci_p2pdma(bdev_get_queue(bdev));
+#else
+	return false;
+#endif
+}
+
+/*
+ * Filling a bio from an iterator. The pages are the bio's afterwards, also those
+ * before a failure, and bio_release_pages() lets go of them, by whatever means this
+ * kernel holds them. With @peer some may be of PCI devices; else -EREMOTEIO.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 
@@ -219,9 +234,9 @@ static inline void bpio_compat_bio_trim(struct bio *bio, struct iov_iter *iter,
 }
 
 static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
-				       struct block_device *bdev)
+				       bool peer)
 {
-	iov_iter_extraction_t flags = 0;
+	iov_iter_extraction_t flags = peer ? ITER_ALLOW_P2PDMA : 0;
 	ssize_t ret;
 
 	if (iov_iter_is_bvec(iter)) {
@@ -231,8 +246,6 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 
 	if (iov_iter_extract_will_pin(iter))
 		bio_set_flag(bio, BIO_PAGE_PINNED);
-	if (blk_queue_pci_p2pdma(bdev_get_queue(bdev)))
-		flags |= ITER_ALLOW_P2PDMA;
 	do {
 		/* No mask: bpio_compat_iter_is_aligned() was asked before. */
 		ret = iov_iter_extract_bvecs(iter, bio->bi_io_vec,
@@ -246,9 +259,17 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 
 	if (!bio->bi_vcnt)
 		return ret;
-	if (is_pci_p2pdma_page(bio->bi_io_vec->bv_page))
+	/*
+	 * The block layer maps all of a request as its first page has to be
+	 * mapped. So the memory of different devices is kept apart: nothing more is
+	 * extracted for this bio, and it is merged with no other.
+	 */
+	if (ret == -EREMOTEIO || (peer && !ret))
+		return -EREMOTEIO;
+	if (peer && is_pci_p2pdma_page(bio->bi_io_vec->bv_page))
 		bio->bi_opf |= REQ_NOMERGE;
-	bpio_compat_bio_trim(bio, iter, bdev_logical_block_size(bdev) - 1);
+	bpio_compat_bio_trim(bio, iter,
+			     bdev_logical_block_size(bio->bi_bdev) - 1);
 	return 0;
 }
 
@@ -267,8 +288,9 @@ static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 	return iov_iter_is_aligned(iter, memory_mask, length_mask);
 }
 
+/* Asks the queue of the bio's device itself, and maps each page by itself. */
 static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
-				       struct block_device *bdev)
+				       bool peer)
 {
 	return bio_iov_iter_get_pages(bio, iter);
 }

@@ -90,6 +90,9 @@ static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
 {
 	struct iov_iter iter;
 
+	/* What the file answers; as vectors it would not recognize this memory. */
+	if (bpio_pages_are_peer(&ibio->bio))
+		return -EREMOTEIO;
 	iov_iter_bvec(&iter, ITER_DEST, ibio->bio.bi_io_vec,
 		      ibio->bio.bi_vcnt, ibio->bytes + ibio->skip);
 	iov_iter_advance(&iter, ibio->skip);
@@ -223,9 +226,10 @@ static struct bpio_io_bio *bpio_io_bio_alloc(struct kiocb *iocb,
 }
 
 /* Fill a bio with the start of a piece and add it to the read. */
-static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
-			   struct iov_iter *to, struct bpio_piece *piece)
+static int bpio_io_bio_add(struct bpio_direct *direct, struct bpio_io *io,
+			   struct bpio_io_bio *ibio, struct iov_iter *to)
 {
+	struct bpio_piece *piece = &direct->first;
 	size_t left = iov_iter_count(to);
 	struct bio *bio = &ibio->bio;
 	int ret;
@@ -233,7 +237,7 @@ static int bpio_io_bio_add(struct bpio_io *io, struct bpio_io_bio *ibio,
 	/* Only vectors of the caller are not taken from their start. */
 	ibio->skip = iov_iter_is_bvec(to) ? to->iov_offset : 0;
 	iov_iter_truncate(to, piece->bytes);
-	ret = bpio_direct_fill(bio, to, piece->bdev);
+	ret = bpio_direct_fill(direct, bio, to);
 	iov_iter_reexpand(to, left - (ret ? 0 : bio->bi_iter.bi_size));
 	if (unlikely(ret))
 		return ret;
@@ -298,7 +302,7 @@ static bool bpio_io_submit_rest(struct bpio_direct *direct,
 				     iov_iter_count(to), piece))
 			break;
 		ibio = bpio_io_bio_alloc(iocb, to, piece);
-		if (bpio_io_bio_add(io, ibio, to, piece)) {
+		if (bpio_io_bio_add(direct, io, ibio, to)) {
 			bio_put(&ibio->bio);
 			break;
 		}
@@ -474,12 +478,12 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 		ibio->skip = to->iov_offset;
 		bpio_compat_bio_borrow(bio, to);
 	} else {
-		ret = bpio_direct_fill(bio, to, bdev);
+		ret = bpio_direct_fill(direct, bio, to);
 	}
 	if (unlikely(ret)) {
 		bpio_direct_end(direct->of, direct->route);
 		bio_put(bio);
-		return ret;
+		return bpio_direct_unfilled(direct, iocb, to, ret);
 	}
 	bpio_io_single_submit(ibio, direct, iocb, user_backed_iter(to));
 	return -EIOCBQUEUED;
@@ -502,7 +506,7 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 	bool sync = is_sync_kiocb(iocb);
 	ssize_t ret;
 
-	ret = bpio_io_bio_add(io, first, to, &direct->first);
+	ret = bpio_io_bio_add(direct, io, first, to);
 	if (unlikely(ret))
 		goto fail;
 
@@ -514,7 +518,7 @@ fail:
 	bpio_direct_end(direct->of, direct->route);
 	bpio_io_put_first(io);
 	bio_put(&first->bio);
-	return ret;
+	return bpio_direct_unfilled(direct, iocb, to, ret);
 }
 
 /**

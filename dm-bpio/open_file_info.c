@@ -10,6 +10,7 @@
 #include "file.h"
 #include "open_file.h"
 #include "reason.h"
+#include "route.h"
 
 static_assert(sizeof(struct bpio_file_arm) == 32);
 static_assert(sizeof(struct bpio_file_info) == 600);
@@ -111,6 +112,9 @@ static void bpio_open_file_fill_info(const struct bpio_open_file *of,
 	info->armed = !info->reason;
 	info->enabled = !READ_ONCE(of->disabled);
 	info->support = bpio_bypass_support(file->volume, NULL);
+	rcu_read_lock();
+	info->flags = bpio_route_info(rcu_dereference(file->volume->route));
+	rcu_read_unlock();
 	info->volume_major = MAJOR(file->volume->dev);
 	info->volume_minor = MINOR(file->volume->dev);
 	info->revokes = atomic64_read(&file->revokes);

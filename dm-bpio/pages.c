@@ -4,6 +4,7 @@
  * writes them to a disk: they have to be dirty when it has ended.
  */
 #include <linux/bio.h>
+#include <linux/memremap.h>
 #include <linux/pagemap.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -50,6 +51,22 @@ bool bpio_pages_are_dirty(struct bio *bio)
 		if (!folio_test_dirty(fi.folio))
 			return false;
 	return true;
+}
+
+/**
+ * bpio_pages_are_peer() - whether a read is into memory of a PCI device
+ * @bio: the read
+ *
+ * Context: any.
+ */
+bool bpio_pages_are_peer(const struct bio *bio)
+{
+	unsigned int i;
+
+	for (i = 0; i < bio->bi_vcnt; i++)
+		if (is_pci_p2pdma_page(bio->bi_io_vec[i].bv_page))
+			return true;
+	return false;
 }
 
 static void bpio_pages_work(struct work_struct *work)

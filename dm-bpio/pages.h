@@ -8,6 +8,7 @@ struct bio;
 
 void bpio_pages_set_dirty(struct bio *bio);
 bool bpio_pages_are_dirty(struct bio *bio);
+bool bpio_pages_are_peer(const struct bio *bio);
 void bpio_pages_release(struct bio *bio, bool dirty);
 void bpio_pages_flush(void);
 

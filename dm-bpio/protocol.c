@@ -410,6 +410,7 @@ static int bpio_protocol_fill_storage(struct bpio_volume *volume,
 	info->storage_driver_name_len =
 		min_t(size_t, strlen(driver), BPIO_DRIVER_NAME_MAX);
 	memcpy(info->storage_driver_name, driver, info->storage_driver_name_len);
+	info->flags = bpio_route_info(route);
 	info->storage_major = MAJOR(bdev->bd_dev);
 	info->storage_minor = MINOR(bdev->bd_dev);
 	bpio_route_discard(route);

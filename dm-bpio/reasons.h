@@ -86,3 +86,5 @@ BPIO_REASON(LOCKED, "locked",
 	    "The file system holds the lock of the file, which all reads wait for.")
 BPIO_REASON(SHUT_DOWN, "shut-down",
 	    "The file system was shut down and serves no reads.")
+BPIO_REASON(PEER_MEMORY, "peer-memory",
+	    "The buffer is memory of a PCI device that a device of the route cannot write to.")

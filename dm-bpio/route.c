@@ -60,6 +60,7 @@ struct bpio_route *bpio_route_clone(const struct bpio_route *route)
 	clone->compatible = route->compatible;
 	clone->length_mask = route->length_mask;
 	clone->memory_mask = route->memory_mask;
+	clone->peer_memory = route->peer_memory;
 	clone->results = route->results;
 	clone->objector = route->objector;
 	memcpy(clone->segments, route->segments,
@@ -115,6 +116,7 @@ bool bpio_route_equal(const struct bpio_route *a, const struct bpio_route *b)
 	       a->nr_met == b->nr_met &&
 	       a->length_mask == b->length_mask &&
 	       a->memory_mask == b->memory_mask &&
+	       a->peer_memory == b->peer_memory &&
 	       !memcmp(&a->results, &b->results, sizeof(a->results)) &&
 	       !memcmp(a->layers, b->layers,
 		       array_size(a->nr_met, sizeof(*a->layers))) &&

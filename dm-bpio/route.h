@@ -30,6 +30,7 @@ struct bpio_segment {
  * @ref: one for being published, one for each direct read in flight
  * @length_mask: logical block size minus 1 in bytes; offsets and lengths
  * @memory_mask: alignment of user memory minus 1, in bytes
+ * @peer_memory: all devices of @segments can transfer to memory of PCI devices
  * @nr: number of segments
  * @support: how much of the stack the route skips
  * @compatible: the storage device takes part, whatever stands above it
@@ -57,6 +58,7 @@ struct bpio_route {
 	struct percpu_ref	ref;
 	unsigned int		length_mask;
 	unsigned int		memory_mask;
+	bool			peer_memory;
 	unsigned int		nr;
 	enum bpio_support	support;
 	bool			compatible;
@@ -82,6 +84,18 @@ bool bpio_route_has_layer(const struct bpio_route *route,
 			  const struct bpio_layer *layer);
 bool bpio_route_met_layer(const struct bpio_route *route,
 			  const struct bpio_layer *layer);
+
+/**
+ * bpio_route_info() - what user space is told of a route
+ * @route: the route, or NULL
+ *
+ * Context: any; the caller holds a reference to @route or is under RCU.
+ * Return: BPIO_INFO_*.
+ */
+static inline unsigned int bpio_route_info(const struct bpio_route *route)
+{
+	return route && route->peer_memory ? BPIO_INFO_PEER_MEMORY : 0;
+}
 
 /**
  * bpio_route_find() - segment that holds a sector of the volume

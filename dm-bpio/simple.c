@@ -79,7 +79,8 @@ static void bpio_simple_unpin(struct bpio_simple *simple)
 }
 
 /* Return: bytes that are to be read or a negative errno. */
-static inline ssize_t bpio_simple_fill(struct bpio_simple *simple,
+static inline ssize_t bpio_simple_fill(const struct bpio_direct *direct,
+				       struct bpio_simple *simple,
 				       struct iov_iter *to, unsigned int nr_vecs)
 {
 	struct bio *bio = &simple->bio;
@@ -89,10 +90,10 @@ static inline ssize_t bpio_simple_fill(struct bpio_simple *simple,
 	if (likely(iter_is_ubuf(to) && nr_vecs <= BPIO_SIMPLE_VECS)) {
 		if (likely(bpio_simple_pin(simple, to, nr_vecs)))
 			return bio->bi_iter.bi_size;
-		/* Memory of a device, perhaps: the general way knows more. */
+		/* Peer memory, perhaps: the general way knows more. */
 		bpio_simple_unpin(simple);
 	}
-	ret = bpio_direct_fill(bio, to, bio->bi_bdev);
+	ret = bpio_direct_fill(direct, bio, to);
 	return ret ? ret : (ssize_t)bio->bi_iter.bi_size;
 }
 
@@ -125,7 +126,7 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_simple_end_io;
 
-	ret = bpio_simple_fill(simple, to, nr_vecs);
+	ret = bpio_simple_fill(direct, simple, to, nr_vecs);
 	if (likely(ret > 0)) {
 		trace_bpio_direct_read(direct->of, iocb->ki_pos, bio);
 		simple->waiter = current;
@@ -170,9 +171,7 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 	if (unlikely(vecs != simple.vecs))
 		kfree(vecs);
 	if (unlikely(ret < 0))
-		return ret == -ENOMEM ? bpio_fallback_read(of, iocb, to,
-							   BPIO_REASON_NO_MEMORY) :
-					ret;
+		return bpio_direct_unfilled(direct, iocb, to, ret);
 	if (unlikely(simple.bio.bi_status)) {
 		iov_iter_revert(to, ret);
 		return bpio_fallback_read(of, iocb, to,

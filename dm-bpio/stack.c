@@ -517,9 +517,12 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 		if (!walk->layers[i].agreed)
 			route->layers[met++] = walk->layers[i].layer;
 
+	route->peer_memory = true;
 	for (i = 0; i < walk->nr_segments; i++) {
 		route->segments[i] = walk->segments[i];
 		bpio_stack_add_limits(route, walk->segments[i].bdev);
+		route->peer_memory &=
+			bpio_compat_takes_peer_memory(walk->segments[i].bdev);
 	}
 	return route;
 }

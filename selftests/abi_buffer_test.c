@@ -504,7 +504,7 @@ TEST_F(request, every_byte_of_the_output_is_defined)
 	for (i += 24; i < 216; i++)
 		EXPECT_EQ(0, self->out[i]) TH_LOG("byte %u", i);
 	if (variant->operation == FS_BPIO_OP_GET_INFO) {
-		EXPECT_EQ(0u, fs.get_info.reserved1);
+		EXPECT_EQ(0u, fs.get_info.flags & ~BPIO_INFO_PEER_MEMORY);
 		for (i = fs.get_info.storage_driver_name_len;
 		     i < BPIO_DRIVER_NAME_MAX; i++)
 			EXPECT_EQ(0, fs.get_info.storage_driver_name[i]);

@@ -78,7 +78,7 @@ TEST(the_verdict_and_the_info_have_their_pinned_layout)
 	EXPECT_FIELD(fs_bpio_info, active_count, 0, 4);
 	EXPECT_FIELD(fs_bpio_info, storage_driver_name_len, 4, 2);
 	EXPECT_FIELD(fs_bpio_info, storage_driver_name, 6, 32);
-	EXPECT_FIELD(fs_bpio_info, reserved1, 38, 2);
+	EXPECT_FIELD(fs_bpio_info, flags, 38, 2);
 	EXPECT_FIELD(fs_bpio_info, storage_major, 40, 4);
 	EXPECT_FIELD(fs_bpio_info, storage_minor, 44, 4);
 	EXPECT_FIELD(fs_bpio_info, volume_major, 48, 4);
@@ -249,6 +249,7 @@ static const char *const pinned_reasons[] = {
 	"realtime", "not-read-only", "kernel-paused",
 	"locked",
 	"shut-down",
+	"peer-memory",
 };
 
 TEST(reasons_keep_their_numbers_and_fit_their_fields)

@@ -13,6 +13,7 @@
 
 #include "change.h"
 #include "mapper.h"
+#include "peer.h"
 #include "program.h"
 
 #define FS_START	2048
@@ -94,6 +95,34 @@ static int write_mapped(struct change *c)
 	/* the mapping alone is the writer now */
 	ret = change_wait_counted(c, BPIO_REASON_WRITER);
 	munmap(map, CHANGE_BYTES);
+	return ret;
+}
+
+/*
+ * The reads of a program that has only peer memory: it is told to wait while there
+ * is a writer, and need not do anything to go on.
+ */
+static int write_beside_a_reader_into_peer_memory(struct change *c)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	int fd, ret;
+	char *peer;
+
+	c->cannot = peer_missing();
+	if (c->cannot)
+		return 0;
+	peer = peer_map(NULL, CHANGE_BYTES);
+	fd = open(c->path, O_WRONLY | O_CLOEXEC);
+	ret = change_write(c, fd);
+	if (!ret && (pread(c->fd, peer, CHANGE_BYTES, 0) >= 0 ||
+		     errno != EREMOTEIO))
+		ret = -EPROTO;
+	ret = change_end_writer(c, fd, ret);
+	while (!ret && pread(c->fd, peer, CHANGE_BYTES, 0) != CHANGE_BYTES)
+		ret = errno != EREMOTEIO || !poll_again(deadline) ? -errno : 0;
+	ret = ret ?: peer_is(peer, CHANGE_BYTES, 0, CHANGE_FILE,
+			     c->readers.newest);
+	munmap(peer, CHANGE_BYTES);
 	return ret;
 }
 
@@ -353,6 +382,10 @@ FIXTURE_VARIANT_ADD(change, write_synced) {
 
 FIXTURE_VARIANT_ADD(change, write_mapped) {
 	.make = write_mapped, WRITER,
+};
+
+FIXTURE_VARIANT_ADD(change, write_beside_a_reader_into_peer_memory) {
+	.make = write_beside_a_reader_into_peer_memory, WRITER,
 };
 
 FIXTURE_VARIANT_ADD(change, append) {

@@ -286,6 +286,9 @@ enum bpio_support {
  *	flags or to check it. Reads wait for that, whether BypassIO is enabled or not.
  * @BPIO_REASON_SHUT_DOWN: The file system was shut down, by its administrator or
  *	after an error, and fails reads.
+ * @BPIO_REASON_PEER_MEMORY: The buffer is peer memory, and the route lacks
+ *	BPIO_INFO_PEER_MEMORY, or other memory is part of the same read. The file
+ *	system answers EREMOTEIO.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
 enum bpio_reason {
@@ -328,6 +331,7 @@ enum bpio_reason {
 	BPIO_REASON_KERNEL_PAUSED	= 36,
 	BPIO_REASON_LOCKED		= 37,
 	BPIO_REASON_SHUT_DOWN		= 38,
+	BPIO_REASON_PEER_MEMORY		= 39,
 	BPIO_REASON_COUNT
 };
 
@@ -408,6 +412,15 @@ struct bpio_results {
 	__u32	reason;
 };
 
+/*
+ * fs_bpio_info.flags and bpio_file_info.flags: direct reads may go into peer memory,
+ * which is memory of a PCI device (P2PDMA) that a program has mapped, such as that
+ * of a GPU. All devices at which reads enter the stack can transfer to it. Whether
+ * they reach the device whose memory it is, only a read shows. O_DIRECT reads that
+ * the file system serves, for whatever reason, fail with EREMOTEIO.
+ */
+#define BPIO_INFO_PEER_MEMORY	(1U << 0)
+
 /**
  * struct fs_bpio_info - answer to FS_BPIO_OP_GET_INFO
  *
@@ -417,7 +430,7 @@ struct bpio_results {
  * @storage_driver_name_len: Bytes used of @storage_driver_name.
  * @storage_driver_name: Driver of the device where the reads of the volume
  *	enter the stack: "nvme", or what stands in the way.
- * @reserved1: Zero.
+ * @flags: BPIO_INFO_* of the way that reads would take now.
  * @storage_major: Device number of that device, 0 when there is none now.
  * @storage_minor: See @storage_major.
  * @volume_major: Device number of the volume that answered. A stock target
@@ -436,7 +449,7 @@ struct fs_bpio_info {
 	__u32	active_count;
 	__u16	storage_driver_name_len;
 	__u8	storage_driver_name[BPIO_DRIVER_NAME_MAX];
-	__u16	reserved1;
+	__u16	flags;
 	__u32	storage_major;
 	__u32	storage_minor;
 	__u32	volume_major;
@@ -658,7 +671,7 @@ struct bpio_file_arm {
  * are the file system's and are not counted, nor are those behind the end of the file.
  *
  * @size: sizeof(struct bpio_file_info), in bytes.
- * @flags: Must be zero.
+ * @flags: In: must be zero. Out: BPIO_INFO_* of the route in use.
  * @armed: 1 when O_DIRECT reads of mapped ranges go direct now, else 0.
  * @reason: enum bpio_reason; why not, when @armed is 0.
  * @support: enum bpio_support of the route in use.

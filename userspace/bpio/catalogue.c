@@ -230,6 +230,14 @@ static const struct {
 		"error, or because its device is gone; all reads fail.",
 		"See the kernel log for why, and unmount and mount it anew.",
 	},
+	[BPIO_REASON_PEER_MEMORY] = {
+		"The read was into memory of a PCI device, such as a GPU. The "
+		"driver of a device at which reads enter the stack cannot "
+		"transfer to such memory, or the read was into ordinary memory "
+		"as well. The file system answered EREMOTEIO.",
+		"Read into ordinary memory and copy, or let all layers take part "
+		"down to NVMe (\"bpio stack\").",
+	},
 };
 
 const char *catalogue_meaning(unsigned int reason)

@@ -47,6 +47,11 @@ static void report_all(const struct command_line *line, struct report *report,
 	layers_report_pauses(report, layers);
 	storage_report(report, info, verdict->out_flags | info->out_flags,
 		       stack->count ? stack : NULL);
+	if (line->verbose)
+		report_text(report, NULL, "Peer memory", "%s",
+			    info->flags & BPIO_INFO_PEER_MEMORY ?
+			    "direct reads can go into memory of PCI devices" :
+			    "no reads can go into memory of PCI devices");
 	if (stack->count)
 		report_stack(report, stack, line->verbose);
 	if (verdict->reason)

@@ -144,6 +144,9 @@ static void report_entry(struct report *report,
 			       json_object_new_string(info->storage_driver));
 	json_object_object_add(json, "compatible",
 			       json_object_new_boolean(compatible));
+	json_object_object_add(json, "peer_memory",
+			       json_object_new_boolean(info->flags &
+						       BPIO_INFO_PEER_MEMORY));
 	report_json(report, "storage", json);
 }
 

@@ -95,7 +95,7 @@ struct bpio_verdict {
  * @storage_minor: See @storage_major.
  * @volume_major: Device number of the volume itself.
  * @volume_minor: See @volume_major.
- * @reserved: Zero.
+ * @flags: BPIO_INFO_*.
  * @direct_reads: O_DIRECT reads of enabled files that went direct.
  * @direct_bytes: Bytes these returned.
  * @fallback_reads: O_DIRECT reads of enabled files that the file system served.
@@ -113,7 +113,7 @@ struct bpio_volume_info {
 	__u32	storage_minor;
 	__u32	volume_major;
 	__u32	volume_minor;
-	__u32	reserved;
+	__u32	flags;
 	__u64	direct_reads;
 	__u64	direct_bytes;
 	__u64	fallback_reads;

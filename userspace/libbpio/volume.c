@@ -68,6 +68,7 @@ int bpio_volume_info(int fd, struct bpio_volume_info *info)
 	full.storage_minor = got->storage_minor;
 	full.volume_major = got->volume_major;
 	full.volume_minor = got->volume_minor;
+	full.flags = got->flags;
 	full.direct_reads = got->direct_reads;
 	full.direct_bytes = got->direct_bytes;
 	full.fallback_reads = got->fallback_reads;

@@ -332,6 +332,28 @@ partial_other_storage()
 	dmsetup remove upper
 }
 
+# The guest's NVMe driver can where the kernel can, a mapped device cannot.
+peer_memory()
+{
+	local can=false who='no reads'
+
+	if [ -n "${BPIO_PEER_MEMORY-}" ]; then
+		can=true
+		who='direct reads'
+	fi
+	new_volume second "$BPIO_NVME_B1"
+	expect 0 bpio state --json second
+	cp out full
+	expect 0 bpio state -v second
+	dmsetup remove second
+	says out "    Peer memory: $who can go into memory of PCI devices"
+	json full /storage/peer_memory "$can"
+	linear_below
+	expect 10 bpio state --json upper
+	remove_both
+	json out /storage/peer_memory false
+}
+
 # A stock target passes the ioctls of the volume below on.
 stock_above()
 {
@@ -420,6 +442,7 @@ it "list shows every volume, also suspended ones" list_two
 it "A suspended volume is an error that says so" suspended
 it "A suspend that lasts a moment is waited for" short_suspend
 it "A linear target below is named and makes support partial" partial_linear
+it "The state tells whether reads can go into memory of PCI devices" peer_memory
 it "A crypt target below is named, and the hint leaves encryption alone" \
 	partial_crypt
 it "Storage that is not NVMe is partial, or full with any_storage" \
