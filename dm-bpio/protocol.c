@@ -397,7 +397,7 @@ static int bpio_protocol_fill_storage(struct bpio_volume *volume,
 {
 	struct bpio_route *route;
 	struct block_device *bdev;
-	const char *driver;
+	char driver[BPIO_DRIVER_NAME_MAX + 1];
 
 	lockdep_assert_held(&volume->drain_lock);
 
@@ -406,9 +406,8 @@ static int bpio_protocol_fill_storage(struct bpio_volume *volume,
 		return PTR_ERR(route);
 
 	bdev = route->segments[0].bdev;
-	driver = bpio_storage_driver_name(bdev);
-	info->storage_driver_name_len =
-		min_t(size_t, strlen(driver), BPIO_DRIVER_NAME_MAX);
+	bpio_storage_driver_name(bdev, driver, sizeof(driver));
+	info->storage_driver_name_len = strlen(driver);
 	memcpy(info->storage_driver_name, driver, info->storage_driver_name_len);
 	info->flags = bpio_route_info(route);
 	info->storage_major = MAJOR(bdev->bd_dev);

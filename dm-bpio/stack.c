@@ -142,10 +142,11 @@ static void bpio_stack_end_device(struct bpio_walk *walk,
 {
 	enum bpio_reason reason =
 		bpio_storage_judge(range->bdev, walk->volume->target->any_storage);
-	const char *name = bpio_storage_driver_name(range->bdev);
+	char name[BPIO_DRIVER_NAME_MAX + 1];
 	struct bpio_results verdict = {};
 	struct bpio_layer_info *row;
 
+	bpio_storage_driver_name(range->bdev, name, sizeof(name));
 	if (reason) {
 		bpio_reason_fill(&verdict, -EOPNOTSUPP, name, reason, NULL);
 		walk->view->compatible = false;

@@ -4,22 +4,47 @@
  */
 #include <linux/blk-integrity.h>
 #include <linux/device-mapper.h>
+#include <linux/rcupdate.h>
+#include <linux/string.h>
 
 #include "compat.h"
 #include "storage.h"
 
 /*
+ * The parent of a disk, or NULL. The disk lives as long as somebody has it open, but
+ * its reference to the parent is put when it is deleted, as after a hot unplug.
+ * del_gendisk() sets GD_DEAD first, and waits for a grace period (in
+ * bdi_unregister()) before it comes to that. So a parent that was found under RCU
+ * does not go away there.
+ */
+static struct device *bpio_storage_parent(struct gendisk *disk)
+{
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "the parent may be freed");
+
+	return test_bit(GD_DEAD, &disk->state) ? NULL : disk_to_dev(disk)->parent;
+}
+
+/*
  * The class of the parent device tells NVMe: "nvme" for a plain namespace, whose
  * parent is the controller, "nvme-subsystem" for a multipath head. Names of
- * devices and drivers prove nothing.
+ * devices and drivers prove nothing; of a disk that is gone they have to do, since
+ * only the module of its operations is certain to be there still.
  */
 static bool bpio_storage_is_nvme(struct block_device *bdev)
 {
-	struct device *parent = disk_to_dev(bdev->bd_disk)->parent;
+	struct gendisk *disk = bdev->bd_disk;
+	struct device *parent;
+	bool is_nvme = false;
 
-	return parent && parent->class &&
-	       (!strcmp(parent->class->name, "nvme") ||
-		!strcmp(parent->class->name, "nvme-subsystem"));
+	rcu_read_lock();
+	parent = bpio_storage_parent(disk);
+	if (parent && parent->class)
+		is_nvme = !strcmp(parent->class->name, "nvme") ||
+			  !strcmp(parent->class->name, "nvme-subsystem");
+	else if (!parent && disk->fops->owner)
+		is_nvme = !strcmp(module_name(disk->fops->owner), "nvme_core");
+	rcu_read_unlock();
+	return is_nvme;
 }
 
 static bool bpio_storage_is_mapped_device(struct block_device *bdev)
@@ -35,22 +60,35 @@ static bool bpio_storage_is_mapped_device(struct block_device *bdev)
 /**
  * bpio_storage_driver_name() - driver of a block device, for people
  * @bdev: the device
+ * @name: written, at most @room bytes with the NUL
+ * @room: bytes of @name
+ *
+ * The driver may be unbound and its module unloaded meanwhile. Its name is copied
+ * under RCU, as dev_uevent() does: free_module() waits for a grace period after the
+ * driver has been taken off its devices.
  *
  * Context: any; the caller keeps @bdev open.
- * Return: a name that lives as long as the device is open.
  */
-const char *bpio_storage_driver_name(struct block_device *bdev)
+void bpio_storage_driver_name(struct block_device *bdev, char *name, size_t room)
 {
 	struct gendisk *disk = bdev->bd_disk;
-	struct device *parent = disk_to_dev(disk)->parent;
+	struct device *parent;
 
-	if (bpio_storage_is_nvme(bdev))
-		return "nvme";
-	if (parent && parent->driver)
-		return parent->driver->name;
-	if (disk->fops->owner)
-		return module_name(disk->fops->owner);
-	return disk->disk_name;
+	if (bpio_storage_is_nvme(bdev)) {
+		strscpy(name, "nvme", room);
+		return;
+	}
+
+	rcu_read_lock();
+	parent = bpio_storage_parent(disk);
+	if (parent && READ_ONCE(parent->driver))
+		/* Unbound just now, it is called by its bus. */
+		strscpy(name, dev_driver_string(parent), room);
+	else if (disk->fops->owner)
+		strscpy(name, module_name(disk->fops->owner), room);
+	else
+		strscpy(name, disk->disk_name, room);
+	rcu_read_unlock();
 }
 
 /**

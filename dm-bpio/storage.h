@@ -6,6 +6,7 @@
 #include <linux/dm-bpio.h>
 
 enum bpio_reason bpio_storage_judge(struct block_device *bdev, bool any_storage);
-const char *bpio_storage_driver_name(struct block_device *bdev);
+void bpio_storage_driver_name(struct block_device *bdev, char *name,
+			      size_t room);
 
 #endif /* BPIO_STORAGE_H */
