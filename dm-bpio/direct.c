@@ -224,9 +224,12 @@ void bpio_direct_wake(struct task_struct **waiter)
 {
 	struct task_struct *task = *waiter;
 
+	/* Not asleep yet, it goes on from the store, and may exit. */
+	rcu_read_lock();
 	/* Pairs with bpio_direct_sleep(): the read has ended before. */
 	smp_store_release(waiter, NULL);
 	blk_wake_io_task(task);
+	rcu_read_unlock();
 }
 
 /**

@@ -548,11 +548,6 @@ int bpio_io_init(void)
  */
 void bpio_io_exit(void)
 {
-	/*
-	 * A completion may have dropped the last reference to the module just
-	 * now: let it get out of here.
-	 */
-	synchronize_rcu();
 	destroy_workqueue(bpio_io_wq);
 	bpio_pages_flush();
 	bioset_exit(&bpio_io_bios);

@@ -45,6 +45,9 @@ static int __init bpio_init(void)
 	ret = bpio_node_init();
 	if (ret)
 		goto exit_target;
+	/* Without a way to wait for preempted tasks, stay. */
+	if (IS_ENABLED(CONFIG_PREEMPTION) && !IS_ENABLED(CONFIG_TASKS_RCU))
+		__module_get(THIS_MODULE);
 	return 0;
 
 exit_target:
@@ -65,11 +68,41 @@ exit_event:
 }
 
 /*
+ * Wait until the ends of reads have left the code of the module.
+ *
+ * A read in flight keeps the module by the struct file that it reads, or by the
+ * table of its target. Device-mapper takes the table down after the target's end_io
+ * has returned to it. The struct file may go earlier: ki_complete(), or the reader
+ * that was woken, may drop its last reference while the function of this module
+ * that called it, or the completion of another bio of the read, still has some
+ * instructions to go. These touch nothing that is freed, but they have to be there.
+ * Where such a completion can stand, and what ends it:
+ *
+ * - in an interrupt, or otherwise with preemption disabled: a grace period;
+ * - in a task that was preempted there, such as a worker of dm-crypt, loop or
+ *   nvme-tcp that ends bios: it does not sleep from there on before it has
+ *   returned, so a grace period of RCU-tasks, which ends when every task has
+ *   scheduled of its own accord, comes after that;
+ * - in a worker of this module: destroy_workqueue() and flush_work() wait until the
+ *   function has returned.
+ *
+ * RCU callbacks are waited for by the rcu_barrier() at the end. Breakers of leases
+ * call under a spinlock that removing the lease takes, and the operations of files,
+ * of the node and of targets are called by code that puts its reference afterwards.
+ */
+static void bpio_await_completions(void)
+{
+	synchronize_rcu();
+	synchronize_rcu_tasks();
+}
+
+/*
  * Targets and enabled files hold references to the module, so neither is left. Routes
  * that they retired may still wait for a grace period.
  */
 static void __exit bpio_exit(void)
 {
+	bpio_await_completions();
 	bpio_node_exit();
 	bpio_target_exit();
 	bpio_map_exit();
