@@ -552,6 +552,34 @@ void bpio_file_destroy(struct bpio_file *file)
 	bpio_file_free(file);
 }
 
+static void bpio_file_destroy_work(struct work_struct *work)
+{
+	struct bpio_file *file = container_of(work, struct bpio_file,
+					      destroy_work);
+	struct path path = file->destroy_path;
+
+	bpio_file_destroy(file);
+	path_put(&path);
+}
+
+/**
+ * bpio_file_destroy_later() - bpio_file_destroy() by a worker
+ * @file: the file
+ * @path: of the last open file, which may go when this returns
+ *
+ * For the close by a kernel thread. The kernel hands these to one worker for the whole
+ * system, which must not wait for the I/O of a volume that may be suspended.
+ *
+ * Context: any that may sleep.
+ */
+void bpio_file_destroy_later(struct bpio_file *file, const struct path *path)
+{
+	path_get(path);
+	file->destroy_path = *path;
+	INIT_WORK(&file->destroy_work, bpio_file_destroy_work);
+	queue_work(bpio_file_wq, &file->destroy_work);
+}
+
 /**
  * bpio_file_init() - make the workqueue
  *

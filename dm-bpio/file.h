@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/path.h>
 #include <linux/string.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -73,6 +74,8 @@ enum bpio_file_state {
  * @opens: struct bpio_open_file.node, open files that were enabled; protected by
  *	volume->lock
  * @enabled: those of @opens that are not disabled; written under volume->lock
+ * @destroy_work: bpio_file_destroy() by a worker
+ * @destroy_path: pins inode and mount until then
  */
 struct bpio_file {
 	unsigned long		state;
@@ -101,6 +104,9 @@ struct bpio_file {
 
 	struct list_head	opens;
 	unsigned int		enabled;
+
+	struct work_struct	destroy_work;
+	struct path		destroy_path;
 };
 
 static inline bool bpio_file_is_xfs(const struct bpio_file *file)
@@ -114,6 +120,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 				   struct inode *inode);
 void bpio_file_free(struct bpio_file *file);
 void bpio_file_destroy(struct bpio_file *file);
+void bpio_file_destroy_later(struct bpio_file *file, const struct path *path);
 int bpio_file_arm(struct bpio_file *file);
 void bpio_file_revoke(struct bpio_file *file);
 void bpio_file_queue(struct bpio_file *file);

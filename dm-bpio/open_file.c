@@ -140,7 +140,11 @@ static void bpio_open_file_destroy(struct bpio_open_file *of)
 	bpio_volume_put(volume);
 
 	bpio_tally_remove(of);
-	if (last_of_file)
+	if (!last_of_file)
+		return;
+	if (current->flags & PF_KTHREAD)
+		bpio_file_destroy_later(file, &of->filp->f_path);
+	else
 		bpio_file_destroy(file);
 }
 
