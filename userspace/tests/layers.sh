@@ -226,6 +226,7 @@ pause_volume()
 	expect 12 bpio state --json vol
 	json out /volume_paused true
 	json out /file_paused false
+	json out /file_paused_by_kernel false
 	json out /reason/token volume-paused
 	json out /exit_status 12
 	expect 12 bpio stack vol
@@ -292,6 +293,7 @@ pause_file()
 	says out '    Reason: BypassIO of the file is paused.'
 	expect 12 bpio state --json "$mnt/file"
 	json out /file_paused true
+	json out /file_paused_by_kernel false
 	json out /volume_paused false
 	expect 0 bpio state "$mnt/other"
 	expect 0 bpio state vol
