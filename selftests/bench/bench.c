@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "bench.h"
@@ -46,6 +47,25 @@ struct measurement measure(double *costs, unsigned int batches)
 		.min = costs[0],
 		.max = costs[batches - 1],
 	};
+}
+
+void *scattered_memory(size_t bytes)
+{
+	const size_t page = 4096;
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t at;
+
+	if (memory == MAP_FAILED)
+		die("no memory for %zu bytes", bytes);
+	/* A kernel without huge pages does not know the advice. */
+	madvise(memory, bytes, MADV_NOHUGEPAGE);
+	/* Pages are taken in the order in which they are touched. */
+	for (at = 0; at < bytes; at += 2 * page)
+		memory[at] = 0;
+	for (at = page; at < bytes; at += 2 * page)
+		memory[at] = 0;
+	return memory;
 }
 
 uint64_t parse_bytes(const char *option, const char *text)

@@ -3,6 +3,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof(*(array)))
@@ -27,6 +28,13 @@ uint64_t now(void);
 
 /* @costs: what each batch took for one operation; sorted by this. */
 struct measurement measure(double *costs, unsigned int batches);
+
+/*
+ * Memory to read into, or die. No page of it lies behind its neighbour: how many of
+ * them do by chance decides what a large read costs, and would differ from row to
+ * row.
+ */
+void *scattered_memory(size_t bytes);
 
 /* A number of bytes with an optional K, M or G, or die. */
 uint64_t parse_bytes(const char *option, const char *text);

@@ -4,6 +4,8 @@ include "text";
 
 (if .baseline == null then empty else
 	"Compared with \(.baseline.commit[:12]) on kernel \(.baseline.kernel), QEMU \(.baseline.qemu):",
+	(.baseline.later // {} | to_entries[] |
+	 "(\(.key): with \(.value[:12]))"),
 	(if .same_environment then empty
 	 elif .same_series | not then
 		"that is another series of kernels, and no row is judged by it"

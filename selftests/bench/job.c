@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -11,20 +12,10 @@
 
 #define WORD	sizeof(uint64_t)
 
-static void *allocate(size_t bytes)
-{
-	void *memory;
-
-	if (posix_memalign(&memory, 4096, bytes))
-		die("no memory for %zu bytes", bytes);
-	memset(memory, 0, bytes);
-	return memory;
-}
-
 void job_fill(const struct job *job)
 {
 	const size_t chunk = 1 << 20;
-	uint64_t *words = allocate(chunk);
+	uint64_t *words = scattered_memory(chunk);
 	uint64_t done;
 	size_t i;
 	int fd = open(job->path, O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
@@ -42,7 +33,7 @@ void job_fill(const struct job *job)
 	if (fsync(fd))
 		die("%s: fsync: %s", job->path, strerror(errno));
 	close(fd);
-	free(words);
+	munmap(words, chunk);
 }
 
 static void get_tally(const struct job *job, struct tally *tally)
@@ -133,7 +124,7 @@ void job_open(struct job *job)
 	if (job->volume || job->expect == EXPECT_MAPPED)
 		open_volume(job);
 	for (i = 0; i < reader->depth; i++)
-		reader->buffers[i] = allocate(reader->bs);
+		reader->buffers[i] = scattered_memory(reader->bs);
 	job->offsets = calloc(job->reads, sizeof(*job->offsets));
 	if (!job->offsets)
 		die("no memory");

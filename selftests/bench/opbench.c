@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the operations of BypassIO cost, apart from reading: ENABLE and close,
- * QUERY, GET_INFO, arming, and giving up and coming back when a writer was there.
+ * QUERY, GET_INFO, arming, mapping more of a file, giving up and coming back when a
+ * writer was there, suspending the volume, and the memory of an enabled file.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <linux/dm-ioctl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
 #include "control.h"
+#include "crowd.h"
+#include "stopwatch.h"
 
 /* Room for a stack of more layers than anybody has. */
 #define MAX_LAYERS	64
@@ -26,22 +29,28 @@
  * struct place - where an operation is sent
  * @volume: the mapped device
  * @node: the control node
+ * @mapper: device-mapper's, to suspend the volume
+ * @name: of the volume there
  * @path: name of a file of the volume
  * @file: the file, open as bypass wants it
  * @bytes: size of the file
  * @extents: of the map, as last armed
  * @before: bytes of the kernel that were in use; 0 when no longer needed
  * @memory: those that being armed takes
+ * @crowd: other files of the volume, which are enabled too
  */
 struct place {
 	int		volume;
 	int		node;
+	int		mapper;
+	char		name[DM_NAME_LEN];
 	const char	*path;
 	int		file;
 	uint64_t	bytes;
 	uint64_t	extents;
 	int64_t		before;
 	int64_t		memory;
+	struct crowd	crowd;
 };
 
 /**
@@ -54,6 +63,7 @@ struct place {
  * @waits: for ticks, grace periods or a worker of the kernel: what counts is what
  *	the process and such workers work
  * @per_block: the figure is for each block of 4 KiB of the file too
+ * @per_extent: and for each extent that was mapped
  */
 struct operation {
 	const char	*name;
@@ -63,16 +73,7 @@ struct operation {
 	bool		armed;
 	bool		waits;
 	bool		per_block;
-};
-
-/**
- * struct stopwatch - when an operation began
- * @time: of the clock that counts
- * @workers: what the workers of the kernel had worked
- */
-struct stopwatch {
-	uint64_t	time;
-	uint64_t	workers;
+	bool		per_extent;
 };
 
 static void open_file(struct place *place)
@@ -121,12 +122,14 @@ static void run_close(struct place *place)
 	close_file(place);
 }
 
-static void run_enable_node(struct place *place)
+/* As programs do it, all three. */
+static void run_enable_arm_close(struct place *place)
 {
 	int ret = node_enable(place->node, place->file);
 
 	if (ret)
 		die("%s: ENABLE with ARM: %s", place->path, strerror(-ret));
+	close_file(place);
 }
 
 static void run_get_info(struct place *place)
@@ -193,6 +196,55 @@ static void run_writer(struct place *place)
 	arm(place);
 }
 
+static uint64_t mapped_bytes(const struct place *place, uint64_t *extents)
+{
+	struct bpio_file_info info;
+	int ret = file_info(place->file, &info);
+
+	if (ret)
+		die("%s: FILE_INFO: %s", place->path, strerror(-ret));
+	*extents = info.extents;
+	return info.mapped_bytes;
+}
+
+/*
+ * A read behind what is mapped, and what the worker maps for it: a file without
+ * holes, which was mapped from its start.
+ */
+static void run_grow(struct place *place)
+{
+	static char block[4096] __attribute__((aligned(4096)));
+	uint64_t before, extents, end = mapped_bytes(place, &before);
+
+	if (end == place->bytes)
+		die("%s: nothing is left to be mapped", place->path);
+	if (pread(place->file, block, sizeof(block), end) != sizeof(block))
+		die("%s: read at %llu failed", place->path,
+		    (unsigned long long)end);
+	while (mapped_bytes(place, &extents) == end)
+		usleep(1000);
+	place->extents = extents - before;
+}
+
+static void suspend(const struct place *place, uint32_t flags)
+{
+	struct dm_ioctl arguments = {
+		.version = { DM_VERSION_MAJOR, 0, 0 },
+		.data_size = sizeof(arguments),
+		.flags = flags,
+	};
+
+	memcpy(arguments.name, place->name, sizeof(place->name));
+	if (ioctl(place->mapper, DM_DEV_SUSPEND, &arguments))
+		die("%s: suspend or resume: %s", place->name, strerror(errno));
+}
+
+static void run_suspend_resume(struct place *place)
+{
+	suspend(place, DM_SUSPEND_FLAG);
+	suspend(place, 0);
+}
+
 /* Bytes that the kernel has allocated for itself. */
 static int64_t kernel_memory(void)
 {
@@ -204,73 +256,11 @@ static int64_t kernel_memory(void)
 		die("/proc/meminfo: %s", strerror(errno));
 	while (fgets(line, sizeof(line), meminfo))
 		if (sscanf(line, "SUnreclaim: %lld", &kib) == 1 ||
-		    sscanf(line, "VmallocUsed: %lld", &kib) == 1)
+		    sscanf(line, "VmallocUsed: %lld", &kib) == 1 ||
+		    sscanf(line, "Percpu: %lld", &kib) == 1)
 			sum += kib << 10;
 	fclose(meminfo);
 	return sum;
-}
-
-/* Nanoseconds that this process was on a processor; to ask takes a system call. */
-static uint64_t process_worked(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-/* The first word of a file of a process, or nothing when there is none now. */
-static void read_word(const char *pid, const char *file, char *word, size_t size)
-{
-	char path[64];
-	FILE *stream;
-
-	*word = '\0';
-	snprintf(path, sizeof(path), "/proc/%.16s/%s", pid, file);
-	stream = fopen(path, "re");
-	if (!stream)
-		return;
-	if (fgets(word, size, stream))
-		strtok(word, "\n ");
-	fclose(stream);
-}
-
-/* Nanoseconds that all workers of the kernel were. */
-static uint64_t workers_worked(void)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	uint64_t sum = 0;
-	char word[64];
-
-	if (!proc)
-		die("/proc: %s", strerror(errno));
-	while ((entry = readdir(proc))) {
-		if (*entry->d_name < '1' || *entry->d_name > '9')
-			continue;
-		read_word(entry->d_name, "comm", word, sizeof(word));
-		if (strncmp(word, "kworker/", 8))
-			continue;
-		read_word(entry->d_name, "schedstat", word, sizeof(word));
-		sum += strtoull(word, NULL, 10);
-	}
-	closedir(proc);
-	return sum;
-}
-
-static void start_clock(struct stopwatch *watch, const struct operation *operation)
-{
-	watch->workers = operation->waits ? workers_worked() : 0;
-	watch->time = operation->waits ? process_worked() : now();
-}
-
-static uint64_t stop_clock(const struct stopwatch *watch,
-			   const struct operation *operation)
-{
-	uint64_t time = operation->waits ? process_worked() : now();
-
-	time -= watch->time;
-	return operation->waits ? time + workers_worked() - watch->workers : time;
 }
 
 /* The first open file that is enabled, until its reads go direct. */
@@ -300,13 +290,18 @@ static const struct operation operations[] = {
 	  .waits = true },
 	{ .name = "enable-close", .prepare = open_file,
 	  .run = run_enable_close, .waits = true },
-	{ .name = "enable-arm-node", .prepare = open_file,
-	  .run = run_enable_node, .undo = close_file, .waits = true },
+	{ .name = "enable-arm-close", .prepare = open_file,
+	  .run = run_enable_arm_close, .waits = true },
 	{ .name = "query", .run = run_query },
 	{ .name = "query-layers", .run = run_query_layers },
 	{ .name = "get-info", .run = run_get_info },
 	{ .name = "arm", .prepare = open_file, .run = run_arm,
-	  .undo = undo_arm, .waits = true, .per_block = true },
+	  .undo = undo_arm, .waits = true, .per_block = true,
+	  .per_extent = true },
+	{ .name = "grow", .run = run_grow, .armed = true, .waits = true,
+	  .per_extent = true },
+	{ .name = "suspend-resume", .run = run_suspend_resume, .armed = true,
+	  .waits = true },
 	{ .name = "open-write", .run = run_plain_writer },
 	{ .name = "open-write-rearm", .run = run_writer, .armed = true,
 	  .waits = true },
@@ -326,37 +321,54 @@ static void usage(FILE *to)
 {
 	size_t i;
 
-	fputs("usage: opbench [--name NAME] [--batches N] [--warm-up N] OPERATION DEVICE FILE\n"
+	fputs("usage: opbench [option]... OPERATION DEVICE FILE\n"
 	      "\n"
 	      "Does OPERATION with FILE on the volume DEVICE and prints what one costs.\n"
-	      "Operations:\n", to);
+	      "  --name NAME    what to call the figure\n"
+	      "  --batches N    how often, to take the median of (31)\n"
+	      "  --warm-up N    how often before that (3)\n"
+	      "  --beside N     while N other files, made beside FILE, are enabled\n"
+	      "Operations:\n"
+	      "  memory         none: prints the bytes that each of these files takes\n",
+	      to);
 	for (i = 0; i < ARRAY_SIZE(operations); i++)
 		fprintf(to, "  %s\n", operations[i].name);
 }
 
-static struct place open_place(const char *device, const char *path,
-			       const struct operation *operation)
+static void open_volume(struct place *place, const char *device)
 {
-	struct place place = { .path = path, .file = -1 };
+	char *copy = strdup(device);
+
+	if (!copy)
+		die("no memory");
+	snprintf(place->name, sizeof(place->name), "%s", basename(copy));
+	free(copy);
+	place->volume = open(device, O_RDONLY | O_CLOEXEC);
+	if (place->volume < 0)
+		die("%s: %s", device, strerror(errno));
+	place->mapper = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	if (place->mapper < 0)
+		die("/dev/mapper/control: %s", strerror(errno));
+	place->node = node_open();
+	if (place->node < 0)
+		die("/dev/%s: %s", BPIO_NODE_NAME, strerror(-place->node));
+}
+
+static void open_place(struct place *place, const struct operation *operation)
+{
 	struct stat file;
 
-	place.volume = open(device, O_RDONLY | O_CLOEXEC);
-	if (place.volume < 0)
-		die("%s: %s", device, strerror(errno));
-	place.node = node_open();
-	if (place.node < 0)
-		die("/dev/%s: %s", BPIO_NODE_NAME, strerror(-place.node));
-	if (stat(path, &file))
-		die("%s: %s", path, strerror(errno));
-	place.bytes = file.st_size;
+	if (stat(place->path, &file))
+		die("%s: %s", place->path, strerror(errno));
+	place->bytes = file.st_size;
+	crowd_enable(&place->crowd, place->node);
 	if (!operation->prepare)
-		open_file(&place);
+		open_file(place);
 	if (operation->armed) {
-		enable(&place);
-		arm(&place);
+		enable(place);
+		arm(place);
 	}
-	place.before = kernel_memory();
-	return place;
+	place->before = kernel_memory();
 }
 
 static unsigned int parse_count(const char *option, const char *text)
@@ -369,19 +381,84 @@ static unsigned int parse_count(const char *option, const char *text)
 }
 
 static void report(const char *name, const struct operation *operation,
-		   const struct place *place, const struct measurement *result)
+		   const struct place *place, const struct measurement *result,
+		   const struct measurement *waited)
 {
 	printf("{\"name\": \"%s\", \"value\": %.0f, \"min\": %.0f, \"max\": %.0f, "
 	       "\"unit\": \"instructions/call\", \"calls\": %u",
 	       name, result->median, result->min, result->max, result->batches);
+	if (operation->waits)
+		printf(", \"waited\": %.0f", waited->median);
 	if (operation->per_block)
-		printf(", \"extents\": %llu, \"per_block\": %.2f, "
-		       "\"per_extent\": %.1f, \"memory\": %lld",
-		       (unsigned long long)place->extents,
+		printf(", \"per_block\": %.2f, \"memory\": %lld",
 		       result->median * 4096 / place->bytes,
-		       result->median / place->extents,
 		       (long long)place->memory);
+	if (operation->per_extent)
+		printf(", \"extents\": %llu, \"per_extent\": %.1f",
+		       (unsigned long long)place->extents,
+		       result->median / place->extents);
 	puts("}");
+}
+
+static struct span run_once(struct place *place,
+			    const struct operation *operation)
+{
+	struct stopwatch watch;
+	struct span span = { };
+	uint64_t start;
+
+	if (operation->waits) {
+		stopwatch_start(&watch);
+		operation->run(place);
+		return stopwatch_stop(&watch);
+	}
+	start = now();
+	operation->run(place);
+	span.work = now() - start;
+	return span;
+}
+
+static void measure_operation(struct place *place,
+			      const struct operation *operation,
+			      const char *name, unsigned int batches,
+			      unsigned int warm_up)
+{
+	double *costs = calloc(batches, sizeof(*costs));
+	double *waits = calloc(batches, sizeof(*waits));
+	struct measurement cost, waited;
+	struct span span;
+	unsigned int i;
+
+	if (!costs || !waits)
+		die("no memory");
+	open_place(place, operation);
+	for (i = 0; i < warm_up + batches; i++) {
+		if (operation->prepare)
+			operation->prepare(place);
+		span = run_once(place, operation);
+		if (i >= warm_up) {
+			costs[i - warm_up] = span.work;
+			waits[i - warm_up] = span.waited;
+		}
+		if (operation->undo)
+			operation->undo(place);
+	}
+	cost = measure(costs, batches);
+	waited = measure(waits, batches);
+	report(name ? name : operation->name, operation, place, &cost, &waited);
+}
+
+static void measure_memory(const struct place *place, const char *name)
+{
+	int64_t before = kernel_memory();
+
+	if (!place->crowd.count)
+		die("memory needs --beside");
+	crowd_enable(&place->crowd, place->node);
+	printf("{\"name\": \"%s\", \"value\": %.0f, \"unit\": \"bytes/file\", "
+	       "\"files\": %u}\n", name ? name : "memory",
+	       (double)(kernel_memory() - before) / place->crowd.count,
+	       place->crowd.count);
 }
 
 int main(int argc, char **argv)
@@ -390,16 +467,13 @@ int main(int argc, char **argv)
 		{ "name", required_argument, NULL, 'n' },
 		{ "batches", required_argument, NULL, 'B' },
 		{ "warm-up", required_argument, NULL, 'w' },
+		{ "beside", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	unsigned int batches = 31, warm_up = 3, i;
-	const struct operation *operation;
-	struct measurement result;
-	struct place place;
+	unsigned int batches = 31, warm_up = 3, beside = 0;
+	struct place place = { .file = -1 };
 	const char *name = NULL;
-	struct stopwatch watch;
-	double *costs;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -413,6 +487,9 @@ int main(int argc, char **argv)
 		case 'w':
 			warm_up = parse_count("--warm-up", optarg);
 			break;
+		case 'b':
+			beside = parse_count("--beside", optarg);
+			break;
 		default:
 			usage(option == 'h' ? stdout : stderr);
 			return option == 'h' ? 0 : 2;
@@ -420,22 +497,13 @@ int main(int argc, char **argv)
 	}
 	if (optind != argc - 3 || !batches)
 		die("OPERATION, DEVICE and FILE are needed; see --help");
-	operation = find(argv[optind]);
-	place = open_place(argv[optind + 1], argv[optind + 2], operation);
-	costs = calloc(batches, sizeof(*costs));
-	if (!costs)
-		die("no memory");
-	for (i = 0; i < warm_up + batches; i++) {
-		if (operation->prepare)
-			operation->prepare(&place);
-		start_clock(&watch, operation);
-		operation->run(&place);
-		if (i >= warm_up)
-			costs[i - warm_up] = stop_clock(&watch, operation);
-		if (operation->undo)
-			operation->undo(&place);
-	}
-	result = measure(costs, batches);
-	report(name ? name : operation->name, operation, &place, &result);
+	open_volume(&place, argv[optind + 1]);
+	place.path = argv[optind + 2];
+	crowd_open(&place.crowd, place.path, beside);
+	if (!strcmp(argv[optind], "memory"))
+		measure_memory(&place, name);
+	else
+		measure_operation(&place, find(argv[optind]), name, batches,
+				  warm_up);
 	return 0;
 }
