@@ -3,14 +3,31 @@
 # Add to the figures what follows from them. The input is the object that "run"
 # gathered, $targets[0] what targets.json wants: missing a target does not fail
 # the benchmark, but it is told.
+#
+# A target is for one row ("row"), or for the worst of those whose names match
+# ("each"): the figure, or its part "field", by that of another row ("by", or what
+# comes of the replacements "instead" in the row's name) if there is one.
 
-# The quotients whose rows were measured.
+def instead($pairs): reduce $pairs[] as $pair (.; split($pair[0]) | join($pair[1]));
+
+# The quotients, or figures, of a target that were measured.
+def candidates($figure):
+	. as $target |
+	(if .each then [$figure | keys_unsorted[] | select(test($target.each))] |
+		map({row: ., by: (. as $row | if $target.instead
+			then $row | instead($target.instead) else null end)})
+	 else [{row, by}] end)[] |
+	.value = $figure[.row][$target.field // "value"] | select(.value) |
+	if .by then .value /= ($figure[.by].value // empty) else . end;
+
 def targets($wanted):
 	[group_by(.mitigations)[] |
 	 .[0].mitigations as $mode |
-	 (map({key: .name, value: .value}) | from_entries) as $value |
-	 $wanted[] | select($value[.row] and $value[.by]) |
-	 . + {mitigations: $mode, value: ($value[.row] / $value[.by])} |
+	 (map(select(.value) | {key: .name, value: .}) | from_entries) as $figure |
+	 $wanted[] | . as $target |
+	 [candidates($figure)] | select(. != []) |
+	 if $target.at_most then max_by(.value) else min_by(.value) end |
+	 $target + . + {mitigations: $mode} |
 	 .met = (if .at_most then .value <= .at_most
 		 else .value >= .at_least end)];
 
@@ -18,13 +35,14 @@ def targets($wanted):
 def how: .name | split("/")[2:] | join("/");
 
 # Each read by the same read of the raw device. Blocks that were never written
-# cannot be compared with those that were, nor can operations.
+# cannot be compared with those that were, nor can operations and whole files.
 def relate:
-	(map(select(.name | startswith("device/null/")) |
-	     {key: "\(.mitigations) \(how)", value: .value}) | from_entries)
+	(map(select(.name | test("^device/(null|bare)/")) |
+	     {key: "\(.mitigations) \(.name)", value: .value}) | from_entries)
 		as $raw |
-	map($raw["\(.mitigations) \(how)"] as $base |
-	    if $base and .value and (.name | test("^op/|/wide") | not)
+	map((if .name | test("/bare") then "bare" else "null" end) as $base |
+	    $raw["\(.mitigations) device/\($base)/\(how)"] as $base |
+	    if $base and .value and (.name | test("^op/|/wide|-once@") | not)
 	    then . + {of_raw: (.value / $base)} else . end);
 
 .figures |= relate | .targets = (.figures | targets($targets[0]))

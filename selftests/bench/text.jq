@@ -20,5 +20,12 @@ def thousands:
 			.[$i:$i + 3])] | map(select(. != "")) | join(",")
 	else . end;
 
+# Of a target: a quotient, or instructions or bytes.
+def target_number: if .by then .n | fixed(3) else .n | thousands end;
+def measured: {by, n: .value} | target_number;
+def wanted:
+	if .at_most then "<= " + ({by, n: .at_most} | target_number)
+	else ">= " + ({by, n: .at_least} | target_number) end;
+
 # Names in the order of their first appearance.
 def names: reduce .[].name as $name ([]; if index([$name]) then . else . + [$name] end);
