@@ -232,9 +232,9 @@ TEST_F(tally, fallback_reads_count_by_reason_and_stay_when_the_file_closes)
 	struct bpio_tally tally;
 
 	ASSERT_EQ(BYTES, pread(fd, self->buffer, BYTES, 0));
-	/* reads as well, of nothing and of what cannot be */
-	ASSERT_EQ(0, pread(fd, self->buffer, 4096, BYTES));
+	/* one of what cannot be is a read as well, one behind the end is none */
 	ASSERT_EQ(-1, pread(fd, self->buffer, 4096, 1));
+	ASSERT_EQ(0, pread(fd, self->buffer, 4096, BYTES));
 	close(writer);
 	ASSERT_EQ(0, file_armed(fd));
 	ASSERT_EQ(0, fcntl(fd, F_SETFL, 0));
@@ -242,8 +242,8 @@ TEST_F(tally, fallback_reads_count_by_reason_and_stay_when_the_file_closes)
 	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_DIRECT));
 	for (i = 0; i < 2; i++) {
 		tally = TALLY();
-		EXPECT_EQ(3u, tally.fallback_reads);
-		EXPECT_EQ(3u, tally.fallback_reason[BPIO_REASON_WRITER] +
+		EXPECT_EQ(2u, tally.fallback_reads);
+		EXPECT_EQ(2u, tally.fallback_reason[BPIO_REASON_WRITER] +
 			      tally.fallback_reason[BPIO_REASON_REVOKED]);
 		EXPECT_EQ((uint64_t)BYTES, tally.fallback_bytes);
 		EXPECT_EQ(0u, tally.fallback_reason[BPIO_REASON_NOT_DIRECT]);

@@ -12,6 +12,7 @@
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 
 #include "mapper.h"
@@ -190,10 +191,33 @@ static int by_moving_extents(struct scene *scene)
 	return ret ?: unlink(scene->thief);
 }
 
+/* Someone who maps the victim anew all the time. */
+struct mapper {
+	int		fd;
+	_Atomic bool	stop;
+	_Atomic unsigned int maps;
+	pthread_t	thread;
+};
+
+static void *map_again_and_again(void *argument)
+{
+	struct mapper *mapper = argument;
+	struct bpio_file_arm arm;
+
+	while (!mapper->stop) {
+		close(open(fast.victim, O_WRONLY | O_CLOEXEC));
+		if (!file_arm(mapper->fd, &arm) && arm.armed)
+			mapper->maps++;
+	}
+	return NULL;
+}
+
 FIXTURE(theft) {
 	struct scene	*scene;		/* set by begin() */
 	int		fd;
-	struct readers	readers;	/* outlive a test that is given up */
+	/* these outlive a test that is given up */
+	struct readers	readers;
+	struct mapper	mapper;
 };
 
 FIXTURE_VARIANT(theft) {
@@ -250,44 +274,80 @@ static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(theft) *self,
 	ASSERT_EQ(0, file_armed(self->fd));
 }
 
-TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
+/* One round of the story; @count says how often the thief got the blocks. */
+static void rob(struct __test_metadata *_metadata, FIXTURE_DATA(theft) *self,
+		const FIXTURE_VARIANT(theft) *variant, unsigned int *count)
 {
 	struct readers *readers = &self->readers;
-	unsigned int round, count = 0;
 	uint64_t where;
+	int fd;
 
-	SKIP_UNLESS_KNOWN();
-	begin(_metadata, self, variant, &fast);
-	*readers = (struct readers) {
+	ASSERT_EQ(0, readers_progress(readers, 5));
+	ASSERT_EQ(0, first_block(&fast, &where));
+	ASSERT_EQ(0, variant->take(&fast));
+	ASSERT_EQ(0, steal(&fast));
+	ASSERT_EQ(0, readers_progress(readers, 5));
+	*count += stolen(where);
+	ASSERT_EQ(0, unlink(fast.thief));
+	readers->newest++;
+	fd = open(fast.victim, O_WRONLY | O_CLOEXEC);
+	ASSERT_EQ(0, file_write(fd, 0, BYTES, VICTIM, readers->newest));
+	readers->oldest++;
+	close(fd);
+	if (variant->take == by_collapsing_a_range)
+		ASSERT_EQ(0, punch_tail(&fast));
+}
+
+static void start_readers(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(theft) *self,
+			  const FIXTURE_VARIANT(theft) *variant)
+{
+	self->readers = (struct readers) {
 		.fd = self->fd,
 		.file = VICTIM, .bytes = BYTES, .largest = 64 * KIB,
 		.shrinks = !variant->keeps, .zeroes = !variant->keeps,
 		.mixed = true, .oldest = 1, .newest = 1,
 	};
-	ASSERT_EQ(0, readers_start(readers));
-	for (round = 0; round < 10; round++) {
-		int fd;
+	ASSERT_EQ(0, readers_start(&self->readers));
+}
 
+TEST_F(theft, readers_never_see_the_bytes_of_the_file_that_got_the_blocks)
+{
+	unsigned int round, count = 0;
+
+	SKIP_UNLESS_KNOWN();
+	begin(_metadata, self, variant, &fast);
+	start_readers(_metadata, self, variant);
+	for (round = 0; round < 10; round++) {
 		ASSERT_EQ(0, file_armed(self->fd));
-		ASSERT_EQ(0, readers_progress(readers, 5));
-		ASSERT_EQ(0, first_block(&fast, &where));
-		ASSERT_EQ(0, variant->take(&fast)) TH_LOG("round %u", round);
-		ASSERT_EQ(0, steal(&fast));
-		ASSERT_EQ(0, readers_progress(readers, 5));
-		count += stolen(where);
-		ASSERT_EQ(0, unlink(fast.thief));
-		readers->newest++;
-		fd = open(fast.victim, O_WRONLY | O_CLOEXEC);
-		ASSERT_EQ(0, file_write(fd, 0, BYTES, VICTIM, readers->newest));
-		readers->oldest++;
-		close(fd);
-		if (variant->take == by_collapsing_a_range)
-			ASSERT_EQ(0, punch_tail(&fast));
+		rob(_metadata, self, variant, &count);
 	}
-	EXPECT_EQ(0, readers_progress(readers, 100));
-	EXPECT_EQ(0, readers_stop(readers));
+	EXPECT_EQ(0, readers_progress(&self->readers, 100));
+	EXPECT_EQ(0, readers_stop(&self->readers));
 	/* else this test proves nothing */
 	EXPECT_LT(0u, count);
+}
+
+TEST_F(theft, readers_never_see_them_when_the_blocks_go_while_the_file_is_mapped)
+{
+	struct mapper *mapper = &self->mapper;
+	unsigned int round, count = 0;
+
+	SKIP_UNLESS_KNOWN();
+	begin(_metadata, self, variant, &fast);
+	mapper->fd = self->fd;
+	ASSERT_EQ(0, pthread_create(&mapper->thread, NULL, map_again_and_again,
+				    mapper));
+	start_readers(_metadata, self, variant);
+	for (round = 0; round < 10; round++)
+		rob(_metadata, self, variant, &count);
+	mapper->stop = true;
+	EXPECT_EQ(0, pthread_join(mapper->thread, NULL));
+	EXPECT_EQ(0, readers_progress(&self->readers, 100));
+	EXPECT_EQ(0, readers_stop(&self->readers));
+	/* else this test proves nothing */
+	EXPECT_LT(0u, count);
+	EXPECT_LT(10u, mapper->maps);
 }
 
 struct slow_read {
