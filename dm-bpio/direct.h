@@ -15,6 +15,14 @@
 #include "route.h"
 #include "standing.h"
 
+/*
+ * While a read holds i_dio_count and a route, it waits for the device and nothing
+ * else: a truncation and a suspend wait for it, so it must not wait for memory,
+ * nor for a reserve that other reads are waiting for, too. Without memory it goes
+ * by way of the file system, which waits with nothing of ours held.
+ */
+#define BPIO_DIRECT_GFP	(GFP_NOWAIT | __GFP_NOWARN)
+
 /**
  * struct bpio_piece - part of a read that is contiguous on one device
  * @bdev: the device

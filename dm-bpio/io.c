@@ -11,13 +11,14 @@
 #include "direct.h"
 #include "extent.h"
 #include "fallback.h"
+#include "file.h"
 #include "open_file.h"
 #include "io.h"
 #include "pages.h"
 #include "route.h"
 #include "trace.h"
 
-/* Bios kept in reserve, so that reads make progress when memory is short. */
+/* Bios kept in reserve; reads that get none are the file system's. */
 #define BPIO_IO_POOL_SIZE	BIO_POOL_SIZE
 
 enum {
@@ -205,9 +206,10 @@ static void bpio_io_end_io(struct bio *bio)
 		bpio_io_done(io);
 }
 
-static struct bpio_io_bio *bpio_io_bio_alloc(struct kiocb *iocb,
-					     struct iov_iter *to,
-					     const struct bpio_piece *piece)
+/* Return: NULL without memory; see BPIO_DIRECT_GFP. */
+static noinline struct bpio_io_bio *
+bpio_io_bio_alloc(struct kiocb *iocb, struct iov_iter *to,
+		  const struct bpio_piece *piece)
 {
 	size_t left = iov_iter_count(to);
 	unsigned int nr_vecs;
@@ -218,7 +220,9 @@ static struct bpio_io_bio *bpio_io_bio_alloc(struct kiocb *iocb,
 	iov_iter_reexpand(to, left);
 
 	bio = bio_alloc_bioset(piece->bdev, nr_vecs, bpio_compat_opf(iocb),
-			       GFP_NOIO, &bpio_io_bios);
+			       BPIO_DIRECT_GFP, &bpio_io_bios);
+	if (unlikely(!bio))
+		return NULL;
 	bio->bi_iter.bi_sector = piece->sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_io_end_io;
@@ -284,8 +288,9 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 
 /*
  * Submit the second and later bios. The caller's count of io->ref stands for the
- * last of them. A fault in the caller's memory ends the read where it happened:
- * then the caller has to wait for it, so as to bring the rest.
+ * last of them. A fault in the caller's memory, and a bio that cannot be had, end
+ * the read where that happened: then the caller has to wait for it, so as to bring
+ * the rest.
  *
  * Return: whether all was submitted.
  */
@@ -302,6 +307,8 @@ static bool bpio_io_submit_rest(struct bpio_direct *direct,
 				     iov_iter_count(to), piece))
 			break;
 		ibio = bpio_io_bio_alloc(iocb, to, piece);
+		if (unlikely(!ibio))
+			break;
 		if (bpio_io_bio_add(direct, io, ibio, to)) {
 			bio_put(&ibio->bio);
 			break;
@@ -341,6 +348,32 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb,
 		iocb->ki_pos += ret;
 	bpio_io_put_first(io);
 	return ret;
+}
+
+/*
+ * A page may disappear again after the first bios were submitted (a fork() by
+ * another thread write-protects all of them for a moment), and there may be no
+ * memory for one more bio. O_DIRECT on the file would not end there, so the file
+ * system reads the rest. A read that was repeated and came out short has used up
+ * more of @to than it returned.
+ */
+static ssize_t bpio_io_read_rest(struct bpio_open_file *of, struct kiocb *iocb,
+				 struct iov_iter *to, size_t count, ssize_t done)
+{
+	ssize_t ret;
+
+	if (done <= 0 || iov_iter_count(to) != count - done ||
+	    iocb->ki_pos >= i_size_read(of->file->inode))
+		return done;
+
+	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to),
+			    BPIO_REASON_NO_MEMORY);
+	/* Its completion would not know about the part that was read. */
+	ret = bpio_fallback_read_sync(of, iocb->ki_pos, to);
+	if (ret <= 0)
+		return done;
+	iocb->ki_pos += ret;
+	return done + ret;
 }
 
 /*
@@ -446,6 +479,13 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	bpio_io_submit_last(bio, iocb);
 }
 
+static noinline ssize_t bpio_io_no_memory(struct bpio_direct *direct,
+					  struct kiocb *iocb, struct iov_iter *to)
+{
+	bpio_direct_end(direct->of, direct->route);
+	return bpio_fallback_read(direct->of, iocb, to, BPIO_REASON_NO_MEMORY);
+}
+
 /**
  * bpio_io_read_single() - read direct, asynchronously, with one bio
  * @direct: what is to be read, one piece; used up
@@ -466,7 +506,9 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 
 	bio = bio_alloc_bioset(bdev, nr_vecs,
 			       bpio_compat_opf(iocb) | direct->flags,
-			       GFP_NOIO, &bpio_io_bios);
+			       BPIO_DIRECT_GFP, &bpio_io_bios);
+	if (unlikely(!bio))
+		return bpio_io_no_memory(direct, iocb, to);
 	bio->bi_iter.bi_sector = direct->first.sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_io_single_end_io;
@@ -501,21 +543,28 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 		     struct iov_iter *to)
 {
-	struct bpio_io_bio *first = bpio_io_bio_alloc(iocb, to, &direct->first);
-	struct bpio_io *io = bpio_io_begin(first, direct, iocb, to);
+	struct bpio_open_file *of = direct->of;
+	size_t count = iov_iter_count(to);
 	bool sync = is_sync_kiocb(iocb);
+	struct bpio_io_bio *first;
+	struct bpio_io *io;
 	ssize_t ret;
 
+	first = bpio_io_bio_alloc(iocb, to, &direct->first);
+	if (unlikely(!first))
+		return bpio_io_no_memory(direct, iocb, to);
+	io = bpio_io_begin(first, direct, iocb, to);
 	ret = bpio_io_bio_add(direct, io, first, to);
 	if (unlikely(ret))
 		goto fail;
 
-	if (likely(bpio_io_submit(direct, io, &first->bio, iocb, to)) && !sync)
-		return -EIOCBQUEUED;
-	return bpio_io_wait(io, iocb, to);
+	if (unlikely(!bpio_io_submit(direct, io, &first->bio, iocb, to)))
+		return bpio_io_read_rest(of, iocb, to, count,
+					 bpio_io_wait(io, iocb, to));
+	return sync ? bpio_io_wait(io, iocb, to) : -EIOCBQUEUED;
 
 fail:
-	bpio_direct_end(direct->of, direct->route);
+	bpio_direct_end(of, direct->route);
 	bpio_io_put_first(io);
 	bio_put(&first->bio);
 	return bpio_direct_unfilled(direct, iocb, to, ret);

@@ -11,31 +11,6 @@
 #include "open_file.h"
 #include "read.h"
 
-/*
- * A page may disappear again after the first bios were submitted: a fork() by
- * another thread write-protects all of them for a moment. O_DIRECT on the file
- * would not end there, so the file system reads the rest. A read that was
- * repeated and came out short has used up more of @to than it returned.
- */
-static ssize_t bpio_read_rest(struct bpio_open_file *of, struct kiocb *iocb,
-			      struct iov_iter *to, size_t count, ssize_t done)
-{
-	ssize_t ret;
-
-	if (!iov_iter_count(to) || iov_iter_count(to) != count - done ||
-	    iocb->ki_pos >= i_size_read(of->file->inode))
-		return done;
-
-	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to),
-			    BPIO_REASON_NO_MEMORY);
-	/* Its completion would not know about the part that was read. */
-	ret = bpio_fallback_read_sync(of, iocb->ki_pos, to);
-	if (ret <= 0)
-		return done;
-	iocb->ki_pos += ret;
-	return done + ret;
-}
-
 /* The memory was not present: fault it in, with nothing held. */
 static noinline ssize_t bpio_read_again(struct bpio_open_file *of,
 					struct kiocb *iocb, struct iov_iter *to)
@@ -45,8 +20,6 @@ static noinline ssize_t bpio_read_again(struct bpio_open_file *of,
 
 	if (fault_in_iov_iter_writeable(to, count) < count)
 		ret = bpio_direct_read(of, iocb, to, true);
-	if (ret > 0)
-		ret = bpio_read_rest(of, iocb, to, count, ret);
 	/* It disappeared again, or only part of it can be faulted in. */
 	if (ret == -EFAULT)
 		ret = bpio_fallback_read(of, iocb, to, BPIO_REASON_NO_MEMORY);

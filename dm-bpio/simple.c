@@ -160,7 +160,8 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 	ssize_t ret;
 
 	if (unlikely(nr_vecs > BPIO_SIMPLE_VECS)) {
-		vecs = kmalloc_array(nr_vecs, sizeof(*vecs), GFP_NOIO);
+		vecs = kmalloc_array(nr_vecs, sizeof(*vecs),
+				     BPIO_DIRECT_GFP);
 		if (!vecs) {
 			bpio_direct_end(of, direct->route);
 			return bpio_fallback_read(of, iocb, to,

@@ -9,7 +9,10 @@
  */
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 #include <linux/aio_abi.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
@@ -539,6 +542,79 @@ TEST_F(step, gets_bypass_back_whatever_fails_while_a_worker_arms)
 	EXPECT_EQ(0, fault_below(NULL));
 	TH_LOG("%u of %u failed", failures, bytes / WORKER_STEP);
 	EXPECT_LT(3u, failures);
+}
+
+#define HUNGRY		4
+#define HUNGRY_READS	100
+
+/* A thread that reads "pieces", a bio for each block, while there are none. */
+struct hungry {
+	int		fd;
+	pthread_t	thread;
+	int		wrong;
+	_Atomic bool	over;
+};
+
+static void *read_without_bios(void *argument)
+{
+	struct hungry *hungry = argument;
+	char *buffer = dio_alloc(BYTES);
+	int i;
+
+	for (i = 0; i < HUNGRY_READS && !hungry->wrong; i++) {
+		memset(buffer, 0xa5, BYTES);
+		if (pread(hungry->fd, buffer, BYTES, 0) != BYTES ||
+		    content_is(buffer, BYTES, 0, 2, 1))
+			hungry->wrong = 1;
+	}
+	free(buffer);
+	hungry->over = true;
+	return NULL;
+}
+
+static bool all_over(const struct hungry *hungry)
+{
+	int i, over = 0;
+
+	for (i = 0; i < HUNGRY; i++)
+		over += hungry[i].over;
+	return over == HUNGRY;
+}
+
+/*
+ * There are two bios in reserve. If a read that has the one waited for more, it
+ * would wait for the other reads, and they for it.
+ */
+TEST(reads_of_many_bios_end_when_there_are_hardly_any)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS, before;
+	struct hungry hungry[HUNGRY] = { 0 };
+	int i, fd = file_open_direct(pieces);
+
+	if (unavailable)
+		SKIP(return, "%s", unavailable);
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	before = file_fallbacks(fd, BPIO_REASON_NO_MEMORY);
+	ASSERT_EQ(0, fault_below_function("bpio_io_bio_alloc"));
+	ASSERT_EQ(0, fault_any_task(0, UINT_MAX));
+	for (i = 0; i < HUNGRY; i++) {
+		hungry[i].fd = fd;
+		EXPECT_EQ(0, pthread_create(&hungry[i].thread, NULL,
+					    read_without_bios, &hungry[i]));
+	}
+	while (!all_over(hungry) && poll_again(deadline))
+		;
+	EXPECT_TRUE(all_over(hungry));
+	EXPECT_EQ(0, fault_any_task(0, 0));
+	EXPECT_EQ(0, fault_below(NULL));
+	for (i = 0; i < HUNGRY; i++) {
+		pthread_join(hungry[i].thread, NULL);
+		EXPECT_EQ(0, hungry[i].wrong);
+	}
+	EXPECT_LT(before, file_fallbacks(fd, BPIO_REASON_NO_MEMORY));
+	EXPECT_LT(0u, file_direct(fd));
+	close(fd);
 }
 
 PROGRAM_MAIN
