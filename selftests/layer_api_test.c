@@ -253,6 +253,20 @@ static void count_calls(struct __test_metadata *_metadata, const char *layer,
 	(since) = __now;							\
 } while (0)
 
+/* The route stays for a second after the last file. */
+static void wait_for_storage_disable(struct __test_metadata *_metadata,
+				     const char *layer,
+				     const struct calls *before)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS;
+	struct calls now;
+
+	do
+		count_calls(_metadata, layer, &now);
+	while (now.storage_disable == before->storage_disable &&
+	       poll_again(deadline));
+}
+
 TEST_F(api, the_storage_operations_come_with_the_first_file_and_the_last)
 {
 	const char *layers[] = { GUARD, SCANNER };
@@ -278,11 +292,33 @@ TEST_F(api, the_storage_operations_come_with_the_first_file_and_the_last)
 		close(first);
 		EXPECT_CALLS(layers[i], calls, .file_disable = 1);
 		ASSERT_EQ(0, fs_disable(stack.volume.fd, last));
+		wait_for_storage_disable(_metadata, layers[i], &calls);
 		EXPECT_CALLS(layers[i], calls, .file_disable = 1,
 			     .storage_disable = 1);
 		close(last);
 		EXPECT_CALLS(layers[i], calls, 0);
 	}
+}
+
+/* Else each file of many that are read one after the other would cost a walk. */
+TEST_F(api, a_file_that_is_enabled_right_after_the_last_close_is_no_first_one)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS, took;
+	struct calls before, after;
+
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	do {
+		count_calls(_metadata, GUARD, &before);
+		took = now_ms();
+		close(self->fd);
+		self->fd = file_open_direct(path);
+		ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+		took = now_ms() - took;
+		count_calls(_metadata, GUARD, &after);
+	} while (took > 500 && poll_again(deadline));
+	EXPECT_EQ(before.file_disable + 1, after.file_disable);
+	EXPECT_EQ(before.storage_pre, after.storage_pre);
+	EXPECT_EQ(before.storage_disable, after.storage_disable);
 }
 
 TEST_F(api, a_query_sends_neither_enable_nor_disable)
