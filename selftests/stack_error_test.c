@@ -274,4 +274,74 @@ TEST(each_of_both_ways_is_tried_once_when_both_are_enabled)
 	close(fd);
 }
 
+#define NOWAIT_START	(2048 + FAILING * SECTORS)
+
+static ssize_t write_block(const char *device, const char *block)
+{
+	int fd = open(device, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	ssize_t n = pwrite(fd, block, 4096, NOWAIT_START * 512ull);
+
+	close(fd);
+	return n;
+}
+
+/* The first block of a block device, and must not wait for it. */
+static ssize_t read_now(const char *device, char *buffer)
+{
+	struct iovec iov = { buffer, 4096 };
+	int fd = open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	ssize_t n = preadv2(fd, &iov, 1, 0, RWF_NOWAIT);
+
+	n = n < 0 ? -errno : n;
+	close(fd);
+	return n;
+}
+
+/* Load the same tables again: so the layers look at what is below them. */
+static int reload_layers(struct stack *stack, const char *lowest)
+{
+	return stack_reload(stack, 2, lowest, "0") ?:
+	       stack_reload(stack, 1, "bpio-probe", "") ?:
+	       stack_reload(stack, 0, "bpio-filter", "");
+}
+
+/*
+ * A layer that always may have to wait takes no read that must not. The volume,
+ * which still says that it does, sends the read past the layers and then, when that
+ * has failed, to them: there it is one that may wait, or it would fail there, too.
+ */
+TEST(a_read_that_must_not_wait_may_wait_when_it_is_repeated)
+{
+	char *buffer = dio_alloc(4096), *expected = dio_alloc(4096);
+	struct bpio_output out;
+	struct stack stack;
+	uint64_t layered;
+
+	ASSERT_EQ(0, stack_create(&stack, "nowait",
+				  "bpio-filter bpio-probe linear", devices.nvme,
+				  NOWAIT_START, SECTORS, ""));
+	ASSERT_EQ(0, dm_message(stack.layer[1].name, NULL, 0,
+				"storage_veto 5 It_waits."));
+	content_fill(expected, 4096, 7, 0, 1);
+	ASSERT_EQ(0, shell("udevadm settle --timeout=30"));
+	ASSERT_EQ(4096, write_block(devices.nvme, expected));
+	ASSERT_EQ(0, storage_op(stack.volume.fd, BPIO_OP_ENABLE, &out));
+	layered = device_reads(dm_node(stack.layer[0].name));
+	EXPECT_EQ(4096, read_now(stack.volume.node, buffer));
+	EXPECT_EQ(layered, device_reads(dm_node(stack.layer[0].name)));
+
+	ASSERT_EQ(0, reload_layers(&stack, "delay"));
+	ASSERT_EQ(-EOPNOTSUPP, read_now(dm_node(stack.layer[0].name), buffer));
+	layered = device_reads(dm_node(stack.layer[0].name));
+	memset(buffer, 0xa5, 4096);
+	EXPECT_EQ(4096, read_now(stack.volume.node, buffer));
+	EXPECT_EQ(0, memcmp(expected, buffer, 4096));
+	EXPECT_EQ(layered + 1, device_reads(dm_node(stack.layer[0].name)));
+
+	EXPECT_EQ(0, storage_op(stack.volume.fd, BPIO_OP_DISABLE, &out));
+	EXPECT_EQ(0, stack_remove(&stack));
+	free(expected);
+	free(buffer);
+}
+
 PROGRAM_MAIN
