@@ -564,9 +564,7 @@ int bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
 					  lockdep_is_held(&volume->drain_lock));
 	assign_bit(BPIO_MAP_BYPASS, &volume->map_watch,
 		   enabled && route && route->nr_layers);
-	if (!enabled)
-		bpio_bypass_drain_locked(volume);
-	ticket = volume->drain.begun;
+	ticket = enabled ? 0 : bpio_bypass_drain_locked(volume);
 	bpio_bypass_unlock(volume, noio);
 
 	if (!enabled)

@@ -25,16 +25,16 @@
  * @volume: the volume
  *
  * An equal route takes the place of the present one, so reads that start
- * meanwhile are not held up. They fall back without memory for it, and when so many
- * routes are draining that something below must be suspended.
+ * meanwhile are not held up; without memory for it they fall back. When many
+ * routes are draining, because a device below is suspended, the present one stays
+ * until one of them has drained: anybody may send a DISABLE, as often as he likes.
  *
  * Context: may sleep; volume->drain_lock held.
  * Return: the ticket for bpio_bypass_wait().
  */
 unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume)
 {
-	struct bpio_route *old, *new = NULL;
-	bool crowded = volume->drain.nr >= BPIO_BYPASS_ROUTES_MAX;
+	struct bpio_route *old, *new;
 
 	lockdep_assert_held(&volume->drain_lock);
 
@@ -43,12 +43,15 @@ unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume)
 	if (!old)
 		return volume->drain.begun;
 
-	if (!crowded)
-		new = bpio_route_clone(old);
+	if (volume->drain.nr >= BPIO_BYPASS_ROUTES_MAX) {
+		volume->drain_again = true;
+		/* The number that the present route gets when it is retired. */
+		return volume->drain.begun + 1;
+	}
+
+	new = bpio_route_clone(old);
 	if (!new) {
-		bpio_bypass_withdraw(volume, crowded ?
-				     BPIO_REASON_VOLUME_SUSPENDED :
-				     BPIO_REASON_NO_MEMORY);
+		bpio_bypass_withdraw(volume, BPIO_REASON_NO_MEMORY);
 		volume->update_drained = true;
 		return volume->drain.begun;
 	}
@@ -85,6 +88,10 @@ void bpio_bypass_drain_work(struct work_struct *work)
 	}
 	if (volume->update_drained && list_empty(&volume->drain.retired))
 		bpio_bypass_update_locked(volume);
+	if (volume->drain_again) {
+		volume->drain_again = false;
+		bpio_bypass_drain_locked(volume);
+	}
 	bpio_drain_announce(&volume->drain);
 	bpio_bypass_unlock(volume, noio);
 }

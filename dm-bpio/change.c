@@ -62,6 +62,9 @@ static void bpio_change_find(struct bpio_volume *volume,
 		if (bpio_route_met_layer(route, layer))
 			*met = volume->drain.begun;
 	}
+	/* The next one to be retired, as soon as there is room for it. */
+	if (volume->drain_again && bpio_bypass_skips(volume, layer))
+		*past = volume->drain.begun + 1;
 	bpio_bypass_unlock(volume, noio);
 }
 

@@ -97,6 +97,8 @@ enum bpio_map_watch {
  *	@drain_lock, read without, see bpio_change_tell().
  * @update_drained: a new route is wanted as soon as the old ones have drained;
  *	@drain_lock
+ * @drain_again: retire the route as soon as one of those that drain is gone;
+ *	@drain_lock
  * @requery: ask about all enabled files again with the next run of @update_work.
  *	Written and read without a lock.
  * @drain: routes that have reads in flight but are not published
@@ -138,6 +140,7 @@ struct bpio_volume {
 	unsigned int		nr_kernel_pauses;
 	bool			asking;
 	bool			update_drained;
+	bool			drain_again;
 	bool			requery;
 	struct bpio_drain	drain;
 	unsigned long		withdrawn_at;

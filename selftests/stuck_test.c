@@ -198,11 +198,12 @@ static int task_await_sleep(pid_t pid)
 
 struct reading {
 	pthread_t	thread;
-	_Atomic pid_t	tid;
 	int		fd;
 	uint64_t	offset;
 	char		*buffer;
 	ssize_t		ret;
+	/* 0 until it runs */
+	_Atomic pid_t	tid;
 };
 
 static void *reading_run(void *arg)
@@ -310,17 +311,19 @@ FIXTURE_TEARDOWN(stuck)
 static void waits_of(const FIXTURE_DATA(stuck) *self, struct call calls[WAITS])
 {
 	const struct call all[WAITS] = {
-		{ "STREAM_PAUSE", run_operation,
+		{ .name = "STREAM_PAUSE", .run = run_operation,
 		  .operation = FS_BPIO_OP_STREAM_PAUSE, .fd = self->fd },
-		{ "VOLUME_STACK_PAUSE", run_operation,
+		{ .name = "VOLUME_STACK_PAUSE", .run = run_operation,
 		  .operation = FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },
-		{ "DISABLE", run_operation,
+		{ .name = "DISABLE", .run = run_operation,
 		  .operation = FS_BPIO_OP_DISABLE, .fd = self->idle },
-		{ "storage DISABLE", run_storage,
+		{ .name = "storage DISABLE", .run = run_storage,
 		  .operation = BPIO_OP_DISABLE },
-		{ "veto", run_message, .message = "veto 13 No." },
-		{ "file_veto", run_message, .message = "file_veto * 13 No." },
-		{ "pause", run_message, .message = "pause For a while." },
+		{ .name = "veto", .run = run_message, .message = "veto 13 No." },
+		{ .name = "file_veto", .run = run_message,
+		  .message = "file_veto * 13 No." },
+		{ .name = "pause", .run = run_message,
+		  .message = "pause For a while." },
 	};
 	int i;
 
@@ -382,35 +385,45 @@ static void expect_all_end(struct __test_metadata *_metadata,
 TEST_F(stuck, another_volume_goes_on_while_all_that_can_wait_waits)
 {
 	const struct call calls[] = {
-		{ "QUERY", run_operation, &other, FS_BPIO_OP_QUERY,
+		{ .name = "QUERY", .run = run_operation, .stack = &other,
+		  .operation = FS_BPIO_OP_QUERY, .fd = self->other },
+		{ .name = "GET_INFO", .run = run_operation, .stack = &other,
+		  .operation = FS_BPIO_OP_GET_INFO, .fd = -1 },
+		{ .name = "ENABLE and close", .run = run_open_close,
+		  .stack = &other, .fd = self->other },
+		{ .name = "STREAM_PAUSE", .run = run_operation, .stack = &other,
+		  .operation = FS_BPIO_OP_STREAM_PAUSE, .fd = self->other },
+		{ .name = "STREAM_RESUME", .run = run_operation,
+		  .stack = &other, .operation = FS_BPIO_OP_STREAM_RESUME,
 		  .fd = self->other },
-		{ "GET_INFO", run_operation, &other, FS_BPIO_OP_GET_INFO,
+		{ .name = "VOLUME_STACK_PAUSE", .run = run_operation,
+		  .stack = &other, .operation = FS_BPIO_OP_VOLUME_STACK_PAUSE,
 		  .fd = -1 },
-		{ "ENABLE and close", run_open_close, &other,
-		  .fd = self->other },
-		{ "STREAM_PAUSE", run_operation, &other,
-		  FS_BPIO_OP_STREAM_PAUSE, .fd = self->other },
-		{ "STREAM_RESUME", run_operation, &other,
-		  FS_BPIO_OP_STREAM_RESUME, .fd = self->other },
-		{ "VOLUME_STACK_PAUSE", run_operation, &other,
-		  FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },
-		{ "VOLUME_STACK_RESUME", run_operation, &other,
-		  FS_BPIO_OP_VOLUME_STACK_RESUME, .fd = -1 },
-		{ "storage ENABLE", run_storage, &other, BPIO_OP_ENABLE },
-		{ "storage DISABLE", run_storage, &other, BPIO_OP_DISABLE },
-		{ "status", run_status, &other },
-		{ "veto", run_message, &other, .message = "veto 13 No." },
-		{ "allow", run_message, &other, .message = "allow" },
-		{ "file_veto", run_message, &other,
+		{ .name = "VOLUME_STACK_RESUME", .run = run_operation,
+		  .stack = &other, .operation = FS_BPIO_OP_VOLUME_STACK_RESUME,
+		  .fd = -1 },
+		{ .name = "storage ENABLE", .run = run_storage, .stack = &other,
+		  .operation = BPIO_OP_ENABLE },
+		{ .name = "storage DISABLE", .run = run_storage,
+		  .stack = &other, .operation = BPIO_OP_DISABLE },
+		{ .name = "status", .run = run_status, .stack = &other },
+		{ .name = "veto", .run = run_message, .stack = &other,
+		  .message = "veto 13 No." },
+		{ .name = "allow", .run = run_message, .stack = &other,
+		  .message = "allow" },
+		{ .name = "file_veto", .run = run_message, .stack = &other,
 		  .message = "file_veto * 13 No." },
-		{ "file_allow", run_message, &other,
+		{ .name = "file_allow", .run = run_message, .stack = &other,
 		  .message = "file_allow *" },
-		{ "pause", run_message, &other, .message = "pause Briefly." },
-		{ "resume", run_message, &other, .message = "resume" },
-		{ "suspend", run_suspend, &other },
-		{ "suspend of a layer", run_suspend_layer, &other },
-		{ "DISABLE", run_operation, &other, FS_BPIO_OP_DISABLE,
-		  .fd = self->other },
+		{ .name = "pause", .run = run_message, .stack = &other,
+		  .message = "pause Briefly." },
+		{ .name = "resume", .run = run_message, .stack = &other,
+		  .message = "resume" },
+		{ .name = "suspend", .run = run_suspend, .stack = &other },
+		{ .name = "suspend of a layer", .run = run_suspend_layer,
+		  .stack = &other },
+		{ .name = "DISABLE", .run = run_operation, .stack = &other,
+		  .operation = FS_BPIO_OP_DISABLE, .fd = self->other },
 	};
 	pid_t pids[WAITS];
 
@@ -421,16 +434,23 @@ TEST_F(stuck, another_volume_goes_on_while_all_that_can_wait_waits)
 
 TEST_F(stuck, another_volume_goes_on_while_the_suspend_of_the_stuck_one_waits)
 {
-	const struct call suspend = { "suspend", run_suspend, &stuck };
+	const struct call suspend = {
+		.name = "suspend", .run = run_suspend, .stack = &stuck,
+	};
 	const struct call calls[] = {
-		{ "VOLUME_STACK_PAUSE", run_operation, &other,
-		  FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },
-		{ "VOLUME_STACK_RESUME", run_operation, &other,
-		  FS_BPIO_OP_VOLUME_STACK_RESUME, .fd = -1 },
-		{ "veto", run_message, &other, .message = "veto 13 No." },
-		{ "allow", run_message, &other, .message = "allow" },
-		{ "suspend", run_suspend, &other },
-		{ "suspend of a layer", run_suspend_layer, &other },
+		{ .name = "VOLUME_STACK_PAUSE", .run = run_operation,
+		  .stack = &other, .operation = FS_BPIO_OP_VOLUME_STACK_PAUSE,
+		  .fd = -1 },
+		{ .name = "VOLUME_STACK_RESUME", .run = run_operation,
+		  .stack = &other, .operation = FS_BPIO_OP_VOLUME_STACK_RESUME,
+		  .fd = -1 },
+		{ .name = "veto", .run = run_message, .stack = &other,
+		  .message = "veto 13 No." },
+		{ .name = "allow", .run = run_message, .stack = &other,
+		  .message = "allow" },
+		{ .name = "suspend", .run = run_suspend, .stack = &other },
+		{ .name = "suspend of a layer", .run = run_suspend_layer,
+		  .stack = &other },
 	};
 	pid_t pid = start_wait(_metadata, &suspend);
 
@@ -442,22 +462,27 @@ TEST_F(stuck, another_volume_goes_on_while_the_suspend_of_the_stuck_one_waits)
 TEST_F(stuck, the_volume_itself_answers_while_all_that_can_wait_waits)
 {
 	const struct call calls[] = {
-		{ "QUERY", run_operation, &stuck, FS_BPIO_OP_QUERY,
-		  .fd = self->fd },
-		{ "GET_INFO", run_operation, &stuck, FS_BPIO_OP_GET_INFO,
-		  .fd = -1 },
-		{ "ENABLE and close", run_open_close, &stuck,
-		  .fd = self->fd },
-		{ "status", run_status, &stuck },
-		{ "allow", run_message, &stuck, .message = "allow" },
-		{ "file_allow", run_message, &stuck,
+		{ .name = "QUERY", .run = run_operation, .stack = &stuck,
+		  .operation = FS_BPIO_OP_QUERY, .fd = self->fd },
+		{ .name = "GET_INFO", .run = run_operation, .stack = &stuck,
+		  .operation = FS_BPIO_OP_GET_INFO, .fd = -1 },
+		{ .name = "ENABLE and close", .run = run_open_close,
+		  .stack = &stuck, .fd = self->fd },
+		{ .name = "status", .run = run_status, .stack = &stuck },
+		{ .name = "allow", .run = run_message, .stack = &stuck,
+		  .message = "allow" },
+		{ .name = "file_allow", .run = run_message, .stack = &stuck,
 		  .message = "file_allow *" },
-		{ "resume", run_message, &stuck, .message = "resume" },
-		{ "STREAM_RESUME", run_operation, &stuck,
-		  FS_BPIO_OP_STREAM_RESUME, .fd = self->fd },
-		{ "VOLUME_STACK_RESUME", run_operation, &stuck,
-		  FS_BPIO_OP_VOLUME_STACK_RESUME, .fd = -1 },
-		{ "storage ENABLE", run_storage, &stuck, BPIO_OP_ENABLE },
+		{ .name = "resume", .run = run_message, .stack = &stuck,
+		  .message = "resume" },
+		{ .name = "STREAM_RESUME", .run = run_operation,
+		  .stack = &stuck, .operation = FS_BPIO_OP_STREAM_RESUME,
+		  .fd = self->fd },
+		{ .name = "VOLUME_STACK_RESUME", .run = run_operation,
+		  .stack = &stuck, .operation = FS_BPIO_OP_VOLUME_STACK_RESUME,
+		  .fd = -1 },
+		{ .name = "storage ENABLE", .run = run_storage, .stack = &stuck,
+		  .operation = BPIO_OP_ENABLE },
 	};
 	pid_t pids[WAITS];
 
@@ -493,16 +518,18 @@ TEST_F(stuck, whatever_waits_can_be_killed_and_has_taken_effect)
 TEST_F(stuck, the_kernel_log_names_the_task_that_waits_and_the_device)
 {
 	const struct call pause = {
-		"STREAM_PAUSE", run_operation, &stuck, FS_BPIO_OP_STREAM_PAUSE,
-		.fd = self->fd,
+		.name = "STREAM_PAUSE", .run = run_operation, .stack = &stuck,
+		.operation = FS_BPIO_OP_STREAM_PAUSE, .fd = self->fd,
 	};
 	pid_t pid = start_wait(_metadata, &pause);
 	char device[64] = "";
 
 	ASSERT_LT(0, readlink(dm_node(STUCK_DEVICE), device,
 			      sizeof(device) - 1));
-	ASSERT_EQ(0, shell("for i in $(seq 300); do dmesg | grep -q '[[]%d] is still waiting for direct reads .* on %s$' && exit; sleep 0.1; done; exit 1",
-			   pid, strstr(device, "dm-")));
+	ASSERT_EQ(0, shell("for i in $(seq 300); do dmesg | grep -q "
+			   "'[[]%d] is still waiting for direct reads .* on %s$'"
+			   " && exit; sleep 0.1; done; exit 1", pid,
+			   strstr(device, "dm-")));
 	let_go(_metadata, self);
 	EXPECT_EQ(0, call_await(pid));
 }
@@ -510,8 +537,8 @@ TEST_F(stuck, the_kernel_log_names_the_task_that_waits_and_the_device)
 TEST_F(stuck, bypass_comes_back_after_any_number_of_pauses_that_were_killed)
 {
 	const struct call pause = {
-		"STREAM_PAUSE", run_operation, &stuck, FS_BPIO_OP_STREAM_PAUSE,
-		.fd = self->fd,
+		.name = "STREAM_PAUSE", .run = run_operation, .stack = &stuck,
+		.operation = FS_BPIO_OP_STREAM_PAUSE, .fd = self->fd,
 	};
 	struct fs_bpio_output out;
 	pid_t pid;
@@ -567,7 +594,10 @@ static int await_lease(int fd)
 
 	if (fstat(fd, &st))
 		return -errno;
-	return shell("n=0; for i in $(seq 300); do if grep -q 'DELEG .*:%lu ' /proc/locks; then n=$((n + 1)); else n=0; fi; [ $n -lt 5 ] || exit 0; sleep 0.1; done; exit 1",
+	return shell("n=0; for i in $(seq 300); do "
+		     "if grep -q 'DELEG .*:%lu ' /proc/locks; "
+		     "then n=$((n + 1)); else n=0; fi; "
+		     "[ $n -lt 5 ] || exit 0; sleep 0.1; done; exit 1",
 		     (unsigned long)st.st_ino);
 }
 
