@@ -253,6 +253,11 @@ void bpio_event_support(dev_t volume, const struct bpio_standing *standing)
 	};
 
 	bpio_event_set_verdict(&event, standing->objector, &standing->results);
+	/* There is no route, to which nobody objects. */
+	if (standing->support == BPIO_SUPPORT_NONE) {
+		event.status = 0;
+		event.driver[0] = '\0';
+	}
 	bpio_event_post(&event);
 }
 

@@ -338,9 +338,9 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 	inode = file_inode(file);
 	if (!S_ISREG(inode->i_mode))
 		return bpio_protocol_query_stack(request, NULL, false);
-	request->out.obstacle = file->f_flags & O_DIRECT ?
-				bpio_stream_obstacle(request->volume, inode) :
-				BPIO_REASON_NOT_DIRECT;
+	request->out.obstacle = bpio_stream_obstacle(request->volume, inode);
+	if (!request->out.obstacle && !(file->f_flags & O_DIRECT))
+		request->out.obstacle = BPIO_REASON_NOT_DIRECT;
 	return bpio_protocol_query_stack(request, inode, false);
 }
 

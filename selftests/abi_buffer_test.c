@@ -491,7 +491,8 @@ TEST_F(request, every_byte_of_the_output_is_defined)
 	EXPECT_EQ(variant->operation, fs.operation);
 	EXPECT_EQ(0u, fs.reserved1);
 	EXPECT_EQ(0u, fs.reserved2);
-	if (variant->operation == FS_BPIO_OP_ENABLE) {
+	if (variant->operation == FS_BPIO_OP_ENABLE ||
+	    variant->operation == FS_BPIO_OP_QUERY) {
 		EXPECT_GT((unsigned int)BPIO_REASON_COUNT, fs.obstacle);
 	} else {
 		EXPECT_EQ(0u, fs.obstacle);

@@ -477,9 +477,9 @@ struct fs_bpio_info {
  * @support: enum bpio_support. Zero after DISABLE, the PAUSEs and GET_INFO.
  * @obstacle: enum bpio_reason. After ENABLE: what keeps reads from going direct
  *	at this moment, BPIO_REASON_NONE when nothing does. After QUERY of a file:
- *	BPIO_REASON_NOT_DIRECT when the descriptor lacks O_DIRECT, or else what
- *	keeps the reads of those who have enabled the file from going direct at this
- *	moment. Else zero.
+ *	what keeps the reads of those who have enabled it from going direct at this
+ *	moment, or BPIO_REASON_NOT_DIRECT when the descriptor lacks O_DIRECT. Else
+ *	zero.
  */
 struct fs_bpio_output {
 	__u32	operation;

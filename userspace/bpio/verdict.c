@@ -81,7 +81,9 @@ static void report_obstacle(struct report *report,
 {
 	const char *sentence = bpio_reason_text(verdict->obstacle);
 
+	/* The descriptor that lacks O_DIRECT is the one of this command. */
 	if (verdict->obstacle == BPIO_REASON_NONE ||
+	    verdict->obstacle == BPIO_REASON_NOT_DIRECT ||
 	    verdict->obstacle == verdict->reason)
 		return;
 	report_json(report, "obstacle",

@@ -618,7 +618,7 @@ watch_json()
 	json event /event support
 	json event /support partial
 	json event /layer/node /dev/mapper/vol
-	json event /reason/token volume-paused
+	json event /reason/text 'Paused by a command.'
 	event 8
 	json event /event resume
 	event 9
