@@ -417,7 +417,8 @@ struct bpio_results {
  * which is memory of a PCI device (P2PDMA) that a program has mapped, such as that
  * of a GPU. All devices at which reads enter the stack can transfer to it. Whether
  * they reach the device whose memory it is, only a read shows. O_DIRECT reads that
- * the file system serves, for whatever reason, fail with EREMOTEIO.
+ * the file system serves, for whatever reason, fail with EREMOTEIO, except for
+ * those of holes.
  */
 #define BPIO_INFO_PEER_MEMORY	(1U << 0)
 
