@@ -3,6 +3,9 @@
 # Judge the figures. The input is bench.json, $baseline[0] what "run --save"
 # stored (there may be none), $tolerance what a row may grow by.
 #
+# What workers of the kernel have a part in is not the same each time: such a figure
+# may grow by a tenth if its batches differ by more than the tolerance.
+#
 # What reads cost while a file arms depends on how many come too early, which the
 # slightest change of the timing changes: it is told and not judged.
 #
@@ -16,7 +19,11 @@ def values:
 	map(select(.value) | {key: "\(.mitigations) \(.name)", value: .value}) |
 	from_entries;
 
+def tolerated:
+	if .waited and .max > .min * $tolerance then 1.1 else $tolerance end;
+
 def verdict($before; $scale; $comparable; $judged):
+	tolerated as $tolerated |
 	if .error then {verdict: "failed"}
 	elif .skipped then {verdict: "skipped"}
 	elif $comparable | not then {verdict: "measured"}
@@ -25,8 +32,8 @@ def verdict($before; $scale; $comparable; $judged):
 	else
 		(.value / ($before * $scale)) as $change |
 		{change: $change,
-		 verdict: (if $change > $tolerance then "worse"
-			   elif $change < 2 - $tolerance then "better"
+		 verdict: (if $change > $tolerated then "worse"
+			   elif $change < 2 - $tolerated then "better"
 			   else "same" end)}
 	end;
 
@@ -52,7 +59,8 @@ def missing($keys; $base):
  "\(.mitigations) device/null/pread/4K/1" as $raw |
  (if $same or ($now[$raw] and $base.values[$raw] | not) then 1
   else $now[$raw] / $base.values[$raw] end) as $scale |
- {key: $key, error, skipped, value, before: $base.values[$key]} +
+ {key: $key, error, skipped, value, min, max, waited,
+  before: $base.values[$key]} +
  verdict($base.values[$key]; $scale; $same_series;
 	 ($same or ($figure.name | test("bpio|filter"))) and
 	 ($figure.name | test("-arming@") | not))] as $rows |

@@ -8,10 +8,11 @@ set boxwidth 0.9
 set xtics scale 0 font ",11"
 set bmargin 3
 unset label 1
-set multiplot layout 3, 1 title "What a read costs, by engine, reads in flight and size" \
-	margins 0.09, 0.98, 0.10, 0.90 spacing 0.09
+set multiplot layout 3, 1 title \
+	"What a read costs where nothing is copied, by engine, reads in flight and size" \
+	margins 0.11, 0.98, 0.10, 0.90 spacing 0.09
 do for [part = 0:2] {
-	set ylabel word("4K 64K 1M", part + 1)
+	set ylabel word("4K 64K 1M", part + 1) offset 1
 	if (part == 0) {
 		set key at screen 0.5, 0.955 center horizontal
 	} else {
