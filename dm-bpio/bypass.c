@@ -146,6 +146,9 @@ enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
 
 	rcu_read_lock();
 	route = rcu_dereference(volume->route);
+	/* One that only lingers is not used. */
+	if (READ_ONCE(volume->idle))
+		route = NULL;
 	if (route && READ_ONCE(bpio_standing_on))
 		support = route->support;
 	if (compatible)
@@ -272,7 +275,7 @@ static bool bpio_bypass_lingers(struct bpio_volume *volume)
 		return false;
 	if (!volume->idle)
 		volume->idle_since = now;
-	volume->idle = true;
+	WRITE_ONCE(volume->idle, true);
 	if (time_after_eq(now, volume->idle_since + BPIO_BYPASS_LINGER))
 		return false;
 	queue_delayed_work(bpio_bypass_wq, &volume->update_work,
@@ -359,7 +362,7 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 		}
 		return;
 	}
-	volume->idle = false;
+	WRITE_ONCE(volume->idle, false);
 	if (!bpio_bypass_route_is_current(volume)) {
 		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
 		/* A layer is told the end of one bypass before the next begins. */

@@ -9,6 +9,7 @@
 #include "bypass.h"
 #include "layer.h"
 #include "view.h"
+#include "volume.h"
 
 /**
  * bpio_view_object() - note an objection
@@ -116,7 +117,8 @@ void bpio_view_add_layer(struct bpio_view *view, struct bpio_volume *volume,
 	row->flags = BPIO_LAYER_TAKES_PART;
 	row->bypassed_reads = layer->bypassed;
 	if (bpio_bypass_skips(volume, layer)) {
-		row->flags |= BPIO_LAYER_BYPASSED;
+		if (!volume->idle)
+			row->flags |= BPIO_LAYER_BYPASSED;
 		row->bypassed_reads += bpio_bypass_route_reads(volume);
 	}
 	if (pause) {

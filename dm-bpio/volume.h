@@ -103,7 +103,7 @@ enum bpio_map_watch {
  *	Written and read without a lock.
  * @drain: routes that have reads in flight but are not published
  * @withdrawn_at: jiffies when the last route was withdrawn
- * @idle: nobody wants @route any more; @drain_lock
+ * @idle: nobody wants @route any more; written under @drain_lock, read without
  * @idle_since: jiffies since when; @drain_lock
  * @update_work: asks the stack again, away from hooks that must not wait
  * @node: in the list of all volumes, protected by its lock

@@ -549,10 +549,10 @@ TEST_F(step, gets_bypass_back_whatever_fails_while_a_worker_arms)
 
 /* A thread that reads "pieces", a bio for each block, while there are none. */
 struct hungry {
+	_Atomic bool	over;
 	int		fd;
 	pthread_t	thread;
 	int		wrong;
-	_Atomic bool	over;
 };
 
 static void *read_without_bios(void *argument)

@@ -193,9 +193,9 @@ static int by_moving_extents(struct scene *scene)
 
 /* Someone who maps the victim anew all the time. */
 struct mapper {
-	int		fd;
 	_Atomic bool	stop;
 	_Atomic unsigned int maps;
+	int		fd;
 	pthread_t	thread;
 };
 

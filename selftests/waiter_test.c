@@ -286,10 +286,10 @@ FIXTURE_TEARDOWN(waiter)
 
 /* Somebody who waits, in a thread. */
 struct waiting {
+	_Atomic bool	over;
 	int		(*wait)(int fd);
 	int		fd;
 	int		result;
-	_Atomic bool	over;
 };
 
 static void *wait_for_reads(void *argument)
