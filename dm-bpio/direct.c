@@ -224,12 +224,15 @@ void bpio_direct_wake(struct task_struct **waiter)
 {
 	struct task_struct *task = *waiter;
 
-	/* Not asleep yet, it goes on from the store, and may exit. */
-	rcu_read_lock();
+	/*
+	 * Not asleep yet, it goes on from the store, and may exit. Without preemption
+	 * it is not freed before it was woken, as under rcu_read_lock(), and cheaper.
+	 */
+	preempt_disable();
 	/* Pairs with bpio_direct_sleep(): the read has ended before. */
 	smp_store_release(waiter, NULL);
 	blk_wake_io_task(task);
-	rcu_read_unlock();
+	preempt_enable();
 }
 
 /**
