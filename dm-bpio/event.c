@@ -45,8 +45,8 @@
 #define BPIO_EVENT_FILES_ROOM	256
 #define BPIO_EVENT_OTHERS_ROOM	64
 
-/* On average one event of a file in that time, with bursts of a full ring. */
-#define BPIO_EVENT_INTERVAL	(HZ / 100)
+/* At most one event of a file in that time, on average, with bursts of a full ring. */
+#define BPIO_EVENT_INTERVAL	DIV_ROUND_UP(HZ, 100)
 #define BPIO_EVENT_BURST	(BPIO_EVENT_FILES_ROOM * BPIO_EVENT_INTERVAL)
 
 /* How long a veto is not posted again, unless the ring has forgotten it. */
