@@ -245,7 +245,8 @@ static void change_rights(struct __test_metadata *_metadata,
 	others = info.fallback_reads -
 		 info.fallback_reason[BPIO_REASON_REVOKED] -
 		 info.fallback_reason[BPIO_REASON_NOT_ARMED] -
-		 info.fallback_reason[BPIO_REASON_LEASE];
+		 info.fallback_reason[BPIO_REASON_LEASE] -
+		 info.fallback_reason[BPIO_REASON_LOCKED];
 	EXPECT_EQ(0u, others);
 }
 
