@@ -319,22 +319,6 @@ static inline void bpio_compat_io_schedule(void)
 #endif
 
 /*
- * Open a file that is only to carry a lease and to be probed: no watcher of the
- * file may see or delay that, it must not wait for somebody else's lease, and
- * reads leave no access time.
- */
-static inline struct file *bpio_compat_open_for_lease(const struct path *path,
-						      const struct cred *cred)
-{
-#ifdef __FMODE_NONOTIFY
-	return dentry_open(path, O_RDONLY | O_LARGEFILE | O_NONBLOCK |
-			   O_NOATIME | __FMODE_NONOTIFY, cred);
-#else
-	return dentry_open(path, O_PATH | O_NOATIME, cred);
-#endif
-}
-
-/*
  * Newer kernels leave it to the owner of a lease whether it can be granted while
  * the file is open for writing. Older ones grant the kind that is used here.
  * file.c looks for writers once the lease is in place, which does for both.
@@ -354,9 +338,23 @@ static inline int bpio_compat_lease_open_conflict(struct file *file, int type)
 /* Leases. Before 6.9 they share a structure with byte-range locks. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 
+#define bpio_compat_for_each_lease(lease, context) \
+	list_for_each_entry(lease, &(context)->flc_lease, c.flc_list)
+
 static inline void *bpio_compat_lease_owner(struct file_lease *lease)
 {
 	return lease->c.flc_owner;
+}
+
+static inline struct file *bpio_compat_lease_file(struct file_lease *lease)
+{
+	return lease->c.flc_file;
+}
+
+/* The VFS has asked before it announces a lease. */
+static inline bool bpio_compat_may_lease(struct file *file)
+{
+	return true;
 }
 
 static inline void bpio_compat_lease_set_kind(struct file_lease *lease,
@@ -412,9 +410,30 @@ static inline void bpio_compat_unlease(struct file *file, void *owner)
 #define file_lease			file_lock
 #define lease_manager_operations	lock_manager_operations
 
+#define bpio_compat_for_each_lease(lease, context) \
+	list_for_each_entry(lease, &(context)->flc_lease, fl_list)
+
 static inline void *bpio_compat_lease_owner(struct file_lock *lease)
 {
 	return lease->fl_owner;
+}
+
+static inline struct file *bpio_compat_lease_file(struct file_lock *lease)
+{
+	return lease->fl_file;
+}
+
+/* Here the VFS announces a lease before it asks whether it may be had. */
+static inline bool bpio_compat_may_lease(struct file *file)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	struct mnt_idmap *map = file_mnt_idmap(file);
+#else
+	struct user_namespace *map = file_mnt_user_ns(file);
+#endif
+
+	return vfsuid_eq_kuid(i_uid_into_vfsuid(map, file_inode(file)),
+			      current_fsuid()) || capable(CAP_LEASE);
 }
 
 static inline void bpio_compat_lease_set_kind(struct file_lock *lease,
@@ -455,8 +474,9 @@ static inline void bpio_compat_lease_free_dropped(struct file_lock *lease)
 }
 
 /* Here only the owner of a file, or somebody with CAP_LEASE, may touch a lease. */
-static inline int bpio_compat_vfs_setlease(struct file *file, long type,
-					   struct file_lock **lease, void **priv)
+static inline int bpio_compat_generic_setlease(struct file *file, long type,
+					       struct file_lock **lease,
+					       void **priv)
 {
 	struct cred *cred = prepare_kernel_cred(&init_task);
 	const struct cred *old;
@@ -465,7 +485,7 @@ static inline int bpio_compat_vfs_setlease(struct file *file, long type,
 	if (!cred)
 		return -ENOMEM;
 	old = override_creds(cred);
-	ret = vfs_setlease(file, type, lease, priv);
+	ret = generic_setlease(file, type, lease, priv);
 	revert_creds(old);
 	put_cred(cred);
 	return ret;
@@ -474,13 +494,14 @@ static inline int bpio_compat_vfs_setlease(struct file *file, long type,
 static inline int bpio_compat_setlease(struct file *file,
 				       struct file_lock **lease)
 {
-	return bpio_compat_vfs_setlease(file, F_RDLCK, lease, NULL);
+	return bpio_compat_generic_setlease(file, F_RDLCK, lease, NULL);
 }
 
 /* Must not fail: the lease leads to memory that is about to be freed. */
 static inline void bpio_compat_unlease(struct file *file, void *owner)
 {
-	while (bpio_compat_vfs_setlease(file, F_UNLCK, NULL, &owner) == -ENOMEM)
+	while (bpio_compat_generic_setlease(file, F_UNLCK, NULL, &owner) ==
+	       -ENOMEM)
 		cond_resched();
 }
 

@@ -140,9 +140,9 @@ void bpio_file_revoke(struct bpio_file *file)
 static int bpio_file_open(struct bpio_file *file)
 {
 	struct bpio_volume *volume = file->volume;
-	const struct cred *cred, *old;
 	struct bpio_open_file *of;
 	struct file *lease_file;
+	const struct cred *cred;
 	struct path path;
 
 	lockdep_assert_held(&file->arm_lock);
@@ -164,12 +164,10 @@ static int bpio_file_open(struct bpio_file *file)
 
 	/*
 	 * The lease needs a struct file of its own, because closing the user's
-	 * would drop it. The current task may be one that could not open the file,
-	 * and some security modules look at that task whatever they are given.
+	 * would drop it. With O_PATH nobody sees that: no watcher of the file, no
+	 * holder of a lease, and nobody who counts its readers (i_readcount).
 	 */
-	old = override_creds(cred);
-	lease_file = bpio_compat_open_for_lease(&path, cred);
-	revert_creds(old);
+	lease_file = dentry_open(&path, O_PATH | O_NOATIME, cred);
 	path_put(&path);
 	put_cred(cred);
 	if (IS_ERR(lease_file))
@@ -384,7 +382,7 @@ int bpio_file_arm(struct bpio_file *file)
 
 	if (!bpio_file_wants_arming(file))
 		return 0;
-	bpio_lease_await_breaker(file);
+	bpio_lease_await(file);
 	/*
 	 * A run that is under way may have looked too early at what the caller has
 	 * just changed. One that begins later sees it. Pairs with
@@ -488,13 +486,13 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 	file->inode = inode;
 	file->volume = volume;
 	file->armed_at = jiffies;
-	file->layout_broken = jiffies - BPIO_FILE_BACKOFF_MAX;
 	mutex_init(&file->arm_lock);
 	init_waitqueue_head(&file->arming_wait);
 	INIT_DELAYED_WORK(&file->arm_work, bpio_file_arm_work);
 	INIT_LIST_HEAD(&file->opens);
 	bpio_volume_hold(volume);
 	file->memcg = get_mem_cgroup_from_mm(current->mm);
+	bpio_lease_init_file(file);
 	return file;
 }
 
@@ -506,6 +504,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
  */
 void bpio_file_free(struct bpio_file *file)
 {
+	bpio_lease_exit_file(file);
 	mem_cgroup_put(file->memcg);
 	bpio_volume_put(file->volume);
 	mutex_destroy(&file->arm_lock);
@@ -526,6 +525,9 @@ void bpio_file_free(struct bpio_file *file)
  * - Whoever breaks the lease: holds a spinlock of the VFS meanwhile.
  *   bpio_file_disarm() removes the lease under it; afterwards there is no lease
  *   that leads here.
+ * - Whoever is about to take a lease: finds @file in a table of lease.c, under
+ *   its lock. bpio_file_free() takes it out; @leased is not set any more then,
+ *   so nobody queues the worker on the way.
  * - The worker: may be running, or be queued by such a break. The first cancel
  *   waits for a run that began before @enabled was zero and may have taken a
  *   lease; a run that begins later takes none. The second cancel comes when the
@@ -581,14 +583,21 @@ void bpio_file_destroy_later(struct bpio_file *file, const struct path *path)
 }
 
 /**
- * bpio_file_init() - make the workqueue
+ * bpio_file_init() - make the workqueue, and listen to those who take leases
  *
  * Return: 0 or -ENOMEM.
  */
 int bpio_file_init(void)
 {
+	int ret;
+
 	bpio_file_wq = alloc_workqueue("bpio_arm", WQ_UNBOUND, 0);
-	return bpio_file_wq ? 0 : -ENOMEM;
+	if (!bpio_file_wq)
+		return -ENOMEM;
+	ret = bpio_lease_init();
+	if (ret)
+		destroy_workqueue(bpio_file_wq);
+	return ret;
 }
 
 /**
@@ -596,5 +605,6 @@ int bpio_file_init(void)
  */
 void bpio_file_exit(void)
 {
+	bpio_lease_exit();
 	destroy_workqueue(bpio_file_wq);
 }

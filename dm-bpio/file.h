@@ -58,8 +58,10 @@ enum bpio_file_state {
  *	by @arm_lock
  * @layout_lease: the lease that also stands for the layout of the file, see
  *	lease.c; protected by the VFS's spinlock for the leases of the inode
- * @layout_broken: jiffies when that was broken last; written under the same
- *	spinlock, read without
+ * @leased: leases may be on @lease_file; protected by lease.c's lock
+ * @lease_node: in lease.c's table of files; likewise
+ * @yielded: jiffies when no lease was last wanted for some time, see lease.c;
+ *	written and read without a lock
  * @arm_work: arms, enlarges the map, or disarms when no open file is enabled
  * @runs_begun: how often @arm_work ran; written under @arm_lock, read without
  * @runs_ended: how often it came to an end; likewise
@@ -69,7 +71,7 @@ enum bpio_file_state {
  * @map_jumps: how often that was changed; protected by @arm_lock
  * @no_probe: the file system does not tell; protected by @arm_lock
  * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
- *	kicks without, and raised without when the layout lease is broken
+ *	kicks without, and raised without when @yielded is set
  * @revokes: how often the lease was broken
  * @opens: struct bpio_open_file.node, open files that were enabled; protected by
  *	volume->lock
@@ -90,7 +92,9 @@ struct bpio_file {
 	wait_queue_head_t	arming_wait;
 	struct file		*lease_file;
 	struct file_lease	*layout_lease;
-	unsigned long		layout_broken;
+	bool			leased;
+	struct hlist_node	lease_node;
+	unsigned long		yielded;
 	struct delayed_work	arm_work;
 	unsigned int		runs_begun;
 	unsigned int		runs_ended;

@@ -18,18 +18,60 @@
  * place and drops it at once. That waits for the operations that may have looked
  * too early; all later ones find the leases. It waits for no reader, and none
  * waits for it. The map is made afterwards.
+ *
+ * Other holders. A lease or delegation of somebody else (a program with
+ * F_SETLEASE, Samba, nfsd) must be granted, kept and broken as if there were none
+ * of ours, but beside ours it would not:
+ *
+ * - No F_WRLCK lease is granted while there is any other.
+ * - Up to 6.12 a breaker that must not wait gets EWOULDBLOCK when any lease is
+ *   left, also one that it need not break. It breaks ours, finds the other one,
+ *   and fails: open(O_RDONLY | O_TRUNC), which breaks delegations only, and those
+ *   who change attributes of a file for a file system above (overlayfs, ecryptfs)
+ *   or for a client (ksmbd, nfsd) and cannot wait for a delegation.
+ *
+ * So the module holds no lease beside another one. None is taken while there is
+ * one. The VFS announces a lease before it grants it: bpio_lease_notify() gives
+ * ours up, and none is taken until the announced one has had the time to appear
+ * (@yielded). bpio_lease_lock lets an attempt of ours be entirely before an
+ * announcement, which then finds our leases, or after it.
+ *
+ * There is no news of when the announced lease is granted. If it takes longer
+ * than that, both exist. Then bpio_lease_steps_aside() lets the next breaker, of
+ * whatever kind, find no conflict with ours: it revokes the file as lm_break
+ * would, and the worker takes our lease away later. The breaker proceeds with the
+ * others as if ours were not there.
  */
 #include <linux/file.h>
+#include <linux/hashtable.h>
+#include <linux/notifier.h>
+#include <linux/sched/mm.h>
 
 #include "compat.h"
 #include "file.h"
 #include "lease.h"
 #include "plant.h"
 
+#define BPIO_LEASE_HASH_BITS	10
+
+/*
+ * Protects the table of files by their inodes, and their "leased". One for all
+ * files, so nothing under it waits for I/O. Taken after arm_lock and
+ * volume->lock; the VFS's locks for leases nest inside.
+ */
+static DEFINE_MUTEX(bpio_lease_lock);
+static DEFINE_HASHTABLE(bpio_lease_files, BPIO_LEASE_HASH_BITS);
+
 /* Tells the second lease from the first, which has the same open file. */
 static void *bpio_lease_layout_owner(struct bpio_file *file)
 {
 	return &file->layout_lease;
+}
+
+static struct bpio_file *bpio_lease_layout_file(struct file_lease *lease)
+{
+	return container_of(bpio_compat_lease_owner(lease), struct bpio_file,
+			    layout_lease);
 }
 
 /*
@@ -38,10 +80,7 @@ static void *bpio_lease_layout_owner(struct bpio_file *file)
  */
 static void bpio_lease_forget_layout(struct file_lease *lease)
 {
-	struct bpio_file *file = container_of(bpio_compat_lease_owner(lease),
-					      struct bpio_file, layout_lease);
-
-	file->layout_lease = NULL;
+	bpio_lease_layout_file(lease)->layout_lease = NULL;
 }
 
 /*
@@ -63,6 +102,13 @@ static void bpio_lease_drop_layout(struct bpio_file *file)
 	bpio_compat_lease_free_dropped(lease);
 }
 
+/* Take no lease for some time. The worker need not try meanwhile. */
+static void bpio_lease_hold_off(struct bpio_file *file)
+{
+	WRITE_ONCE(file->yielded, jiffies);
+	WRITE_ONCE(file->backoff, BPIO_FILE_BACKOFF_MAX);
+}
+
 /* May go at once: see bpio_file_revoke(). So no opener is ever held up. */
 static bool bpio_lease_break(struct file_lease *lease)
 {
@@ -75,20 +121,69 @@ static bool bpio_lease_break(struct file_lease *lease)
 
 static bool bpio_lease_break_layout(struct file_lease *lease)
 {
-	struct bpio_file *file = container_of(bpio_compat_lease_owner(lease),
-					      struct bpio_file, layout_lease);
+	struct bpio_file *file = bpio_lease_layout_file(lease);
 
 	/*
 	 * Some kernels let the breaker look once a tick, as long as there is any
 	 * other lease, whether one like this is left, and do not break one that
-	 * was taken meanwhile: it would wait for as long as that is there. So none
-	 * is taken for some time, and the worker need not try.
+	 * was taken meanwhile: it would wait for as long as that is there.
 	 */
-	WRITE_ONCE(file->layout_broken, jiffies);
-	WRITE_ONCE(file->backoff, BPIO_FILE_BACKOFF_MAX);
+	bpio_lease_hold_off(file);
 	bpio_file_revoke(file);
 	bpio_lease_forget_layout(lease);
 	return true;
+}
+
+static bool bpio_lease_is_foreign(const struct file_lease *lease)
+{
+	return lease->fl_lmops->lm_break != bpio_lease_break &&
+	       lease->fl_lmops->lm_break != bpio_lease_break_layout;
+}
+
+static bool bpio_lease_find_foreign(struct file_lock_context *context)
+{
+	struct file_lease *lease;
+
+	lockdep_assert_held(&context->flc_lock);
+
+	bpio_compat_for_each_lease(lease, context)
+		if (bpio_lease_is_foreign(lease))
+			return true;
+	return false;
+}
+
+static bool bpio_lease_has_foreign(const struct bpio_file *file)
+{
+	struct file_lock_context *context = locks_inode_context(file->inode);
+	bool found;
+
+	if (!context)
+		return false;
+	spin_lock(&context->flc_lock);
+	found = bpio_lease_find_foreign(context);
+	spin_unlock(&context->flc_lock);
+	return found;
+}
+
+/* Return: whether the breaker is to take our lease for one that it owns. */
+static bool bpio_lease_step_aside(struct bpio_file *file)
+{
+	if (!bpio_lease_find_foreign(locks_inode_context(file->inode)))
+		return false;
+	/* Asked more than once by the same breaker. */
+	if (!test_bit(BPIO_FILE_REVOKED, &file->state))
+		bpio_file_revoke(file);
+	return true;
+}
+
+static bool bpio_lease_steps_aside(struct file_lease *lease)
+{
+	return bpio_lease_step_aside(bpio_compat_lease_owner(lease));
+}
+
+static bool bpio_lease_steps_aside_layout(struct file_lease *lease)
+{
+	return bpio_lease_step_aside(bpio_lease_layout_file(lease));
 }
 
 static int bpio_lease_change_layout(struct file_lease *lease, int type,
@@ -106,39 +201,41 @@ static void bpio_lease_setup(struct file_lease *lease, void **priv)
 }
 
 static const struct lease_manager_operations bpio_lease_ops = {
-	.lm_setup	= bpio_lease_setup,
-	.lm_break	= bpio_lease_break,
-	.lm_change	= lease_modify,
+	.lm_setup		= bpio_lease_setup,
+	.lm_break		= bpio_lease_break,
+	.lm_change		= lease_modify,
+	.lm_breaker_owns_lease	= bpio_lease_steps_aside,
 	BPIO_COMPAT_LEASE_OPEN_CONFLICT
 };
 
 static const struct lease_manager_operations bpio_lease_layout_ops = {
-	.lm_break	= bpio_lease_break_layout,
-	.lm_change	= bpio_lease_change_layout,
+	.lm_break		= bpio_lease_break_layout,
+	.lm_change		= bpio_lease_change_layout,
+	.lm_breaker_owns_lease	= bpio_lease_steps_aside_layout,
 	BPIO_COMPAT_LEASE_OPEN_CONFLICT
 };
 
-/* Jiffies until a layout lease may be taken, see bpio_lease_break_layout(). */
-static unsigned long bpio_lease_layout_delay(const struct bpio_file *file)
+/* Jiffies until leases may be taken, see bpio_lease_hold_off(). */
+static unsigned long bpio_lease_delay(const struct bpio_file *file)
 {
-	unsigned long broken = READ_ONCE(file->layout_broken);
-	unsigned long over = broken + BPIO_FILE_BACKOFF_MAX;
+	unsigned long yielded = READ_ONCE(file->yielded);
+	unsigned long over = yielded + BPIO_FILE_BACKOFF_MAX;
 	unsigned long now = jiffies;
 
-	return time_in_range_open(now, broken, over) ? over - now : 0;
+	return time_in_range_open(now, yielded, over) ? over - now : 0;
 }
 
 /**
- * bpio_lease_await_breaker() - let go on whoever has broken the layout lease
+ * bpio_lease_await() - let those go on who must not find a new lease
  * @file: the file
  *
  * Until then bpio_lease_take() fails.
  *
  * Context: sleeps for BPIO_FILE_BACKOFF_MAX at most, interruptibly.
  */
-void bpio_lease_await_breaker(const struct bpio_file *file)
+void bpio_lease_await(const struct bpio_file *file)
 {
-	unsigned long delay = bpio_lease_layout_delay(file);
+	unsigned long delay = bpio_lease_delay(file);
 
 	if (delay)
 		schedule_timeout_interruptible(delay);
@@ -148,9 +245,6 @@ static int bpio_lease_try_layout(struct bpio_file *file)
 {
 	struct file_lease *lease;
 	int ret;
-
-	if (bpio_lease_layout_delay(file))
-		return -EAGAIN;
 
 	lease = bpio_compat_lease_alloc(file->lease_file,
 					bpio_lease_layout_owner(file),
@@ -184,6 +278,45 @@ static int bpio_lease_try(struct bpio_file *file)
 	return ret;
 }
 
+static int bpio_lease_take_locked(struct bpio_file *file)
+{
+	int ret;
+
+	lockdep_assert_held(&bpio_lease_lock);
+
+	if (bpio_lease_delay(file) || bpio_lease_has_foreign(file))
+		return -EAGAIN;
+
+	file->leased = true;
+	/*
+	 * XFS gives blocks of a file to another one also on behalf of somebody who
+	 * has it open read-only (FIDEDUPERANGE), and repairs it while it is in use.
+	 * It breaks leases of the kind that pNFS uses for that, and no others.
+	 * Taken first, see bpio_lease_drop_layout().
+	 */
+	if (bpio_file_is_xfs(file) && !bpio_plant(BPIO_PLANT_LAYOUT)) {
+		ret = bpio_lease_try_layout(file);
+		if (ret)
+			return ret;
+	}
+	return bpio_lease_try(file);
+}
+
+/* Memory that is freed by I/O would make holders of the lock wait for that. */
+static unsigned int bpio_lease_lock_noio(void)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&bpio_lease_lock);
+	return noio;
+}
+
+static void bpio_lease_unlock_noio(unsigned int noio)
+{
+	mutex_unlock(&bpio_lease_lock);
+	memalloc_noio_restore(noio);
+}
+
 /**
  * bpio_lease_take() - take the leases of a file
  * @file: the file, with its lease_file open and none of the leases held
@@ -194,24 +327,34 @@ static int bpio_lease_try(struct bpio_file *file)
  */
 bool bpio_lease_take(struct bpio_file *file)
 {
+	unsigned int noio;
+	int ret;
+
 	lockdep_assert_held(&file->arm_lock);
 
-	/*
-	 * XFS gives blocks of a file to another one also on behalf of somebody who
-	 * has it open read-only (FIDEDUPERANGE), and repairs it while it is in use.
-	 * It breaks leases of the kind that pNFS uses for that, and no others.
-	 * Taken first, see bpio_lease_drop_layout().
-	 */
-	if (bpio_file_is_xfs(file) && !bpio_plant(BPIO_PLANT_LAYOUT) &&
-	    bpio_lease_try_layout(file))
-		return false;
-	if (bpio_lease_try(file))
+	noio = bpio_lease_lock_noio();
+	ret = bpio_lease_take_locked(file);
+	bpio_lease_unlock_noio(noio);
+	if (ret)
 		return false;
 
 	/* See the top of this file. */
 	inode_lock_shared(file->inode);
 	inode_unlock_shared(file->inode);
 	return true;
+}
+
+static void bpio_lease_drop_locked(struct bpio_file *file)
+{
+	lockdep_assert_held(&bpio_lease_lock);
+
+	if (!file->leased)
+		return;
+	bpio_compat_unlease(file->lease_file, file);
+	if (bpio_file_is_xfs(file))
+		bpio_compat_unlease(file->lease_file,
+				    bpio_lease_layout_owner(file));
+	file->leased = false;
 }
 
 /**
@@ -225,12 +368,110 @@ bool bpio_lease_take(struct bpio_file *file)
  */
 void bpio_lease_drop(struct bpio_file *file)
 {
+	unsigned int noio;
+
 	lockdep_assert_held(&file->arm_lock);
 
-	if (!file->lease_file)
+	noio = bpio_lease_lock_noio();
+	bpio_lease_drop_locked(file);
+	bpio_lease_unlock_noio(noio);
+}
+
+static struct bpio_file *bpio_lease_find_file(const struct inode *inode)
+{
+	struct bpio_file *file;
+
+	lockdep_assert_held(&bpio_lease_lock);
+
+	hash_for_each_possible(bpio_lease_files, file, lease_node,
+			       (unsigned long)inode)
+		if (file->inode == inode)
+			return file;
+	return NULL;
+}
+
+/*
+ * Make room for a lease of somebody else. REVOKED comes first, as in
+ * bpio_file_disarm(): whoever then finds no lease must find the reads in
+ * i_dio_count that have not seen the bit.
+ */
+static void bpio_lease_yield(struct bpio_file *file)
+{
+	bpio_lease_hold_off(file);
+	if (!file->leased)
 		return;
-	bpio_compat_unlease(file->lease_file, file);
-	if (bpio_file_is_xfs(file))
-		bpio_compat_unlease(file->lease_file,
-				    bpio_lease_layout_owner(file));
+	if (!test_bit(BPIO_FILE_REVOKED, &file->state))
+		bpio_file_revoke(file);
+	bpio_lease_drop_locked(file);
+}
+
+static int bpio_lease_notify(struct notifier_block *block, unsigned long type,
+			     void *data)
+{
+	struct file *filp = bpio_compat_lease_file(data);
+	struct bpio_file *file;
+	unsigned int noio;
+
+	if (!bpio_compat_may_lease(filp))
+		return NOTIFY_DONE;
+
+	noio = bpio_lease_lock_noio();
+	file = bpio_lease_find_file(file_inode(filp));
+	if (file)
+		bpio_lease_yield(file);
+	bpio_lease_unlock_noio(noio);
+	return NOTIFY_DONE;
+}
+
+/* Called after all others, which may take their time. */
+static struct notifier_block bpio_lease_notifier = {
+	.notifier_call	= bpio_lease_notify,
+	.priority	= INT_MIN,
+};
+
+/**
+ * bpio_lease_init_file() - begin to listen for leases on a file
+ * @file: the file, with its inode
+ *
+ * Context: may sleep.
+ */
+void bpio_lease_init_file(struct bpio_file *file)
+{
+	file->yielded = jiffies - BPIO_FILE_BACKOFF_MAX;
+	mutex_lock(&bpio_lease_lock);
+	hash_add(bpio_lease_files, &file->lease_node,
+		 (unsigned long)file->inode);
+	mutex_unlock(&bpio_lease_lock);
+}
+
+/**
+ * bpio_lease_exit_file() - undo bpio_lease_init_file()
+ * @file: the file, without leases
+ *
+ * Context: may sleep.
+ */
+void bpio_lease_exit_file(struct bpio_file *file)
+{
+	WARN_ON(file->leased);
+	mutex_lock(&bpio_lease_lock);
+	hash_del(&file->lease_node);
+	mutex_unlock(&bpio_lease_lock);
+}
+
+/**
+ * bpio_lease_init() - begin to listen for leases
+ *
+ * Return: 0 or a negative errno.
+ */
+int bpio_lease_init(void)
+{
+	return lease_register_notifier(&bpio_lease_notifier);
+}
+
+/**
+ * bpio_lease_exit() - undo bpio_lease_init()
+ */
+void bpio_lease_exit(void)
+{
+	lease_unregister_notifier(&bpio_lease_notifier);
 }

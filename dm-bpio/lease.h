@@ -7,7 +7,12 @@
 struct bpio_file;
 
 bool bpio_lease_take(struct bpio_file *file);
-void bpio_lease_await_breaker(const struct bpio_file *file);
+void bpio_lease_await(const struct bpio_file *file);
 void bpio_lease_drop(struct bpio_file *file);
+
+void bpio_lease_init_file(struct bpio_file *file);
+void bpio_lease_exit_file(struct bpio_file *file);
+int bpio_lease_init(void);
+void bpio_lease_exit(void);
 
 #endif /* BPIO_LEASE_H */

@@ -51,7 +51,7 @@ BPIO_REASON(WRITER, "writer",
 BPIO_REASON(REVOKED, "revoked",
 	    "The file was opened for writing or changed a moment ago.")
 BPIO_REASON(LEASE, "lease",
-	    "No lease on the file could be had.")
+	    "Somebody else holds a lease on the file, or has asked for one a moment ago.")
 BPIO_REASON(DIRTY_PAGES, "dirty-pages",
 	    "The page cache holds data of the file that is not yet on the device.")
 BPIO_REASON(UNMAPPED, "unmapped",

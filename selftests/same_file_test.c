@@ -222,6 +222,19 @@ static void a_lease_and_what_breaks_it(struct same_file *f)
 	NOTE(lseek(f->fd, 0, SEEK_END));
 }
 
+/* Nobody but its holder may have the file open. */
+static void a_lease_that_needs_the_only_opener(struct same_file *f)
+{
+	close(f->plain);
+	NOTE(fcntl(f->fd, F_SETLEASE, F_WRLCK));
+	NOTE(fcntl(f->fd, F_GETLEASE));
+	NOTE(pread(f->fd, f->buffer, 4096, 0));
+	same_content(f, f->buffer, 4096, 0);
+	NOTE(fcntl(f->fd, F_SETLEASE, F_RDLCK));
+	NOTE(fcntl(f->fd, F_SETLEASE, F_WRLCK));
+	NOTE(fcntl(f->fd, F_SETLEASE, F_UNLCK));
+}
+
 /* A writer that does not want to wait need not. */
 static void a_writer_that_does_not_wait(struct same_file *f)
 {
@@ -988,6 +1001,8 @@ COMPARE(lockf_locks, .holds = "lockf(f->fd, F_TEST, 10) = 0");
 COMPARE(locks_of_open_files, .holds = "of an open file");
 COMPARE(a_lease_and_a_writer, .holds = "signal SIGRTMIN of descriptor f->fd");
 COMPARE(a_lease_and_what_breaks_it, .holds = "signal SIGIO");
+COMPARE(a_lease_that_needs_the_only_opener,
+	.holds = "fcntl(f->fd, F_SETLEASE, F_WRLCK) = 0");
 COMPARE(a_writer_that_does_not_wait, .holds = "lseek(f->fd, 0, SEEK_END) = 0");
 COMPARE(fsync_writes, .holds = "written: yes");
 COMPARE(fdatasync_writes, .holds = "written: yes");
@@ -1027,29 +1042,5 @@ COMPARE(executing_a_program, .holds = "true ends with status 0\n");
 COMPARE(loading_as_a_module, .holds = "finit_module");
 READING(loop_device, .holds = "ioctl(loop, LOOP_SET_FD, f->fd) = 0");
 COMPARE(writing, .holds = "write(f->fd, f->buffer, 4096) = EBADF");
-
-/*
- * The exception. Nobody but the holder of such a lease may have the file open, and
- * what arms the file has it open for reading.
- */
-TEST(a_lease_that_needs_the_only_opener_is_refused_until_the_last_close)
-{
-	const char *path = volume_path(&volume, "lease");
-	int fd, other;
-
-	ASSERT_EQ(0, file_create(path, 4096, 1));
-	fd = file_open_direct(path);
-	ASSERT_EQ(0, fcntl(fd, F_SETLEASE, F_WRLCK));
-	ASSERT_EQ(0, fcntl(fd, F_SETLEASE, F_UNLCK));
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
-	EXPECT_EQ(-1, fcntl(fd, F_SETLEASE, F_WRLCK));
-	EXPECT_EQ(EAGAIN, errno);
-	close(fd);
-	other = file_open_direct(path);
-	EXPECT_EQ(0, fcntl(other, F_SETLEASE, F_WRLCK));
-	close(other);
-	EXPECT_EQ(0, unlink(path));
-}
 
 PROGRAM_MAIN

@@ -29,6 +29,7 @@
  *	register			try to register wrongly
  *	pause <why>, pause, resume	of the layer; without a reason: wrongly
  *	pause_file <path>, resume_file <path>, open_count <path>
+ *	lease <path>, unlease		hold a lease to read, of which nobody was told
  *	storage <operation> <major:minor>
  *	storage_short <major:minor>	with buffers that are too short
  */
@@ -42,6 +43,7 @@
 #include <linux/mutex.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "dm-bpio.h"
 
 #define DM_MSG_PREFIX "bpio-probe"
@@ -396,6 +398,59 @@ static int probe_answer_file(const char *what, const char *path, char *result,
 	return 1;
 }
 
+/* The open file with the lease; messages come one at a time. */
+static struct file *probe_lease_file;
+
+static bool probe_lease_break(struct file_lease *lease)
+{
+	return false;
+}
+
+static void probe_lease_setup(struct file_lease *lease, void **priv)
+{
+	bpio_compat_lease_set_kind(lease, FL_LEASE);
+}
+
+static const struct lease_manager_operations probe_lease_ops = {
+	.lm_setup	= probe_lease_setup,
+	.lm_break	= probe_lease_break,
+	.lm_change	= lease_modify,
+	BPIO_COMPAT_LEASE_OPEN_CONFLICT
+};
+
+static int probe_message_unlease(void)
+{
+	if (!probe_lease_file)
+		return -ENOENT;
+	bpio_compat_unlease(probe_lease_file, &probe_lease_file);
+	fput(probe_lease_file);
+	probe_lease_file = NULL;
+	return 0;
+}
+
+static int probe_message_lease(const char *path)
+{
+	struct file_lease *lease;
+	int ret;
+
+	if (probe_lease_file)
+		return -EBUSY;
+	probe_lease_file = filp_open(path, O_RDONLY, 0);
+	if (IS_ERR(probe_lease_file)) {
+		ret = PTR_ERR(probe_lease_file);
+		probe_lease_file = NULL;
+		return ret;
+	}
+	lease = bpio_compat_lease_alloc(probe_lease_file, &probe_lease_file,
+					&probe_lease_ops);
+	ret = lease ? bpio_compat_setlease(probe_lease_file, &lease) : -ENOMEM;
+	if (lease)
+		bpio_compat_lease_free(lease);
+	if (ret)
+		probe_message_unlease();
+	return ret;
+}
+
 static int probe_parse_dev(const char *text, dev_t *dev)
 {
 	unsigned int major, minor;
@@ -543,6 +598,10 @@ static int probe_message_simple(struct probe *probe, unsigned int argc,
 		if (kstrtoint(argv[1], 10, &number))
 			return -EINVAL;
 		atomic_set(&probe->failures, number);
+	} else if (!strcmp(argv[0], "lease") && argc == 2) {
+		return probe_message_lease(argv[1]);
+	} else if (!strcmp(argv[0], "unlease")) {
+		return probe_message_unlease();
 	} else {
 		return probe_message_answer(probe, argc, argv);
 	}

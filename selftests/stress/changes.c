@@ -265,6 +265,20 @@ static unsigned int linger(struct file *file, struct dice *dice)
 	return freed;
 }
 
+/* The file is emptied by somebody who need not wait for a lease that is there. */
+static unsigned int lease(struct file *file, struct dice *dice)
+{
+	int fd = open_for_change(file, O_RDONLY);
+	unsigned int freed;
+
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) && errno != EAGAIN)
+		broken("lease on %s: %s", file->path, strerror(errno));
+	rest(roll(dice, 100));
+	freed = empty_by_open(file, dice);
+	close(fd);
+	return freed;
+}
+
 /*
  * Blocks at the beginning of a file without a gap, at most that many. What the
  * kernel reads page by page, with the file locked and the file system kept from
@@ -395,6 +409,7 @@ static const struct way ways[] = {
 	{ "rename", 2, rename_it, NULL, false },
 	{ "recreate", 4, recreate, NULL, false },
 	{ "linger", 3, linger, NULL, false },
+	{ "lease", 2, lease, NULL, false },
 	{ "move_extents", 6, move_extents, "ext4", true },
 	{ "dedupe", 20, dedupe, "xfs", true },
 };

@@ -259,7 +259,8 @@ enum bpio_support {
  * @BPIO_REASON_WRITER: The file is open for writing or shared writable mapped.
  * @BPIO_REASON_REVOKED: The file was opened for writing, truncated, renamed,
  *	linked, unlinked, or its attributes changed a moment ago.
- * @BPIO_REASON_LEASE: No lease on the file could be had.
+ * @BPIO_REASON_LEASE: Somebody else holds a lease or delegation on the file, or
+ *	has asked for one less than a second ago; or leases are switched off.
  * @BPIO_REASON_DIRTY_PAGES: The page cache holds data not yet on the device.
  * @BPIO_REASON_UNMAPPED: The range is a hole, preallocated, or stored inline.
  * @BPIO_REASON_MAP_LIMIT: Where the range lies is not remembered, because the maps

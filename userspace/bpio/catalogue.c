@@ -132,8 +132,9 @@ static const struct {
 		"programs read and write different files.",
 	},
 	[BPIO_REASON_LEASE] = {
-		"The lease that reports changes of the file could not be had, "
-		"mostly because another holder's lease is in the way.",
+		"Bypass needs a lease that reports changes of the file, and takes "
+		"none beside that of somebody else, which it might be in the way "
+		"of. It comes back by itself a second after the other is gone.",
 		"See /proc/locks for who holds a lease; file servers do.",
 	},
 	[BPIO_REASON_DIRTY_PAGES] = {
