@@ -32,6 +32,7 @@
 #include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/device-mapper.h>
+#include <linux/exportfs.h>
 #include <linux/fs.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
@@ -317,6 +318,26 @@ static inline void bpio_compat_io_schedule(void)
 }
 
 #endif
+
+/*
+ * XFS breaks leases on the layout of a file before it repairs it only if it was
+ * built with CONFIG_EXPORTFS_BLOCK_OPS, which also gives it these operations. This
+ * is how the XFS that runs is seen to have been.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+#define BPIO_COMPAT_BLOCK_OPS	block_ops
+#else
+#define BPIO_COMPAT_BLOCK_OPS	map_blocks
+#endif
+
+static inline bool bpio_compat_breaks_layouts(const struct super_block *sb)
+{
+#ifdef CONFIG_EXPORTFS_BLOCK_OPS
+	return sb->s_export_op && sb->s_export_op->BPIO_COMPAT_BLOCK_OPS;
+#else
+	return false;
+#endif
+}
 
 /*
  * Newer kernels leave it to the owner of a lease whether it can be granted while

@@ -99,15 +99,17 @@ bool bpio_protocol_permitted(const struct bpio_protocol_request *request)
  * ext4 and XFS never move or free a block of a file without one of the events
  * that its leases or i_dio_count catch. The driver of ext4 also serves ext2 and
  * ext3, under names that another driver may bear: the module tells. Where it is
- * part of the kernel it has no module, and the other driver was left out.
+ * part of the kernel it has no module, and the other driver was left out. XFS can be
+ * built so that its repair breaks no lease.
  */
 static bool bpio_protocol_takes_part(const struct super_block *sb)
 {
 	const struct file_system_type *type = sb->s_type;
 
-	if (!strcmp(type->name, "ext4") || !strcmp(type->name, "ext3") ||
-	    !strcmp(type->name, "xfs"))
+	if (!strcmp(type->name, "ext4") || !strcmp(type->name, "ext3"))
 		return true;
+	if (!strcmp(type->name, "xfs"))
+		return bpio_compat_breaks_layouts(sb);
 	if (strcmp(type->name, "ext2"))
 		return false;
 	return type->owner ? !strcmp(module_name(type->owner), "ext4") :

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "mapper.h"
 #include "program.h"
 
 #define KIB	1024
@@ -16,12 +17,17 @@
 static struct volume volume;
 static char path[192], other[192];
 
+/* Tells the module how XFS is to look. */
+#define MODULE	"xfs-module"
+
 static int program_setup(void)
 {
 	int ret;
 
 	setenv("BPIO_TEST_FS", "xfs", 1);
-	ret = volume_fs(&volume, "xfs", devices.nvme, 2048,
+	ret = module_load("bpio-probe") ?:
+	      dm_create_one(MODULE, "bpio-probe", devices.nvme, 0, 8, "") ?:
+	      volume_fs(&volume, "xfs", devices.nvme, 2048,
 			MIB_SECTORS(XFS_MIB), "", "");
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	snprintf(other, sizeof(other), "%s", volume_path(&volume, "other"));
@@ -30,7 +36,7 @@ static int program_setup(void)
 
 static int program_cleanup(void)
 {
-	return volume_remove(&volume);
+	return volume_remove(&volume) ?: dm_remove(MODULE);
 }
 
 FIXTURE(file) {
@@ -268,6 +274,20 @@ TEST_F(file, openers_that_do_not_wait_are_not_turned_away)
 		ASSERT_EQ(0, file_create(path, BYTES, 1));
 		EXPECT_FILE(1);
 	}
+}
+
+/* As of a kernel without CONFIG_EXPORTFS_BLOCK_OPS: its repair breaks no lease. */
+TEST_F(file, an_xfs_that_does_not_break_leases_on_layouts_is_refused)
+{
+	int fd = file_open_direct(path);
+	struct fs_bpio_output out;
+
+	ASSERT_EQ(0, dm_message(MODULE, NULL, 0, "hide_block_ops %s", path));
+	EXPECT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
+	EXPECT_STREQ("file-system", reason_token(out.enable.reason));
+	ASSERT_EQ(0, dm_message(MODULE, NULL, 0, "show_block_ops %s", path));
+	EXPECT_EQ(0, fs_enable(volume.fd, fd));
+	close(fd);
 }
 
 PROGRAM_MAIN

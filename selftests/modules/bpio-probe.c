@@ -29,6 +29,8 @@
  *	register			try to register wrongly
  *	pause <why>, pause, resume	of the layer; without a reason: wrongly
  *	pause_file <path>, resume_file <path>, open_count <path>
+ *	hide_block_ops <path>		let an XFS seem to be one that breaks no leases
+ *	show_block_ops <path>		on layouts, and undo that
  *	lease <path>, unlease		hold a lease to read, of which nobody was told
  *	storage <operation> <major:minor>
  *	storage_short <major:minor>	with buffers that are too short
@@ -451,6 +453,32 @@ static int probe_message_lease(const char *path)
 	return ret;
 }
 
+/* What the super block had; messages come one at a time. */
+static const struct export_operations *probe_export_op;
+static struct export_operations probe_no_block_ops;
+
+static int probe_message_block_ops(const char *what, const char *path)
+{
+	struct file *file = filp_open(path, O_RDONLY, 0);
+	struct super_block *sb;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	sb = file_inode(file)->i_sb;
+	if (strstarts(what, "show")) {
+		sb->s_export_op = probe_export_op;
+	} else {
+		probe_export_op = sb->s_export_op;
+		probe_no_block_ops = *probe_export_op;
+#ifdef CONFIG_EXPORTFS_BLOCK_OPS
+		probe_no_block_ops.BPIO_COMPAT_BLOCK_OPS = NULL;
+#endif
+		sb->s_export_op = &probe_no_block_ops;
+	}
+	fput(file);
+	return 0;
+}
+
 static int probe_parse_dev(const char *text, dev_t *dev)
 {
 	unsigned int major, minor;
@@ -600,6 +628,8 @@ static int probe_message_simple(struct probe *probe, unsigned int argc,
 		atomic_set(&probe->failures, number);
 	} else if (!strcmp(argv[0], "lease") && argc == 2) {
 		return probe_message_lease(argv[1]);
+	} else if (strstr(argv[0], "_block_ops") && argc == 2) {
+		return probe_message_block_ops(argv[0], argv[1]);
 	} else if (!strcmp(argv[0], "unlease")) {
 		return probe_message_unlease();
 	} else {

@@ -237,7 +237,8 @@ enum bpio_support {
  * @BPIO_REASON_NOT_DIRECT: The descriptor is not open with O_DIRECT. Not a
  *	refusal: reads go direct once O_DIRECT is set with fcntl(2).
  * @BPIO_REASON_OTHER_VOLUME: The file is not on this volume.
- * @BPIO_REASON_FILE_SYSTEM: The file system does not take part.
+ * @BPIO_REASON_FILE_SYSTEM: The file system does not take part. XFS does where it
+ *	was built with CONFIG_EXPORTFS_BLOCK_OPS: else its repair breaks no lease.
  * @BPIO_REASON_VERITY: fs-verity must check every byte of the file.
  * @BPIO_REASON_ENCRYPTED: The file system must decrypt the file.
  * @BPIO_REASON_COMPRESSED: The file system must decompress the file.

@@ -39,7 +39,8 @@ static const struct {
 	},
 	[BPIO_REASON_FILE_SYSTEM] = {
 		"Only file systems that never move the blocks of a file "
-		"unnoticed can take part.",
+		"unnoticed can take part. XFS does on a kernel with "
+		"CONFIG_EXPORTFS_BLOCK_OPS only.",
 		"Keep the files that are to be read directly on a file system "
 		"that takes part; \"bpio info\" lists them.",
 	},
