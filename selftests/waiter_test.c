@@ -258,12 +258,15 @@ FIXTURE_VARIANT_ADD(waiter, check_by_xfs_scrub) {
 FIXTURE_SETUP(waiter)
 {
 	struct scene *scene = variant->scene;
+	int ret;
 
 	ASSERT_EQ(0, file_create(scene->path, BYTES, 1));
 	self->other = open(scene->path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->other);
-	if (variant->prepare)
-		ASSERT_EQ(0, variant->prepare(self->other));
+	ret = variant->prepare ? variant->prepare(self->other) : 0;
+	if (ret == -ENODATA)
+		SKIP(return, "this XFS allocates nothing behind the end");
+	ASSERT_EQ(0, ret);
 	self->fd = file_open_direct(scene->path);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, fs_enable(scene->volume.fd, self->fd));
