@@ -340,7 +340,7 @@ static ssize_t by_vectors(const struct subject *s, size_t bytes)
 	struct iovec iov[2] = {
 		{ s->peer, half }, { s->peer + half, bytes - half },
 	};
-	ssize_t n = preadv(s->fd, iov, 2, 0);
+	ssize_t n = preadv(s->fd, iov + !half, 2 - !half, 0);
 
 	return n < 0 ? -errno : n;
 }
