@@ -479,11 +479,13 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	bpio_io_submit_last(bio, iocb);
 }
 
-static noinline ssize_t bpio_io_no_memory(struct bpio_direct *direct,
-					  struct kiocb *iocb, struct iov_iter *to)
+/* Nothing of the read was submitted; see bpio_direct_unfilled(). */
+static noinline ssize_t bpio_io_give_up(struct bpio_direct *direct,
+					struct kiocb *iocb, struct iov_iter *to,
+					int error)
 {
 	bpio_direct_end(direct->of, direct->route);
-	return bpio_fallback_read(direct->of, iocb, to, BPIO_REASON_NO_MEMORY);
+	return bpio_direct_unfilled(direct, iocb, to, error);
 }
 
 /**
@@ -508,7 +510,7 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 			       bpio_compat_opf(iocb) | direct->flags,
 			       BPIO_DIRECT_GFP, &bpio_io_bios);
 	if (unlikely(!bio))
-		return bpio_io_no_memory(direct, iocb, to);
+		return bpio_io_give_up(direct, iocb, to, -ENOMEM);
 	bio->bi_iter.bi_sector = direct->first.sector;
 	bio->bi_ioprio = iocb->ki_ioprio;
 	bio->bi_end_io = bpio_io_single_end_io;
@@ -523,9 +525,8 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 		ret = bpio_direct_fill(direct, bio, to);
 	}
 	if (unlikely(ret)) {
-		bpio_direct_end(direct->of, direct->route);
 		bio_put(bio);
-		return bpio_direct_unfilled(direct, iocb, to, ret);
+		return bpio_io_give_up(direct, iocb, to, ret);
 	}
 	bpio_io_single_submit(ibio, direct, iocb, user_backed_iter(to));
 	return -EIOCBQUEUED;
@@ -552,7 +553,7 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 
 	first = bpio_io_bio_alloc(iocb, to, &direct->first);
 	if (unlikely(!first))
-		return bpio_io_no_memory(direct, iocb, to);
+		return bpio_io_give_up(direct, iocb, to, -ENOMEM);
 	io = bpio_io_begin(first, direct, iocb, to);
 	ret = bpio_io_bio_add(direct, io, first, to);
 	if (unlikely(ret))
@@ -564,10 +565,9 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 	return sync ? bpio_io_wait(io, iocb, to) : -EIOCBQUEUED;
 
 fail:
-	bpio_direct_end(of, direct->route);
 	bpio_io_put_first(io);
 	bio_put(&first->bio);
-	return bpio_direct_unfilled(direct, iocb, to, ret);
+	return bpio_io_give_up(direct, iocb, to, ret);
 }
 
 /**

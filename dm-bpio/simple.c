@@ -164,8 +164,7 @@ ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 				     BPIO_DIRECT_GFP);
 		if (!vecs) {
 			bpio_direct_end(of, direct->route);
-			return bpio_fallback_read(of, iocb, to,
-						  BPIO_REASON_NO_MEMORY);
+			return bpio_direct_unfilled(direct, iocb, to, -ENOMEM);
 		}
 	}
 	ret = bpio_simple_submit(direct, iocb, to, &simple, vecs, nr_vecs);
