@@ -74,7 +74,7 @@ static struct workqueue_struct *bpio_bypass_wq;
  * @volume: the volume
  *
  * The hooks that let a suspended device go on need the lock, and memory may wait
- * for such a device: whoever holds it allocates without I/O, and waits for no I/O.
+ * for such a device. So its holder allocates without I/O and waits for none.
  *
  * Context: may sleep.
  * Return: what bpio_bypass_unlock() needs.

@@ -16,7 +16,7 @@
  *   enabled leaves no trace that could change, so the same veto is posted once in
  *   BPIO_EVENT_REPEAT.
  * - Posting copies the event into a ring of fixed size and allocates nothing. So
- *   there is no memory to be charged to whoever causes it. While a ring is full
+ *   there is no memory to be charged to the user. While a ring is full
  *   events are dropped and counted, and those who watch are told how many. It
  *   takes events again when it is empty, so that a flood is told in blocks: many
  *   events, then one that tells of the loss.

@@ -352,7 +352,7 @@ static void bpio_file_arm_work(struct work_struct *work)
 					      struct bpio_file, arm_work);
 	struct mem_cgroup *old;
 
-	/* Whoever enables many files pays for their maps. */
+	/* Maps are charged to the user who enabled the file. */
 	old = set_active_memcg(file->memcg);
 	mutex_lock(&file->arm_lock);
 	WRITE_ONCE(file->runs_begun, file->runs_begun + 1);

@@ -70,6 +70,7 @@ struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector)
 
 /**
  * bpio_layer_any_asks_files() - whether some layer has a say about files
+ *
  * Context: bpio_layers_lock held.
  */
 bool bpio_layer_any_asks_files(void)
