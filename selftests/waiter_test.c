@@ -26,7 +26,7 @@
 /* What is in flight takes a tenth of a second. */
 #define PATIENCE_MS	25000
 
-/* Of XFS, which exports them in no header of the kernel. */
+/* Of XFS, which exports it in no header of the kernel. */
 struct xfs_eofblocks {
 	uint32_t	version;
 	uint32_t	flags;
@@ -36,19 +36,8 @@ struct xfs_eofblocks {
 	uint64_t	pad64[12];
 };
 
-struct xfs_scrub {
-	uint32_t	type;
-	uint32_t	flags;
-	uint64_t	ino;
-	uint32_t	gen;
-	uint32_t	agno;
-	uint64_t	reserved[5];
-};
-
 #define XFS_FREE_EOFBLOCKS	_IOR('X', 58, struct xfs_eofblocks)
-#define XFS_SCRUB		_IOWR('X', 60, struct xfs_scrub)
 #define XFS_EOF_SYNC		1
-#define XFS_SCRUB_DATA_FORK	12
 
 /* A volume above stripes over slow disks. */
 struct scene {
@@ -246,7 +235,7 @@ static int check_the_blocks(int fd)
 {
 	struct xfs_scrub scrub = { .type = XFS_SCRUB_DATA_FORK };
 
-	if (ioctl(fd, XFS_SCRUB, &scrub))
+	if (ioctl(fd, XFS_IOC_SCRUB_METADATA, &scrub))
 		return errno == ENOTTY ? -EOPNOTSUPP : -errno;
 	return scrub.flags ? -EIO : 0;
 }

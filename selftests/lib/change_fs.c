@@ -58,22 +58,11 @@ struct xfs_exchange {
 	uint64_t	flags;
 };
 
-struct xfs_scrub {
-	uint32_t	type;
-	uint32_t	flags;
-	uint64_t	ino;
-	uint32_t	gen;
-	uint32_t	agno;
-	uint64_t	reserved[5];
-};
-
-#define XFS_SCRUB_DATA_FORK	12
 #define XFS_SCRUB_REPAIR	(1 << 0)
 #define XFS_SCRUB_FORCE_REBUILD	(1 << 8)
 
 #define XFS_IOC_SWAPEXT		_IOWR('X', 109, struct xfs_swap)
 #define XFS_IOC_EXCHANGE_RANGE	_IOW('X', 129, struct xfs_exchange)
-#define XFS_IOC_SCRUB_METADATA	_IOWR('X', 60, struct xfs_scrub)
 
 /* Another file with the content of @generation. */
 static int make_other(struct change *c, uint32_t generation)

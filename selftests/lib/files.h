@@ -23,6 +23,19 @@ struct move_extent {
 
 #define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
 
+/* The same of XFS: what it checks, or repairs, while the file is in use. */
+struct xfs_scrub {
+	uint32_t	type;
+	uint32_t	flags;
+	uint64_t	ino;
+	uint32_t	gen;
+	uint32_t	agno;
+	uint64_t	reserved[5];
+};
+
+#define XFS_SCRUB_DATA_FORK	12
+#define XFS_IOC_SCRUB_METADATA	_IOWR('X', 60, struct xfs_scrub)
+
 /* Open for BypassIO: O_RDONLY | O_DIRECT. */
 int file_open_direct(const char *path);
 
