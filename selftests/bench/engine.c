@@ -314,7 +314,7 @@ const struct engine *engine_find(const char *name)
 	for (i = 0; i < ARRAY_SIZE(engines); i++)
 		if (!strcmp(engines[i].name, name))
 			return &engines[i];
-	return NULL;
+	die("no engine '%s'; there are: %s", name, engine_names());
 }
 
 const char *engine_names(void)

@@ -48,7 +48,7 @@ struct engine {
 	void		(*close)(struct reader *reader);
 };
 
-/* NULL when there is none of that name. */
+/* Dies when there is none of that name. */
 const struct engine *engine_find(const char *name);
 
 /* The names of all, separated by blanks. */

@@ -238,9 +238,6 @@ static void set_option(struct once *once, int option)
 		break;
 	case 'e':
 		once->engine = engine_find(optarg);
-		if (!once->engine)
-			die("no engine '%s'; there are: %s", optarg,
-			    engine_names());
 		break;
 	case 'b':
 		once->reader.bs = parse_bytes("--bs", optarg);

@@ -46,15 +46,6 @@ static unsigned int parse_count(const char *option, const char *text)
 	return count;
 }
 
-static const struct engine *parse_engine(const char *name)
-{
-	const struct engine *engine = engine_find(name);
-
-	if (!engine)
-		die("no engine '%s'; there are: %s", name, engine_names());
-	return engine;
-}
-
 static enum expect parse_expect(const char *text)
 {
 	static const char *const names[] = {
@@ -78,7 +69,7 @@ static void set_read_option(struct job *job, int option)
 {
 	switch (option) {
 	case 'e':
-		job->engine = parse_engine(optarg);
+		job->engine = engine_find(optarg);
 		break;
 	case 'b':
 		job->reader.bs = parse_bytes("--bs", optarg);
@@ -238,7 +229,7 @@ int main(int argc, char **argv)
 		.size = 64 << 20,
 		.arm = true,
 		.verify = true,
-		.engine = parse_engine("pread"),
+		.engine = engine_find("pread"),
 		.reader = { .bs = 4096, .depth = 1, .lba = 4096 },
 	};
 	struct measurement result;
