@@ -40,6 +40,8 @@ help:
 	@echo '  make stress          change files and stack in every way and judge every read;'
 	@echo '                       STRESS="--seconds 600 --fs xfs" and the like, SECONDS=600'
 	@echo '  make stress-plants   see that it would find mistakes in the module'
+	@echo '  make mutants         change lines of the module and see that tests notice;'
+	@echo '                       MUTANTS="--few" and names of selftests/mutants/list'
 	@echo '  make shell           look around'
 	@echo '                       (KERNEL=$(KERNEL) names another kernel: see selftests/vm/kernels;'
 	@echo '                       make check KERNEL=all takes one after the other)'
@@ -125,6 +127,10 @@ stress:
 stress-plants:
 	@selftests/stress/plants --kernel $(KERNEL) $(STRESS)
 
+MUTANTS	?=
+mutants:
+	@selftests/mutants/run --kernel $(KERNEL) $(MUTANTS)
+
 shell:
 	@selftests/vm/shell --kernel $(KERNEL) \
 		--in "$$(selftests/guest-files --kernel $(KERNEL) --tests)"
@@ -158,5 +164,5 @@ clean:
 
 .PHONY: all help kmod-links modules modules-if-possible guest-modules \
 	guest-test-modules user install install-modules install-user demo \
-	check stress stress-plants shell bench bench-baseline lint \
+	check stress stress-plants mutants shell bench bench-baseline lint \
 	debug-kernel coverage check-intree check-arm64 clean
