@@ -25,6 +25,10 @@
  *   privileges (pauses, tables, layers) is not lost or delayed because of them.
  * - While they are held back, an event that a file was armed or revoked takes the
  *   place of an earlier one about the same file.
+ * - That a file was armed is held back until something else has to be told, for
+ *   BPIO_EVENT_HOLD at most, and not told when the file is closed by then. Programs
+ *   open one file after the other, read it once, and close it: an event of each
+ *   would cost more than arming it, and everybody who listens far more.
  */
 #include <linux/fs.h>
 #include <linux/jiffies.h>
@@ -48,6 +52,9 @@
 /* At most one event of a file in that time, on average, with bursts of a full ring. */
 #define BPIO_EVENT_INTERVAL	DIV_ROUND_UP(HZ, 100)
 #define BPIO_EVENT_BURST	(BPIO_EVENT_FILES_ROOM * BPIO_EVENT_INTERVAL)
+
+/* How long it is held back that a file was armed. */
+#define BPIO_EVENT_HOLD		DIV_ROUND_UP(HZ, 10)
 
 /* How long a veto is not posted again, unless the ring has forgotten it. */
 #define BPIO_EVENT_REPEAT	(10 * HZ)
@@ -86,7 +93,7 @@ struct bpio_event {
  * struct bpio_event_ring - events of one kind, oldest first
  * @slots: the events; those that were sent stay until they are overwritten
  * @room: number of @slots
- * @first: the next one to be sent; counts on for ever
+ * @first: the next one to be sent
  * @nr: number of those to be sent
  * @lost: events that were dropped and of which nobody was told
  *
@@ -113,9 +120,11 @@ static struct bpio_event_ring bpio_event_others = {
 	.room	= BPIO_EVENT_OTHERS_ROOM,
 };
 
-/* Protects both rings and the two variables below; innermost. */
+/* Protects both rings and the three variables below; innermost. */
 static DEFINE_SPINLOCK(bpio_event_lock);
 static u64 bpio_event_number;
+/* All that were posted before the event of that number are to be sent at once. */
+static u64 bpio_event_urgent;
 /*
  * When the next event of a file would be due, in jiffies, if they came evenly. It
  * may be sent as much earlier as a burst may last.
@@ -140,7 +149,7 @@ static struct bpio_event *bpio_event_slot(struct bpio_event_ring *ring,
 	return &ring->slots[(ring->first + i) % ring->room];
 }
 
-/* For how many jiffies the next event of a file is held back. */
+/* For how many jiffies events of files are held back because there were many. */
 static unsigned long bpio_event_delay(void)
 {
 	u64 earliest, now = get_jiffies_64();
@@ -149,6 +158,21 @@ static unsigned long bpio_event_delay(void)
 
 	earliest = bpio_event_due - min_t(u64, bpio_event_due, BPIO_EVENT_BURST);
 	return earliest > now ? earliest - now : 0;
+}
+
+/* For how many jiffies the next event of a file, of which there is one, is. */
+static unsigned long bpio_event_hold(void)
+{
+	const struct bpio_event *event = bpio_event_slot(&bpio_event_files, 0);
+	u64 earliest = event->posted + BPIO_EVENT_HOLD, now = get_jiffies_64();
+	unsigned long delay = bpio_event_delay();
+
+	lockdep_assert_held(&bpio_event_lock);
+
+	if (event->type != BPIO_EVENT_ARM || earliest <= now ||
+	    event->number < bpio_event_urgent)
+		return delay;
+	return max_t(unsigned long, delay, earliest - now);
 }
 
 /* Whether the ring remembers the same veto of the same file. */
@@ -195,9 +219,25 @@ static bool bpio_event_merge(struct bpio_event_ring *ring,
 	return false;
 }
 
+static void bpio_event_put(struct bpio_event_ring *ring, struct bpio_event *event)
+{
+	lockdep_assert_held(&bpio_event_lock);
+
+	event->number = bpio_event_number++;
+	if (ring->lost || ring->nr == ring->room)
+		ring->lost++;
+	else
+		*bpio_event_slot(ring, ring->nr++) = *event;
+	/* One that a file was armed is, when there is not much room left. */
+	if (event->type != BPIO_EVENT_ARM || ring->nr > ring->room / 2)
+		bpio_event_urgent = bpio_event_number;
+}
+
 static void bpio_event_post(struct bpio_event *event)
 {
 	struct bpio_event_ring *ring = &bpio_event_others;
+	unsigned long delay = 0;
+	bool urgent;
 
 	if (event->type <= BPIO_EVENT_ALLOW)
 		ring = &bpio_event_files;
@@ -209,17 +249,17 @@ static void bpio_event_post(struct bpio_event *event)
 		spin_unlock(&bpio_event_lock);
 		return;
 	}
-	if (ring->lost || ring->nr == ring->room) {
-		ring->lost++;
-	} else {
-		event->number = bpio_event_number++;
-		*bpio_event_slot(ring, ring->nr++) = *event;
-	}
+	bpio_event_put(ring, event);
+	urgent = bpio_event_urgent == bpio_event_number;
+	if (ring == &bpio_event_files)
+		delay = urgent ? bpio_event_delay() : BPIO_EVENT_HOLD;
 	spin_unlock(&bpio_event_lock);
-	if (ring == &bpio_event_others)
-		mod_delayed_work(bpio_event_wq, &bpio_event_sender, 0);
+
+	/* What is held back has a timer that runs already. */
+	if (delay)
+		queue_delayed_work(bpio_event_wq, &bpio_event_sender, delay);
 	else
-		queue_delayed_work(bpio_event_wq, &bpio_event_sender, 0);
+		mod_delayed_work(bpio_event_wq, &bpio_event_sender, 0);
 }
 
 static void bpio_event_set_verdict(struct bpio_event *event, dev_t objector,
@@ -328,6 +368,32 @@ void bpio_event_file(enum bpio_event_type type, dev_t volume,
 	bpio_event_post(&event);
 }
 
+/**
+ * bpio_event_forget_file() - a file is closed, and whether it is armed no news
+ * @volume: the volume it lay on
+ * @ino: its inode number
+ *
+ * Context: any that may take a spinlock.
+ */
+void bpio_event_forget_file(dev_t volume, unsigned long ino)
+{
+	struct bpio_event_ring *ring = &bpio_event_files;
+	struct bpio_event *slot;
+	unsigned int i;
+
+	spin_lock(&bpio_event_lock);
+	/* What was armed last is closed first, mostly. */
+	for (i = ring->nr; i-- > 0;) {
+		slot = bpio_event_slot(ring, i);
+		if (slot->type == BPIO_EVENT_ARM && slot->ino == ino &&
+		    slot->dev == volume)
+			slot->type = BPIO_EVENT_FORGOTTEN;
+		if (slot->type == BPIO_EVENT_FORGOTTEN && i + 1 == ring->nr)
+			ring->nr--;
+	}
+	spin_unlock(&bpio_event_lock);
+}
+
 /* What a uevent carries; used by the sender only, of which there is one. */
 static struct bpio_event_env {
 	char	text[8][BPIO_EVENT_TEXT_MAX];
@@ -427,7 +493,7 @@ static struct bpio_event_ring *bpio_event_choose(void)
 
 	lockdep_assert_held(&bpio_event_lock);
 
-	if (!files->nr || bpio_event_delay())
+	if (!files->nr || bpio_event_hold())
 		return others->nr ? others : NULL;
 	if (others->nr && bpio_event_slot(others, 0)->number <
 			  bpio_event_slot(files, 0)->number)
@@ -435,12 +501,22 @@ static struct bpio_event_ring *bpio_event_choose(void)
 	return files;
 }
 
+static void bpio_event_drop_first(struct bpio_event_ring *ring)
+{
+	lockdep_assert_held(&bpio_event_lock);
+
+	ring->first = (ring->first + 1) % ring->room;
+	ring->nr--;
+}
+
 static bool bpio_event_take(struct bpio_event *event)
 {
-	struct bpio_event_ring *ring;
+	struct bpio_event_ring *ring = &bpio_event_files;
 
 	lockdep_assert_held(&bpio_event_lock);
 
+	while (ring->nr && bpio_event_slot(ring, 0)->type == BPIO_EVENT_FORGOTTEN)
+		bpio_event_drop_first(ring);
 	if (bpio_event_take_lost(&bpio_event_files, event) ||
 	    bpio_event_take_lost(&bpio_event_others, event))
 		return true;
@@ -448,8 +524,7 @@ static bool bpio_event_take(struct bpio_event *event)
 	if (!ring)
 		return false;
 	*event = *bpio_event_slot(ring, 0);
-	ring->first = (ring->first + 1) % ring->room;
-	ring->nr--;
+	bpio_event_drop_first(ring);
 	if (ring == &bpio_event_files) {
 		bpio_event_due = max(bpio_event_due, get_jiffies_64()) +
 				 BPIO_EVENT_INTERVAL;
@@ -468,7 +543,7 @@ static void bpio_event_work(struct work_struct *work)
 		spin_lock(&bpio_event_lock);
 		taken = bpio_event_take(&event);
 		left = bpio_event_files.nr;
-		delay = bpio_event_delay();
+		delay = left ? bpio_event_hold() : 0;
 		spin_unlock(&bpio_event_lock);
 		if (taken)
 			bpio_event_send(&event);

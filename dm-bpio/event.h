@@ -18,6 +18,7 @@ struct bpio_standing;
  * @BPIO_EVENT_RESUME: that has ended
  * @BPIO_EVENT_SUPPORT: reads of a volume skip more or less of the stack than before
  * @BPIO_EVENT_LOST: events were dropped because the queue was full
+ * @BPIO_EVENT_FORGOTTEN: one that is not to be sent any more
  *
  * The first five are about files. Anybody who may read a file can cause the first
  * three of them.
@@ -32,6 +33,7 @@ enum bpio_event_type {
 	BPIO_EVENT_RESUME,
 	BPIO_EVENT_SUPPORT,
 	BPIO_EVENT_LOST,
+	BPIO_EVENT_FORGOTTEN,
 };
 
 void bpio_event_support(dev_t volume, const struct bpio_standing *standing);
@@ -42,6 +44,7 @@ void bpio_event_layer(enum bpio_event_type type, dev_t dev, const char *who,
 		      const char *why);
 void bpio_event_file(enum bpio_event_type type, dev_t volume,
 		     unsigned long ino, enum bpio_reason reason);
+void bpio_event_forget_file(dev_t volume, unsigned long ino);
 
 int bpio_event_init(void);
 void bpio_event_exit(void);

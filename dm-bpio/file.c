@@ -548,6 +548,7 @@ void bpio_file_destroy(struct bpio_file *file)
 	bpio_file_disarm(file, BPIO_REASON_DISABLED);
 	mutex_unlock(&file->arm_lock);
 	cancel_delayed_work_sync(&file->arm_work);
+	bpio_event_forget_file(file->volume->dev, file->inode->i_ino);
 
 	if (file->lease_file)
 		fput(file->lease_file);

@@ -23,6 +23,9 @@
 #define SECRETS	600
 #define OWNED	8
 
+/* How long the module holds it back that a file was armed, less a tick. */
+#define HOLD_MS	90
+
 /* How long users do all they can at least, and at most. */
 #define FLOOD_MS	6000
 #define FLOOD_MAX_MS	30000
@@ -256,6 +259,48 @@ TEST_F(event, an_enabled_file_that_is_vetoed_is_told_and_when_that_ends)
 	}
 	close(fd);
 	EXPECT_NOTHING_ELSE();
+}
+
+/* Each must have been open for long enough, on a machine however slow. */
+TEST_F(event, a_file_that_is_armed_and_closed_at_once_is_not_told)
+{
+	unsigned int i, told = 0, slow = 0;
+	struct uevent event;
+	uint64_t begun;
+	int fd;
+
+	for (i = 0; i < 50; i++) {
+		begun = now_ms();
+		fd = file_open_direct(file_path("mine", i % OWNED));
+		ASSERT_EQ(0, node_enable(self->node, fd));
+		close(fd);
+		slow += now_ms() - begun >= HOLD_MS;
+	}
+	ASSERT_EQ(0, pause_volume(true));
+	do {
+		ASSERT_EQ(0, uevent_next(self->socket, &event, DEADLINE_MS));
+		told += !strcmp(event.name, "arm");
+	} while (!strcmp(event.name, "arm"));
+	EXPECT_STREQ("pause", event.name);
+	EXPECT_GE(slow, told);
+	ASSERT_EQ(0, pause_volume(false));
+	EXPECT_NEXT("resume");
+}
+
+TEST_F(event, a_file_that_stays_open_is_told_although_others_are_closed)
+{
+	int kept = file_open_direct(file_path("mine", 0)), fd;
+	struct uevent event;
+	struct stat st;
+
+	ASSERT_EQ(0, fstat(kept, &st));
+	ASSERT_EQ(0, node_enable(self->node, kept));
+	fd = file_open_direct(file_path("mine", 1));
+	ASSERT_EQ(0, node_enable(self->node, fd));
+	close(fd);
+	EXPECT_NEXT("arm");
+	EXPECT_EQ(st.st_ino, event.inode);
+	close(kept);
 }
 
 TEST_F(event, a_volume_that_loses_its_route_is_told_with_the_reason)
