@@ -21,6 +21,8 @@
  * @count: bytes asked for
  * @reason: why it does not go direct
  *
+ * Its bytes are counted apart.
+ *
  * Context: any.
  */
 void bpio_fallback_count(struct bpio_open_file *of, loff_t pos, size_t count,
@@ -31,93 +33,57 @@ void bpio_fallback_count(struct bpio_open_file *of, loff_t pos, size_t count,
 	trace_bpio_fallback(of, pos, count, reason);
 }
 
-/* The read comes again, and is counted then. */
-static void bpio_fallback_uncount(struct bpio_open_file *of,
-				  enum bpio_reason reason)
-{
-	atomic64_dec(&of->fallbacks[reason]);
-	this_cpu_dec(of->file->volume->stats->fallback_reads);
-}
-
 static void bpio_fallback_count_bytes(struct bpio_open_file *of, ssize_t bytes)
 {
 	atomic64_add(bytes, &of->fallback_bytes);
 	this_cpu_add(of->file->volume->stats->fallback_bytes, bytes);
 }
 
-static void bpio_fallback_count_result(struct bpio_open_file *of, ssize_t ret)
+/* Both, without a call: what a fall-back costs is to be hardly seen. */
+static __always_inline void bpio_fallback_count_all(struct bpio_open_file *of,
+						    struct bpio_file *file,
+						    size_t bytes,
+						    enum bpio_reason reason)
 {
-	if (ret > 0)
-		bpio_fallback_count_bytes(of, ret);
-}
+	struct bpio_counters __percpu *stats = file->volume->stats;
 
-/* Bytes of a range that lie before the end of the file. */
-static size_t bpio_fallback_within(const struct bpio_open_file *of, loff_t pos,
-				   size_t count)
-{
-	loff_t size = i_size_read(of->file->inode);
-
-	return pos < size ? min_t(u64, count, size - pos) : 0;
-}
-
-/* What has to be done about the reason, so that later reads go direct. */
-static void bpio_fallback_kick(struct bpio_open_file *of, loff_t pos,
-			       size_t count, enum bpio_reason reason)
-{
-	struct bpio_volume *volume = of->file->volume;
-
-	if (reason != BPIO_REASON_DISABLED && bpio_file_wants_arming(of->file))
-		bpio_file_kick(of->file);
-	else if (reason == BPIO_REASON_NOT_ARMED)
-		bpio_file_want(of->file, pos, count);
-	else if (reason == BPIO_REASON_NO_MEMORY &&
-		 !rcu_access_pointer(volume->route))
-		bpio_bypass_update_later(volume);
+	atomic64_inc(&of->fallbacks[reason]);
+	this_cpu_inc(stats->fallback_reads);
+	atomic64_add(bytes, &of->fallback_bytes);
+	this_cpu_add(stats->fallback_bytes, bytes);
 }
 
 /*
- * Once the file system has queued it, the read may complete at any moment and
- * take the last reference to the open file along. So its bytes are counted
- * beforehand, and corrected only when it was not queued.
+ * It returned something else than @bytes. One that must not wait and would have to
+ * comes again, and is counted then.
  */
-static ssize_t bpio_fallback_read_async(struct bpio_open_file *of,
-					struct kiocb *iocb, struct iov_iter *to)
+static noinline ssize_t bpio_fallback_correct(struct bpio_open_file *of,
+					      const struct kiocb *iocb,
+					      enum bpio_reason reason,
+					      size_t bytes, ssize_t ret)
 {
-	size_t bytes = bpio_fallback_within(of, iocb->ki_pos, iov_iter_count(to));
-	ssize_t ret;
-
-	bpio_fallback_count_bytes(of, bytes);
-	ret = of->orig->read_iter(iocb, to);
 	if (ret == -EIOCBQUEUED)
 		return ret;
-
-	bpio_fallback_count_bytes(of, max_t(ssize_t, ret, 0) - bytes);
+	bpio_fallback_count_bytes(of, max_t(ssize_t, ret, 0) - (ssize_t)bytes);
+	if (ret == -EAGAIN && iocb->ki_flags & IOCB_NOWAIT) {
+		atomic64_dec(&of->fallbacks[reason]);
+		this_cpu_dec(of->file->volume->stats->fallback_reads);
+	}
 	return ret;
 }
 
-static ssize_t bpio_fallback_read_sync_iocb(struct bpio_open_file *of,
-					    struct kiocb *iocb,
-					    struct iov_iter *to)
+/* What has to be done about the reason, so that later reads go direct. */
+static void bpio_fallback_kick(struct bpio_file *file, const struct kiocb *iocb,
+			       const struct iov_iter *to,
+			       enum bpio_reason reason)
 {
-	ssize_t ret = of->orig->read_iter(iocb, to);
-
-	bpio_fallback_count_result(of, ret);
-	return ret;
-}
-
-/* A read that may come again; apart, so that others need not remember @reason. */
-static noinline ssize_t bpio_fallback_read_again(struct bpio_open_file *of,
-						 struct kiocb *iocb,
-						 struct iov_iter *to,
-						 enum bpio_reason reason)
-{
-	ssize_t ret;
-
-	ret = is_sync_kiocb(iocb) ? bpio_fallback_read_sync_iocb(of, iocb, to) :
-				    bpio_fallback_read_async(of, iocb, to);
-	if (ret == -EAGAIN && iocb->ki_flags & IOCB_NOWAIT)
-		bpio_fallback_uncount(of, reason);
-	return ret;
+	if (reason != BPIO_REASON_DISABLED && bpio_file_wants_arming(file))
+		bpio_file_kick(file);
+	else if (reason == BPIO_REASON_NOT_ARMED)
+		bpio_file_want(file, iocb->ki_pos, iov_iter_count(to));
+	else if (reason == BPIO_REASON_NO_MEMORY &&
+		 !rcu_access_pointer(file->volume->route))
+		bpio_bypass_update_later(file->volume);
 }
 
 /**
@@ -129,12 +95,22 @@ static noinline ssize_t bpio_fallback_read_again(struct bpio_open_file *of,
  *
  * A read that lies behind the end of the file is not counted.
  *
+ * The others are counted before they are served: one that waits is to be seen in the
+ * counters. And once the file system has queued it, a read may complete at any moment
+ * and take the last reference to the open file along. So its bytes are counted as
+ * those that the file has, and corrected if it was not queued and returned others.
+ *
  * Context: as read_iter; neither i_dio_count nor a route is held.
  * Return: as read_iter.
  */
 ssize_t bpio_fallback_read(struct bpio_open_file *of, struct kiocb *iocb,
 			   struct iov_iter *to, enum bpio_reason reason)
 {
+	struct bpio_file *file = of->file;
+	loff_t size = i_size_read(file->inode);
+	size_t bytes;
+	ssize_t ret;
+
 	/*
 	 * Not polled below the file system: when device-mapper splits a polled
 	 * bio, the second part carries a mark that makes a mapped device below
@@ -143,16 +119,19 @@ ssize_t bpio_fallback_read(struct bpio_open_file *of, struct kiocb *iocb,
 	iocb->ki_flags &= ~IOCB_HIPRI;
 
 	/* Behind the end there is nothing to bypass: programs read until there. */
-	if (unlikely(iocb->ki_pos >= i_size_read(of->file->inode)))
+	if (unlikely(iocb->ki_pos >= size))
 		return of->orig->read_iter(iocb, to);
 
-	/* Before it is served: a read that waits is to be seen in the counters. */
-	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to), reason);
-	bpio_fallback_kick(of, iocb->ki_pos, iov_iter_count(to), reason);
+	bytes = min_t(u64, iov_iter_count(to), size - iocb->ki_pos);
+	bpio_fallback_count_all(of, file, bytes, reason);
+	if (trace_bpio_fallback_enabled())
+		trace_bpio_fallback(of, iocb->ki_pos, iov_iter_count(to), reason);
+	bpio_fallback_kick(file, iocb, to, reason);
 
-	if (unlikely(!is_sync_kiocb(iocb) || iocb->ki_flags & IOCB_NOWAIT))
-		return bpio_fallback_read_again(of, iocb, to, reason);
-	return bpio_fallback_read_sync_iocb(of, iocb, to);
+	ret = of->orig->read_iter(iocb, to);
+	if (likely(ret == bytes))
+		return ret;
+	return bpio_fallback_correct(of, iocb, reason, bytes, ret);
 }
 
 /**
@@ -175,6 +154,7 @@ ssize_t bpio_fallback_read_sync(struct bpio_open_file *of, loff_t pos,
 	kiocb.ki_flags |= IOCB_DIRECT;
 	kiocb.ki_pos = pos;
 	ret = of->orig->read_iter(&kiocb, to);
-	bpio_fallback_count_result(of, ret);
+	if (ret > 0)
+		bpio_fallback_count_bytes(of, ret);
 	return ret;
 }

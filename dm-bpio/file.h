@@ -183,12 +183,12 @@ bpio_file_reason(const struct bpio_file *file, unsigned long state)
 
 	if (!state)
 		return BPIO_REASON_NONE;
-	if (state & BIT(BPIO_FILE_KERNEL_PAUSED))
-		return BPIO_REASON_KERNEL_PAUSED;
-	if (state & BIT(BPIO_FILE_PAUSED))
-		return BPIO_REASON_STREAM_PAUSED;
-	if (state & BIT(BPIO_FILE_VETOED))
-		return BPIO_REASON_FILE_VETO;
+	if (unlikely(state & (BIT(BPIO_FILE_KERNEL_PAUSED) |
+			      BIT(BPIO_FILE_PAUSED) | BIT(BPIO_FILE_VETOED))))
+		return state & BIT(BPIO_FILE_KERNEL_PAUSED) ?
+		       BPIO_REASON_KERNEL_PAUSED :
+		       state & BIT(BPIO_FILE_PAUSED) ?
+		       BPIO_REASON_STREAM_PAUSED : BPIO_REASON_FILE_VETO;
 	if (!(state & BIT(BPIO_FILE_UNARMED)))
 		return BPIO_REASON_REVOKED;
 
