@@ -17,9 +17,12 @@
  *
  * What the bios tell. The file system must send one for each block that holds data,
  * with the address that it would read; it sends none for what reads as zeroes. A
- * kernel that does not borrow the array lets no bio be taken: the first bio, or its
- * absence where there ought to be data, is compared with bmap(), and a file that
- * differs is mapped by bmap() only.
+ * kernel that does not borrow the array lets no bio be taken: that there was none
+ * where there ought to be data is compared with bmap(), for each file. A bio that was
+ * taken has the address that a read of the file would go to, because it is one. What
+ * could be mistaken is its place in the array: a matter of the kernel and not of the
+ * file. So that is compared with bmap() until it was right once with the driver of
+ * the file system. A file that differs is mapped by bmap() only.
  *
  * What is told stays true as long as the lease is held; see file.c.
  */
@@ -60,6 +63,12 @@
 /* So many bios say something about the average. */
 #define BPIO_PROBE_DENSE_BIOS	256U
 #define BPIO_PROBE_DENSE_WALK	SZ_16M
+
+/*
+ * A bit for each driver of a file system that has sent a bio as bmap() tells it.
+ * Set and read without a lock.
+ */
+static unsigned long bpio_probe_proven;
 
 /**
  * struct bpio_probe - reads of a file that tell where its data lies
@@ -214,6 +223,19 @@ static int bpio_probe_read(struct bpio_probe *probe, struct bpio_file *file,
 	return ret == min(count, size - pos) ? 0 : -EIO;
 }
 
+/* The bit of @bpio_probe_proven: ext2 to ext4 are one driver, the other is XFS. */
+static unsigned int bpio_probe_driver(const struct bpio_file *file)
+{
+	return bpio_file_is_xfs(file);
+}
+
+static bool bpio_probe_is_proven(const struct bpio_probe *probe,
+				 const struct bpio_file *file)
+{
+	return probe->bios &&
+	       test_bit(bpio_probe_driver(file), &bpio_probe_proven);
+}
+
 /*
  * The first bio, or that there was none at @pos where the file system says that
  * there is data, as bmap() tells it. That knows nothing of blocks that files of XFS
@@ -227,11 +249,16 @@ static int bpio_probe_verify(const struct bpio_probe *probe,
 	u64 offset = probe->bios ? first->offset : pos;
 	sector_t block = offset >> bits;
 
+	if (bpio_probe_is_proven(probe, file))
+		return 0;
 	if (bmap(file->inode, &block))
 		return -EOPNOTSUPP;
-	if (!block || (probe->bios && block << (bits - SECTOR_SHIFT) ==
-		       first->sector))
+	if (!block)
 		return 0;
+	if (probe->bios && block << (bits - SECTOR_SHIFT) == first->sector) {
+		set_bit(bpio_probe_driver(file), &bpio_probe_proven);
+		return 0;
+	}
 	pr_warn_once("bpio: a probe of inode %llu on %s differs from bmap at %llu\n",
 		     (u64)file->inode->i_ino, file->volume->name, offset);
 	return -EOPNOTSUPP;
@@ -258,11 +285,25 @@ static bool bpio_probe_is_dense(const struct bpio_probe *probe,
 	       bytes < probe->bios * dense && !bpio_file_is_xfs(file);
 }
 
-static int bpio_probe_reserve(struct bpio_extent_builder *builder)
+static int bpio_probe_reserve(struct bpio_extent_builder *builder,
+			      const struct bpio_file *file, u64 count)
 {
-	return bpio_extent_reserve(builder, clamp(builder->nr,
-						  BPIO_PROBE_ROOM_MIN,
-						  BPIO_PROBE_ROOM));
+	unsigned int most = DIV_ROUND_UP(min_t(u64, count, SZ_1G),
+					 i_blocksize(file->inode));
+
+	return bpio_extent_reserve(builder, min(most, clamp(builder->nr,
+							    BPIO_PROBE_ROOM_MIN,
+							    BPIO_PROBE_ROOM)));
+}
+
+/*
+ * Whether there may be holes; ranges that were never written may be all the same.
+ * Where there is none, looking for one costs as much as a quarter of a read.
+ */
+static bool bpio_probe_may_skip(const struct bpio_file *file)
+{
+	return (u64)READ_ONCE(file->inode->i_blocks) << SECTOR_SHIFT <
+	       i_size_read(file->inode);
 }
 
 /* Return: 0, with @pos at data or at @end; or a negative errno. */
@@ -291,16 +332,19 @@ static int bpio_probe_step(struct bpio_probe *probe, struct bpio_file *file,
 	u64 count;
 	int ret;
 
-	ret = bpio_probe_skip_hole(file, end, &pos);
-	if (ret || pos == end) {
-		builder->end = ret ? builder->end : end;
-		return ret;
+	/* The first read is short: not much is lost if it finds nothing. */
+	if (!first || bpio_probe_may_skip(file)) {
+		ret = bpio_probe_skip_hole(file, end, &pos);
+		if (ret || pos == end) {
+			builder->end = ret ? builder->end : end;
+			return ret;
+		}
 	}
-	ret = bpio_probe_reserve(builder);
+	count = min(end - pos, probe->window);
+	ret = bpio_probe_reserve(builder, file, count);
 	if (ret)
 		return ret;
 
-	count = min(end - pos, probe->window);
 	ret = bpio_probe_read(probe, file, pos, count);
 	if (!ret && (first || !probe->bios))
 		ret = bpio_probe_verify(probe, file, pos);
@@ -334,7 +378,8 @@ static int bpio_probe_get_scratch(void)
 	return bpio_probe_scratch ? 0 : -ENOMEM;
 }
 
-static int bpio_probe_init(struct bpio_probe *probe)
+/* With vectors for @most bytes at least, or for the longest read. */
+static int bpio_probe_init(struct bpio_probe *probe, u64 most)
 {
 	unsigned int i;
 
@@ -342,8 +387,9 @@ static int bpio_probe_init(struct bpio_probe *probe)
 		return -ENOMEM;
 
 	probe->vec_size = PAGE_SIZE << bpio_probe_order;
-	probe->nr = min_t(unsigned int, BPIO_PROBE_WINDOW / probe->vec_size,
-			  BPIO_PROBE_VECS);
+	probe->nr = min_t(unsigned int, BPIO_PROBE_VECS,
+			  DIV_ROUND_UP(min_t(u64, most, BPIO_PROBE_WINDOW),
+				       probe->vec_size));
 	probe->vecs = kmalloc_array(probe->nr, sizeof(*probe->vecs), GFP_KERNEL);
 	if (!probe->vecs)
 		return -ENOMEM;
@@ -374,9 +420,10 @@ int bpio_probe_walk(struct bpio_file *file, struct bpio_extent_builder *builder,
 	struct bpio_probe probe = {
 		.builder = builder, .window = BPIO_PROBE_FIRST,
 	};
-	int ret = bpio_probe_init(&probe);
+	int ret;
 
 	end = round_up(end, i_blocksize(file->inode));
+	ret = bpio_probe_init(&probe, end - builder->end);
 	while (!ret && bpio_extent_goes_on(builder, end) &&
 	       bpio_file_wants_map(file)) {
 		ret = bpio_probe_step(&probe, file, end);
