@@ -531,7 +531,8 @@ void bpio_file_free(struct bpio_file *file)
  * - The worker: may be running, or be queued by such a break. The first cancel
  *   waits for a run that began before @enabled was zero and may have taken a
  *   lease; a run that begins later takes none. The second cancel comes when the
- *   lease is gone, so nobody can queue the worker again.
+ *   lease is gone, so nobody can queue the worker again; whoever did since the
+ *   first has set REVOKED before, under a lock that was needed to drop the lease.
  * - RCU readers of the map: it is freed after a grace period.
  *
  * Context: sleeps, may wait for a worker that does file-system I/O; process
@@ -547,7 +548,8 @@ void bpio_file_destroy(struct bpio_file *file)
 	mutex_lock(&file->arm_lock);
 	bpio_file_disarm(file, BPIO_REASON_DISABLED);
 	mutex_unlock(&file->arm_lock);
-	cancel_delayed_work_sync(&file->arm_work);
+	if (test_bit(BPIO_FILE_REVOKED, &file->state))
+		cancel_delayed_work_sync(&file->arm_work);
 	bpio_event_forget_file(file->volume->dev, file->inode->i_ino);
 
 	if (file->lease_file)

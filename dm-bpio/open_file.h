@@ -89,8 +89,7 @@ static inline struct bpio_open_file *bpio_open_file_of(const struct file *filp)
 }
 
 void bpio_open_file_count(const struct bpio_open_file *of,
-			  struct bpio_counters *sum);
-void bpio_open_file_count_reasons(const struct bpio_open_file *of, u64 *reasons);
+			  struct bpio_counters *sum, u64 *reasons);
 
 long bpio_open_file_control(struct bpio_open_file *of, unsigned int cmd,
 			    void __user *argp);

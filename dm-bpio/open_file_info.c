@@ -15,19 +15,36 @@
 static_assert(sizeof(struct bpio_file_arm) == 32);
 static_assert(sizeof(struct bpio_file_info) == 600);
 
+/* Return: how many fell back, for whatever reason. */
+static u64 bpio_open_file_count_reasons(const struct bpio_open_file *of,
+					u64 *reasons)
+{
+	unsigned int reason;
+	u64 sum = 0, count;
+
+	for (reason = 0; reason < BPIO_REASON_COUNT; reason++) {
+		count = atomic64_read(&of->fallbacks[reason]);
+		if (!count)
+			continue;
+		reasons[reason] += count;
+		sum += count;
+	}
+	return sum;
+}
+
 /**
  * bpio_open_file_count() - add the reads of an open file to a sum
  * @of: the open file
  * @sum: the sum
+ * @reasons: BPIO_REASON_COUNT sums at least, of fall-backs by reason
  *
  * Context: process context; waits for nothing; the caller keeps @of from being
  * released.
  */
 void bpio_open_file_count(const struct bpio_open_file *of,
-			  struct bpio_counters *sum)
+			  struct bpio_counters *sum, u64 *reasons)
 {
 	const struct bpio_open_file_stats *stats;
-	unsigned int reason;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
@@ -35,24 +52,8 @@ void bpio_open_file_count(const struct bpio_open_file *of,
 		sum->direct_reads += READ_ONCE(stats->direct_reads);
 		sum->direct_bytes += READ_ONCE(stats->direct_bytes);
 	}
-	for (reason = 0; reason < BPIO_REASON_COUNT; reason++)
-		sum->fallback_reads += atomic64_read(&of->fallbacks[reason]);
+	sum->fallback_reads += bpio_open_file_count_reasons(of, reasons);
 	sum->fallback_bytes += atomic64_read(&of->fallback_bytes);
-}
-
-/**
- * bpio_open_file_count_reasons() - the same for fall-backs by reason
- * @of: the open file
- * @reasons: BPIO_REASON_COUNT sums at least
- *
- * Context: any; the caller keeps @of from being released.
- */
-void bpio_open_file_count_reasons(const struct bpio_open_file *of, u64 *reasons)
-{
-	unsigned int reason;
-
-	for (reason = 0; reason < BPIO_REASON_COUNT; reason++)
-		reasons[reason] += atomic64_read(&of->fallbacks[reason]);
 }
 
 /**
@@ -101,8 +102,7 @@ static void bpio_open_file_fill_info(const struct bpio_open_file *of,
 	struct bpio_file *file = of->file;
 	struct bpio_counters sum = {};
 
-	bpio_open_file_count(of, &sum);
-	bpio_open_file_count_reasons(of, info->fallback_reason);
+	bpio_open_file_count(of, &sum, info->fallback_reason);
 	info->direct_reads = sum.direct_reads;
 	info->direct_bytes = sum.direct_bytes;
 	info->fallback_reads = sum.fallback_reads;
@@ -159,14 +159,11 @@ long bpio_open_file_control(struct bpio_open_file *of, unsigned int cmd,
 }
 
 /* Why reads fell back, and how many; nothing when none did. */
-static void bpio_open_file_show_reasons(const struct bpio_open_file *of,
-					struct seq_file *m)
+static void bpio_open_file_show_reasons(const u64 *counts, struct seq_file *m)
 {
-	u64 counts[BPIO_REASON_COUNT] = {};
 	unsigned int reason;
 	bool any = false;
 
-	bpio_open_file_count_reasons(of, counts);
 	for (reason = 0; reason < BPIO_REASON_COUNT; reason++) {
 		if (!counts[reason])
 			continue;
@@ -186,9 +183,10 @@ static void bpio_open_file_show_reasons(const struct bpio_open_file *of,
 void bpio_open_file_show(struct bpio_open_file *of, struct seq_file *m)
 {
 	enum bpio_reason reason = bpio_open_file_obstacle(of);
+	u64 counts[BPIO_REASON_COUNT] = {};
 	struct bpio_counters sum = {};
 
-	bpio_open_file_count(of, &sum);
+	bpio_open_file_count(of, &sum, counts);
 	seq_printf(m, "bpio-volume:\t%s\n", of->file->volume->name);
 	seq_printf(m, "bpio-armed:\t%s\n",
 		   reason ? bpio_reason_text(reason) : "yes");
@@ -196,5 +194,5 @@ void bpio_open_file_show(struct bpio_open_file *of, struct seq_file *m)
 		   sum.direct_reads, sum.direct_bytes);
 	seq_printf(m, "bpio-fallback:\t%llu reads %llu bytes\n",
 		   sum.fallback_reads, sum.fallback_bytes);
-	bpio_open_file_show_reasons(of, m);
+	bpio_open_file_show_reasons(counts, m);
 }

@@ -26,7 +26,8 @@ struct bpio_segment {
 };
 
 /**
- * struct bpio_route - the way of direct reads through the stack; immutable
+ * struct bpio_route - the way of direct reads through the stack; immutable but
+ *	for what drain.c and @told need
  * @ref: one for being published, one for each direct read in flight
  * @length_mask: logical block size minus 1 in bytes; offsets and lengths
  * @memory_mask: alignment of user memory minus 1, in bytes
@@ -48,6 +49,7 @@ struct bpio_segment {
  * @rcu: for freeing
  * @results: who keeps the route from being full, and why
  * @objector: the device of whoever does
+ * @told: what the route allows was told last; protected by volume->drain_lock
  * @segments: sorted by start, without gaps
  *
  * Published in bpio_volume.route. A reader finds it under RCU and takes @ref
@@ -73,6 +75,7 @@ struct bpio_route {
 	struct rcu_head		rcu;
 	struct bpio_results	results;
 	dev_t			objector;
+	bool			told;
 	struct bpio_segment	segments[] __counted_by(nr);
 };
 

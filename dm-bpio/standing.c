@@ -52,10 +52,9 @@ bool bpio_standing_switched_off(struct bpio_results *results)
 }
 
 static void bpio_standing_get(struct bpio_volume *volume,
+			      const struct bpio_route *route,
 			      struct bpio_standing *standing)
 {
-	const struct bpio_route *route;
-
 	lockdep_assert_held(&volume->drain_lock);
 
 	memset(standing, 0, sizeof(*standing));
@@ -63,8 +62,6 @@ static void bpio_standing_get(struct bpio_volume *volume,
 	if (bpio_standing_switched_off(&standing->results))
 		return;
 
-	route = rcu_dereference_protected(volume->route,
-					  lockdep_is_held(&volume->drain_lock));
 	if (!route) {
 		bpio_reason_fill(&standing->results, -EAGAIN, "bpio",
 				 READ_ONCE(volume->no_route), NULL);
@@ -87,9 +84,16 @@ static void bpio_standing_get(struct bpio_volume *volume,
 void bpio_standing_tell(struct bpio_volume *volume)
 {
 	struct bpio_standing now;
+	struct bpio_route *route;
 	bool wanted;
 
 	lockdep_assert_held(&volume->drain_lock);
+
+	route = rcu_dereference_protected(volume->route,
+					  lockdep_is_held(&volume->drain_lock));
+	/* As mostly; each ENABLE asks. */
+	if (route && route->told && READ_ONCE(bpio_standing_on))
+		return;
 
 	mutex_lock(&volume->lock);
 	wanted = volume->active || volume->storage_enabled;
@@ -97,7 +101,9 @@ void bpio_standing_tell(struct bpio_volume *volume)
 	if (!wanted)
 		return;
 
-	bpio_standing_get(volume, &now);
+	bpio_standing_get(volume, route, &now);
+	if (route)
+		route->told = now.results.reason != BPIO_REASON_SWITCHED_OFF;
 	if (!memcmp(&now, &volume->told, sizeof(now)))
 		return;
 	volume->told = now;

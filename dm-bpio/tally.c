@@ -69,12 +69,11 @@ static void bpio_tally_sum(const struct bpio_open_file *of, struct bpio_tally *s
 {
 	struct bpio_counters counters = {};
 
-	bpio_open_file_count(of, &counters);
+	bpio_open_file_count(of, &counters, sum->fallback_reason);
 	sum->direct_reads += counters.direct_reads;
 	sum->direct_bytes += counters.direct_bytes;
 	sum->fallback_reads += counters.fallback_reads;
 	sum->fallback_bytes += counters.fallback_bytes;
-	bpio_open_file_count_reasons(of, sum->fallback_reason);
 }
 
 /**
