@@ -54,7 +54,7 @@
 #include "stack.h"
 #include "standing.h"
 #include "stream.h"
-#include "target.h"
+#include "table.h"
 #include "trace.h"
 #include "volume.h"
 
@@ -223,7 +223,7 @@ bool bpio_bypass_wants_route(struct bpio_volume *volume)
 	lockdep_assert_held(&volume->drain_lock);
 
 	mutex_lock(&volume->lock);
-	wants = volume->target && (volume->active || volume->storage_enabled);
+	wants = volume->table && (volume->active || volume->storage_enabled);
 	mutex_unlock(&volume->lock);
 	return wants;
 }
@@ -269,7 +269,7 @@ static bool bpio_bypass_lingers(struct bpio_volume *volume)
 
 	lockdep_assert_held(&volume->drain_lock);
 
-	if (!volume->target || volume->attach_blocked ||
+	if (!volume->table || volume->attach_blocked ||
 	    !rcu_access_pointer(volume->route) ||
 	    volume->generation != atomic_read(&bpio_layers_generation))
 		return false;
@@ -356,7 +356,7 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 		bpio_standing_tell(volume);
 		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
 		/* Keep this state across a reload; reset it only when bypass ends. */
-		if (volume->target) {
+		if (volume->table) {
 			volume->support = BPIO_SUPPORT_NONE;
 			WRITE_ONCE(volume->attach_blocked, false);
 		}
@@ -461,46 +461,46 @@ void bpio_bypass_note_read(struct bpio_volume *volume, unsigned long started)
 }
 
 /**
- * bpio_bypass_attach() - a target became live: direct reads may use its route
+ * bpio_bypass_attach() - a table became live: direct reads may use its route
  * @volume: the volume
- * @target: its new live target
+ * @table: its new live table
  *
- * Context: may sleep; from the target's resume hook. Does not wait for reads:
- * while there is no live target there is no route.
+ * Context: may sleep; from the resume hook of a target. Does not wait for reads:
+ * while there is no live table there is no route.
  */
-void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_target *target)
+void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_table *table)
 {
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
 	mutex_lock(&volume->lock);
-	volume->target = target;
+	volume->table = table;
 	mutex_unlock(&volume->lock);
 	bpio_bypass_update_locked(volume);
 	bpio_bypass_unlock(volume, noio);
 }
 
 /**
- * bpio_bypass_detach() - a target is about to be suspended, replaced or removed
+ * bpio_bypass_detach() - a table is about to be suspended, replaced or removed
  * @volume: the volume
- * @target: the target that stops being live; ignored when it is not
+ * @table: the table that stops being live; ignored when it is not
  *
  * When this returns no direct read is in flight that was routed through
- * @target, and none will be until the next bpio_bypass_attach().
+ * @table, and none will be until the next bpio_bypass_attach().
  *
  * Context: sleeps until direct reads have drained, uninterruptibly, because
  * device-mapper lets nobody refuse a suspend; from the presuspend hook, while I/O of
  * the file system still flows.
  */
-void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_target *target)
+void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_table *table)
 {
 	unsigned long ticket;
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
 	mutex_lock(&volume->lock);
-	if (volume->target == target)
-		volume->target = NULL;
+	if (volume->table == table)
+		volume->table = NULL;
 	mutex_unlock(&volume->lock);
 	bpio_bypass_update_locked(volume);
 	ticket = volume->drain.begun;

@@ -7,7 +7,7 @@
 #include <linux/dm-bpio.h>
 
 struct bpio_layer;
-struct bpio_target;
+struct bpio_table;
 struct bpio_volume;
 struct work_struct;
 
@@ -17,8 +17,8 @@ struct work_struct;
 unsigned int bpio_bypass_lock(struct bpio_volume *volume);
 void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio);
 
-void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_target *target);
-void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_target *target);
+void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_table *table);
+void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_table *table);
 
 bool bpio_bypass_wants_route(struct bpio_volume *volume);
 void bpio_bypass_update(struct bpio_volume *volume, bool requery);

@@ -9,7 +9,7 @@
 #include "event.h"
 #include "route.h"
 #include "standing.h"
-#include "target.h"
+#include "table.h"
 #include "volume.h"
 
 /**
@@ -27,12 +27,14 @@ void bpio_change_tell_all(void)
 		bpio_bypass_update_now(volume, false);
 }
 
-/* Whether the route was made of what @layer said, or may just be. */
+/* Whether the route was made of what one of @layers said, or may just be. */
 static bool bpio_change_concerns(const struct bpio_volume *volume,
-				 const struct bpio_layer *layer)
+				 struct bpio_layer *const *layers,
+				 unsigned int nr)
 {
 	const struct bpio_route *route;
-	bool met;
+	bool met = false;
+	unsigned int i;
 
 	/* Before the route is looked at. Pairs with bpio_bypass_establish(). */
 	if (smp_load_acquire(&volume->asking))
@@ -40,7 +42,8 @@ static bool bpio_change_concerns(const struct bpio_volume *volume,
 
 	rcu_read_lock();
 	route = rcu_dereference(volume->route);
-	met = route && bpio_route_met_layer(route, layer);
+	for (i = 0; route && !met && i < nr; i++)
+		met = bpio_route_met_layer(route, layers[i]);
 	rcu_read_unlock();
 	return met;
 }
@@ -54,11 +57,9 @@ static void bpio_change_find(struct bpio_volume *volume,
 	unsigned int noio;
 
 	noio = bpio_bypass_lock(volume);
-	*past = volume->drain.ended;
-	*met = volume->drain.ended;
 	list_for_each_entry(route, &volume->drain.retired, node) {
 		if (bpio_route_has_layer(route, layer))
-			*past = route->number;
+			*past = max(*past, route->number);
 		if (bpio_route_met_layer(route, layer))
 			*met = volume->drain.begun;
 	}
@@ -69,16 +70,20 @@ static void bpio_change_find(struct bpio_volume *volume,
 }
 
 static int bpio_change_await(struct bpio_volume *volume,
-			     const struct bpio_layer *layer, bool objects,
-			     unsigned long deadline)
+			     struct bpio_layer *const *layers, unsigned int nr,
+			     bool objects, unsigned long deadline)
 {
 	unsigned long past, met, now;
+	unsigned int i;
 	int ret = 0;
 
 	if (bpio_drain_is_idle(&volume->drain))
 		return 0;
 
-	bpio_change_find(volume, layer, &past, &met);
+	past = READ_ONCE(volume->drain.ended);
+	met = past;
+	for (i = 0; i < nr; i++)
+		bpio_change_find(volume, layers[i], &past, &met);
 	if (objects)
 		ret = bpio_bypass_wait(volume, past);
 	now = jiffies;
@@ -89,23 +94,24 @@ static int bpio_change_await(struct bpio_volume *volume,
 }
 
 /**
- * bpio_change_tell() - a layer would answer otherwise now
- * @layer: the layer; also after it has gone, only its address is used
- * @objects: wait for the reads that went past it
- * @own: the volume whose target it is, or NULL
+ * bpio_change_tell() - layers would answer otherwise now
+ * @layers: the layers; also after they have gone, only their addresses are used
+ * @nr: number of these
+ * @objects: wait for the reads that went past them
+ * @own: the volume whose targets they are, or NULL
  *
- * The volumes whose stack has the layer are asked again here, others by workers.
+ * The volumes whose stack has a layer are asked again here, others by workers.
  *
  * A route that is made meanwhile of what the layer said before is not missed: the
- * layer has changed its mind before this is called, and who makes a route raises
+ * layers have changed their mind before this is called, and who makes a route raises
  * volume->asking before it asks. So either that is seen here, or the layer was asked
  * after the change, or the route is published and found.
  *
  * Context: sleeps until the reads have ended; no lock held.
  * Return: 0, or -EINTR when the task was killed while it waited.
  */
-int bpio_change_tell(const struct bpio_layer *layer, bool objects,
-		     const struct bpio_volume *own)
+int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
+		     bool objects, const struct bpio_volume *own)
 {
 	unsigned long deadline = jiffies + BPIO_BYPASS_ANSWER;
 	struct bpio_volume *volume = NULL;
@@ -114,7 +120,7 @@ int bpio_change_tell(const struct bpio_layer *layer, bool objects,
 	/* Between the change and looking at the volumes; see above. */
 	smp_mb();
 	while ((volume = bpio_volume_next(volume))) {
-		if (volume == own || bpio_change_concerns(volume, layer))
+		if (volume == own || bpio_change_concerns(volume, layers, nr))
 			bpio_bypass_update(volume, true);
 		else
 			bpio_bypass_update_now(volume, true);
@@ -122,7 +128,7 @@ int bpio_change_tell(const struct bpio_layer *layer, bool objects,
 
 	/* Only now, so that a volume that takes long keeps no other one waiting. */
 	while ((volume = bpio_volume_next(volume))) {
-		ret = bpio_change_await(volume, layer, objects, deadline);
+		ret = bpio_change_await(volume, layers, nr, objects, deadline);
 		if (ret) {
 			bpio_volume_put(volume);
 			return ret;
@@ -139,13 +145,13 @@ int bpio_change_tell(const struct bpio_layer *layer, bool objects,
  *
  * Context: may sleep; takes no lock of volumes that do not have it.
  */
-void bpio_change_drop_layer(const struct bpio_layer *layer)
+void bpio_change_drop_layer(struct bpio_layer *layer)
 {
 	struct bpio_volume *volume = NULL;
 	unsigned int noio;
 
 	while ((volume = bpio_volume_next(volume))) {
-		if (!bpio_change_concerns(volume, layer))
+		if (!bpio_change_concerns(volume, &layer, 1))
 			continue;
 		noio = bpio_bypass_lock(volume);
 		if (bpio_bypass_skips(volume, layer)) {
@@ -172,16 +178,6 @@ void bpio_change_complain(const struct bpio_layer *layer)
 		bpio_bypass_complain(volume, layer);
 }
 
-static const struct bpio_layer *bpio_change_own_layer(struct bpio_volume *volume)
-{
-	const struct bpio_layer *layer;
-
-	mutex_lock(&volume->lock);
-	layer = volume->target ? volume->target->layer : NULL;
-	mutex_unlock(&volume->lock);
-	return layer;
-}
-
 /**
  * bpio_change_set_pause() - pause the volume's stack, or end that
  * @volume: the volume; its gate was entered
@@ -196,6 +192,7 @@ static const struct bpio_layer *bpio_change_own_layer(struct bpio_volume *volume
  */
 int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
 {
+	const struct bpio_table *table = volume->table;
 	char who[BPIO_DRIVER_NAME_MAX + 1];
 	bool changed;
 
@@ -212,5 +209,6 @@ int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
 	if (changed)
 		bpio_event_layer(paused ? BPIO_EVENT_PAUSE : BPIO_EVENT_RESUME,
 				 volume->dev, who, "");
-	return bpio_change_tell(bpio_change_own_layer(volume), paused, volume);
+	/* Both stay: the gate was entered. */
+	return bpio_change_tell(table->layers, table->nr, paused, volume);
 }

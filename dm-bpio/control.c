@@ -115,6 +115,8 @@ int bpio_storage_control(dev_t dev, const struct bpio_input *in,
 		return -EMSGSIZE;
 	if (out_length < sizeof(*out))
 		return -ERANGE;
+	if (in->fd)
+		return -EINVAL;
 
 	volume = bpio_volume_find(dev);
 	if (!volume)

@@ -27,7 +27,7 @@
  * lock held; see the top of bypass.c.
  *
  * The last put queues the work that collects the route, which always finds a
- * volume: a route is published only while the volume has a live target, whose
+ * volume: a route is published only while the volume has a live table, whose
  * presuspend hook waits until all routes are gone.
  */
 #include <linux/sched.h>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ioctls of the mapped device.
+ * The ioctls of the mapped device, which device-mapper hands to the target of a
+ * table that has only one. For other volumes the control node serves.
  *
  * Device-mapper holds the device's SRCU across an ioctl, and a suspend waits
  * for that after it has begun to hold back I/O. So nothing here may need I/O of
  * the volume: no file-system I/O, and no page fault on user memory unless the
- * gate of the target was entered, which the presuspend hook waits for. Memory
+ * gate of the table was entered, which the presuspend hook waits for. Memory
  * is allocated without I/O for the same reason.
  */
 #include <linux/blkdev.h>
@@ -34,7 +35,7 @@ static int bpio_ioctl_fs(struct bpio_target *target,
 			 struct bpio_ioctl __user *uenv, bool privileged)
 {
 	struct bpio_protocol_request request = {
-		.volume		= target->volume,
+		.volume		= target->seat.table->volume,
 		.privileged	= privileged,
 	};
 	struct bpio_ioctl env;
@@ -69,10 +70,12 @@ static int bpio_ioctl_storage(struct bpio_target *target,
 	int ret;
 
 	ret = bpio_envelope_get(&env, uenv, &in, sizeof(in), sizeof(out));
+	if (!ret && in.fd)
+		ret = -EINVAL;
 	if (!ret)
 		ret = bpio_envelope_probe(&env, uenv, sizeof(out));
 	if (!ret)
-		ret = bpio_protocol_storage(target->volume, &in, &out,
+		ret = bpio_protocol_storage(target->seat.table->volume, &in, &out,
 					    privileged);
 	if (ret)
 		return ret;
@@ -104,7 +107,7 @@ static int bpio_ioctl_run(struct bpio_target *target, unsigned int cmd,
 	unsigned int noio;
 	int ret;
 
-	if (!bpio_gate_enter(&target->gate))
+	if (!bpio_gate_enter(&target->seat.table->gate))
 		return -EAGAIN;
 
 	noio = memalloc_noio_save();
@@ -113,7 +116,7 @@ static int bpio_ioctl_run(struct bpio_target *target, unsigned int cmd,
 				  ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN));
 	memalloc_noio_restore(noio);
 
-	bpio_gate_leave(&target->gate);
+	bpio_gate_leave(&target->seat.table->gate);
 	return ret;
 }
 

@@ -92,6 +92,52 @@ static bool bpio_layer_ops_valid(const struct bpio_layer_ops *ops)
 }
 
 /**
+ * bpio_layer_register_top() - a target of a volume begins to take part
+ * @ti: as bpio_layer_register()
+ * @ops: likewise
+ * @context: likewise
+ * @pause: the pause of the volume, which outlives the layer
+ * @any_storage: below it, storage other than NVMe will do for full bypass of the
+ *	volume
+ *
+ * Context: as bpio_layer_register().
+ * Return: as bpio_layer_register().
+ */
+struct bpio_layer *bpio_layer_register_top(struct dm_target *ti,
+					   const struct bpio_layer_ops *ops,
+					   void *context,
+					   const struct bpio_pause *pause,
+					   bool any_storage)
+{
+	struct bpio_layer *layer;
+
+	if (!bpio_layer_ops_valid(ops))
+		return ERR_PTR(-EINVAL);
+
+	/* The device that is being resumed may hold what memory waits for. */
+	layer = kzalloc(sizeof(*layer), GFP_NOIO);
+	if (!layer)
+		return ERR_PTR(-ENOMEM);
+
+	layer->dev = disk_devt(dm_disk(dm_table_get_md(ti->table)));
+	layer->begin = ti->begin;
+	layer->length = ti->len;
+	layer->ops = ops;
+	layer->context = context;
+	layer->volume_pause = pause;
+	layer->any_storage = any_storage;
+	kref_init(&layer->ref);
+
+	mutex_lock(&bpio_layers_lock);
+	list_add_tail(&layer->node, &bpio_layers);
+	atomic_inc(&bpio_layers_generation);
+	mutex_unlock(&bpio_layers_lock);
+
+	bpio_change_tell_all();
+	return layer;
+}
+
+/**
  * bpio_layer_register() - a target begins to take part
  * @ti: the target; its table is about to be live
  * @ops: what it has to say; lives as long as the layer
@@ -109,30 +155,7 @@ struct bpio_layer *bpio_layer_register(struct dm_target *ti,
 				       const struct bpio_layer_ops *ops,
 				       void *context)
 {
-	struct bpio_layer *layer;
-
-	if (!bpio_layer_ops_valid(ops))
-		return ERR_PTR(-EINVAL);
-
-	/* The device that is being resumed may hold what memory waits for. */
-	layer = kzalloc(sizeof(*layer), GFP_NOIO);
-	if (!layer)
-		return ERR_PTR(-ENOMEM);
-
-	layer->dev = disk_devt(dm_disk(dm_table_get_md(ti->table)));
-	layer->begin = ti->begin;
-	layer->length = ti->len;
-	layer->ops = ops;
-	layer->context = context;
-	kref_init(&layer->ref);
-
-	mutex_lock(&bpio_layers_lock);
-	list_add_tail(&layer->node, &bpio_layers);
-	atomic_inc(&bpio_layers_generation);
-	mutex_unlock(&bpio_layers_lock);
-
-	bpio_change_tell_all();
-	return layer;
+	return bpio_layer_register_top(ti, ops, context, NULL, false);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_register);
 
@@ -231,7 +254,7 @@ EXPORT_SYMBOL_GPL(bpio_layer_unregister);
 int bpio_layer_changed(struct bpio_layer *layer)
 {
 	atomic_inc(&bpio_layers_generation);
-	return bpio_change_tell(layer, true, NULL);
+	return bpio_change_tell(&layer, 1, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_changed);
 
@@ -247,7 +270,7 @@ EXPORT_SYMBOL_GPL(bpio_layer_changed);
 void bpio_layer_allows(struct bpio_layer *layer)
 {
 	atomic_inc(&bpio_layers_generation);
-	bpio_change_tell(layer, false, NULL);
+	bpio_change_tell(&layer, 1, false, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_allows);
 
@@ -339,7 +362,7 @@ int bpio_pause_layer(struct bpio_layer *layer, const char *why)
 	if (begins)
 		bpio_event_layer(BPIO_EVENT_PAUSE, layer->dev, layer->ops->name,
 				 why);
-	return bpio_change_tell(layer, true, NULL);
+	return bpio_change_tell(&layer, 1, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_pause_layer);
 
@@ -363,7 +386,7 @@ void bpio_resume_layer(struct bpio_layer *layer)
 	if (ends)
 		bpio_event_layer(BPIO_EVENT_RESUME, layer->dev,
 				 layer->ops->name, "");
-	bpio_change_tell(layer, false, NULL);
+	bpio_change_tell(&layer, 1, false, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_resume_layer);
 

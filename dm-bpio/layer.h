@@ -33,7 +33,9 @@ struct bpio_pause {
  * @ops: what it has to say
  * @context: for @ops
  * @pause: its own pause
- * @volume_pause: the pause of the volume it is the target of, or NULL
+ * @volume_pause: the pause of the volume it is a target of, or NULL
+ * @any_storage: it is a target of a volume, for whose full bypass storage other than
+ *	NVMe will do below it
  * @bypassed: reads that went past it on routes that are retired
  * @routes: routes that have it; the layer stays until there is none
  * @ref: for being registered, and bpio_layer_get()
@@ -51,6 +53,7 @@ struct bpio_layer {
 	void				*context;
 	struct bpio_pause		pause;
 	const struct bpio_pause		*volume_pause;
+	bool				any_storage;
 	u64				bypassed;
 	atomic_t			routes;
 	struct kref			ref;
@@ -59,6 +62,11 @@ struct bpio_layer {
 extern struct mutex bpio_layers_lock;
 extern atomic_t bpio_layers_generation;
 
+struct bpio_layer *bpio_layer_register_top(struct dm_target *ti,
+					   const struct bpio_layer_ops *ops,
+					   void *context,
+					   const struct bpio_pause *pause,
+					   bool any_storage);
 struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector);
 bool bpio_layer_any_asks_files(void);
 const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer);

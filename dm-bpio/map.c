@@ -25,6 +25,10 @@ size_t bpio_map_data_size(void)
 	return sizeof(struct bpio_map_bio);
 }
 
+/*
+ * A segment that leads to the volume itself, because a line of the table got no layer
+ * or the volume is paused, would make the map method call itself for ever.
+ */
 static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 			  struct bio *bio)
 {
@@ -32,7 +36,9 @@ static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 	sector_t room;
 
 	segment = bpio_route_find(route, data->sector);
-	if (!segment || !percpu_ref_tryget_live(&route->ref))
+	if (!segment ||
+	    segment->bdev->bd_dev == data->target->seat.table->volume->dev ||
+	    !percpu_ref_tryget_live(&route->ref))
 		return false;
 
 	room = segment->start + segment->length - data->sector;
@@ -52,18 +58,17 @@ static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
-	struct bpio_volume *volume = target->volume;
+	struct bpio_volume *volume = target->seat.table->volume;
 	struct bpio_route *route;
 	bool mapped = false;
 
 	data->target = target;
-	data->sector = dm_target_offset(target->ti, bio->bi_iter.bi_sector);
+	data->sector = bio->bi_iter.bi_sector;
 	rcu_read_lock();
 	route = rcu_dereference(volume->route);
 	/* The flag again, after the route: a drain waits for who has seen it. */
 	smp_rmb();
-	if (route && route->nr_layers &&
-	    test_bit(BPIO_MAP_BYPASS, &volume->map_watch) &&
+	if (route && test_bit(BPIO_MAP_BYPASS, &volume->map_watch) &&
 	    READ_ONCE(bpio_standing_on))
 		mapped = bpio_map_onto(data, route, bio);
 	rcu_read_unlock();
@@ -87,10 +92,10 @@ static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 int bpio_map_watched(struct bpio_target *target, struct bio *bio)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
-	unsigned long watch = READ_ONCE(target->volume->map_watch);
+	struct bpio_volume *volume = target->seat.table->volume;
+	unsigned long watch = READ_ONCE(volume->map_watch);
 
-	if (watch & BIT(BPIO_MAP_PROBES) &&
-	    bpio_probe_take(target->volume, bio))
+	if (watch & BIT(BPIO_MAP_PROBES) && bpio_probe_take(volume, bio))
 		return DM_MAPIO_SUBMITTED;
 	if (watch & BIT(BPIO_MAP_AWAITS)) {
 		data->target = target;
@@ -111,7 +116,8 @@ static void bpio_map_repeat(struct work_struct *work)
 	bio->bi_flags = data->flags;
 	atomic_set(&bio->__bi_remaining, data->remaining);
 	bio->bi_iter = data->iter;
-	bio->bi_iter.bi_sector = target->start + data->sector;
+	bio->bi_iter.bi_sector = target->start +
+				 dm_target_offset(target->ti, data->sector);
 	bio_set_dev(bio, target->dev->bdev);
 	/*
 	 * Nobody polls the queue that it goes to now, and it is too late to tell

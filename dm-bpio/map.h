@@ -20,7 +20,7 @@ struct bpio_route;
  * @iter: position of the bio as it was mapped
  * @flags: its bi_flags then
  * @remaining: completions it waited for then; left at zero where it was split
- * @sector: 512-byte sector of the target
+ * @sector: 512-byte sector of the volume
  * @work: sends it again
  */
 struct bpio_map_bio {
@@ -56,7 +56,7 @@ static inline int bpio_map_read(struct bpio_target *target, struct bio *bio)
 
 	data->route = NULL;
 	data->started = 0;
-	return unlikely(READ_ONCE(target->volume->map_watch)) &&
+	return unlikely(READ_ONCE(target->seat.table->volume->map_watch)) &&
 	       bio_op(bio) == REQ_OP_READ ?
 	       bpio_map_watched(target, bio) : DM_MAPIO_KILL;
 }
@@ -74,7 +74,7 @@ static inline int bpio_map_end_io(struct bio *bio, blk_status_t error)
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
 
 	if (unlikely(data->started) && !error)
-		bpio_bypass_note_read(data->target->volume, data->started);
+		bpio_bypass_note_read(data->target->seat.table->volume, data->started);
 	return unlikely(data->route) ? bpio_map_leave(data, error) :
 				       DM_ENDIO_DONE;
 }

@@ -4,8 +4,8 @@
  * access to the mapped device.
  *
  * Unlike an ioctl on the mapped device, one here does not run under
- * device-mapper's SRCU. The gate of the target is entered only while the operation
- * is carried out, which keeps the target alive; user memory is accessed and files
+ * device-mapper's SRCU. The gate of the table is entered only while the operation
+ * is carried out, which keeps the table live; user memory is accessed and files
  * are armed outside of it, because presuspend waits for the gate and both may
  * need I/O of the volume.
  */
@@ -22,7 +22,7 @@
 #include "node.h"
 #include "protocol.h"
 #include "tally.h"
-#include "target.h"
+#include "table.h"
 #include "volume.h"
 
 static_assert(sizeof(struct bpio_tally) == 1088);
@@ -74,34 +74,34 @@ static int bpio_node_locate(struct bpio_protocol_request *request)
 	return 0;
 }
 
-/* The live target of a volume, with its gate entered, or NULL. */
-static struct bpio_target *bpio_node_enter(struct bpio_volume *volume)
+/* The live table of a volume, with its gate entered, or NULL. */
+static struct bpio_table *bpio_node_enter(struct bpio_volume *volume)
 {
-	struct bpio_target *target;
+	struct bpio_table *table;
 
 	mutex_lock(&volume->lock);
-	target = volume->target;
-	/* Presuspend waits for the gate before it takes the target away. */
-	if (target && !bpio_gate_enter(&target->gate))
-		target = NULL;
+	table = volume->table;
+	/* Presuspend waits for the gate before it takes the table away. */
+	if (table && !bpio_gate_enter(&table->gate))
+		table = NULL;
 	mutex_unlock(&volume->lock);
-	return target;
+	return table;
 }
 
 static int bpio_node_run(struct bpio_protocol_request *request)
 {
-	struct bpio_target *target = bpio_node_enter(request->volume);
+	struct bpio_table *table = bpio_node_enter(request->volume);
 	unsigned int noio;
 	int ret;
 
-	if (!target)
+	if (!table)
 		return -EAGAIN;
 
 	noio = memalloc_noio_save();
 	ret = bpio_protocol_fs(request);
 	memalloc_noio_restore(noio);
 
-	bpio_gate_leave(&target->gate);
+	bpio_gate_leave(&table->gate);
 	return ret;
 }
 
@@ -142,6 +142,55 @@ static int bpio_node_fs(struct bpio_tally_ctx *tally,
 	return ret;
 }
 
+/* As bpio_node_run(), of the storage below the mapped device @file. */
+static int bpio_node_run_storage(const struct file *file,
+				 const struct bpio_input *in,
+				 struct bpio_output *out)
+{
+	struct bpio_volume *volume;
+	struct bpio_table *table;
+	unsigned int noio;
+	int ret = -EAGAIN;
+
+	volume = bpio_node_is_device(file) ?
+		 bpio_volume_find(bpio_node_dev(file)) : NULL;
+	if (!volume)
+		return -ENXIO;
+
+	table = bpio_node_enter(volume);
+	if (table) {
+		noio = memalloc_noio_save();
+		ret = bpio_protocol_storage(volume, in, out,
+					    bpio_node_is_privileged(file));
+		memalloc_noio_restore(noio);
+		bpio_gate_leave(&table->gate);
+	}
+	bpio_volume_put(volume);
+	return ret;
+}
+
+static int bpio_node_storage(struct bpio_ioctl __user *uenv)
+{
+	struct bpio_output out = {};
+	struct bpio_ioctl env;
+	struct bpio_input in;
+	struct file *file;
+	int ret;
+
+	ret = bpio_envelope_get(&env, uenv, &in, sizeof(in), sizeof(out));
+	if (!ret)
+		ret = bpio_envelope_probe(&env, uenv, sizeof(out));
+	if (ret)
+		return ret;
+
+	file = fget(in.fd);
+	if (!file)
+		return -EBADF;
+	ret = bpio_node_run_storage(file, &in, &out);
+	fput(file);
+	return ret ? ret : bpio_envelope_put(&env, uenv, &out, sizeof(out), 0);
+}
+
 static int bpio_node_tally(struct bpio_tally_ctx *tally,
 			   struct bpio_tally __user *utally)
 {
@@ -175,6 +224,8 @@ static long bpio_node_ioctl(struct file *filp, unsigned int cmd,
 		return bpio_envelope_version(argp);
 	case FSCTL_MANAGE_BYPASS_IO:
 		return bpio_node_fs(filp->private_data, argp);
+	case IOCTL_STORAGE_MANAGE_BYPASS_IO:
+		return bpio_node_storage(argp);
 	case BPIO_IOC_TALLY:
 		return bpio_node_tally(filp->private_data, argp);
 	default:

@@ -56,8 +56,8 @@ static void bpio_open_file_notify_disabled(struct bpio_volume *volume,
 
 	lockdep_assert_held(&volume->drain_lock);
 
-	/* Without a live target there is no stack; its layers start afresh. */
-	if (volume->target)
+	/* Without a live table there is no stack; its layers start afresh. */
+	if (volume->table)
 		bpio_stack_query_file(volume, inode, FS_BPIO_OP_DISABLE,
 				      &ignored);
 	bpio_bypass_update_locked(volume);

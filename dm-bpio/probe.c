@@ -24,6 +24,9 @@
  * file. So that is compared with bmap() until it was right once with the driver of
  * the file system. A file that differs is mapped by bmap() only.
  *
+ * A table with lines of other targets sends some of the bios where nobody takes them.
+ * Files of such a volume are mapped by bmap() only.
+ *
  * What is told stays true as long as the lease is held; see file.c.
  */
 #include <linux/bio.h>
@@ -420,10 +423,11 @@ int bpio_probe_walk(struct bpio_file *file, struct bpio_extent_builder *builder,
 	struct bpio_probe probe = {
 		.builder = builder, .window = BPIO_PROBE_FIRST,
 	};
-	int ret;
+	int ret = -EOPNOTSUPP;
 
 	end = round_up(end, i_blocksize(file->inode));
-	ret = bpio_probe_init(&probe, end - builder->end);
+	if (!bpio_volume_is_mixed(file->volume))
+		ret = bpio_probe_init(&probe, end - builder->end);
 	while (!ret && bpio_extent_goes_on(builder, end) &&
 	       bpio_file_wants_map(file)) {
 		ret = bpio_probe_step(&probe, file, end);

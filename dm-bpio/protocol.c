@@ -542,8 +542,8 @@ static int bpio_protocol_check_storage(const struct bpio_input *in,
 
 /**
  * bpio_protocol_storage() - carry out IOCTL_STORAGE_MANAGE_BYPASS_IO
- * @volume: the volume it was sent to; its target is live
- * @in: what was asked
+ * @volume: the volume it was sent to; its table is live
+ * @in: what was asked; the caller has looked at in->fd
  * @out: the answer
  * @privileged: whether the sender may ENABLE and DISABLE
  *
@@ -572,7 +572,7 @@ int bpio_protocol_storage(struct bpio_volume *volume,
 	if (in->operation == BPIO_OP_ENABLE)
 		view.support = bpio_bypass_verdict(volume, &view.results);
 	else if (in->operation == BPIO_OP_QUERY)
-		ret = volume->target ? bpio_stack_query(volume, NULL, &view) : -EAGAIN;
+		ret = volume->table ? bpio_stack_query(volume, NULL, &view) : -EAGAIN;
 	bpio_bypass_unlock(volume, noio);
 	if (ret)
 		return ret;

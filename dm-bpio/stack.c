@@ -3,7 +3,8 @@
  * The walk through the stack below a volume: every layer is asked, top to
  * bottom, and what they let past becomes the route of direct reads.
  *
- * It descends from the volume's own mapped device. Where a layer takes part and
+ * It descends from the volume's own mapped device, of which each bpio target of the
+ * table is a layer. Where a layer takes part and
  * agrees, it says where it maps to and the walk goes on there. It ends at the
  * storage device, or at the first device whose layer does not take part, vetoes,
  * or is paused: reads enter the stack there. The mapping of a layer that does not
@@ -21,7 +22,7 @@
 #include "route.h"
 #include "stack.h"
 #include "storage.h"
-#include "target.h"
+#include "table.h"
 #include "trace.h"
 #include "view.h"
 #include "volume.h"
@@ -80,6 +81,7 @@ struct bpio_walk {
  * @start: sector on the volume that @sector stands for
  * @depth: devices above @bdev
  * @on_route: nothing above objected
+ * @any_storage: of the target of the volume that is above
  */
 struct bpio_range {
 	struct block_device	*bdev;
@@ -88,6 +90,7 @@ struct bpio_range {
 	sector_t		start;
 	unsigned int		depth;
 	bool			on_route;
+	bool			any_storage;
 };
 
 static int bpio_stack_grow(struct bpio_walk *walk)
@@ -140,8 +143,8 @@ static void bpio_stack_end_route(struct bpio_walk *walk,
 static void bpio_stack_end_device(struct bpio_walk *walk,
 				  const struct bpio_range *range)
 {
-	enum bpio_reason reason =
-		bpio_storage_judge(range->bdev, walk->volume->target->any_storage);
+	enum bpio_reason reason = bpio_storage_judge(range->bdev,
+						     range->any_storage);
 	char name[BPIO_DRIVER_NAME_MAX + 1];
 	struct bpio_results verdict = {};
 	struct bpio_layer_info *row;
@@ -274,6 +277,8 @@ static void bpio_stack_descend_layer(struct bpio_walk *walk,
 			.start		= range.start,
 			.depth		= range.depth + 1,
 			.on_route	= range.on_route,
+			.any_storage	= range.depth ? range.any_storage :
+							layer->any_storage,
 		};
 		bpio_stack_descend(walk, &below);
 		range.sector += below.length;
@@ -343,7 +348,6 @@ static struct bpio_walk *bpio_stack_walk(struct bpio_volume *volume,
 					 struct bpio_view *view)
 {
 	struct bpio_walk *walk = kvzalloc(sizeof(*walk), GFP_KERNEL);
-	struct bpio_target *target = volume->target;
 	struct bpio_range range;
 
 	lockdep_assert_held(&volume->drain_lock);
@@ -364,8 +368,8 @@ static struct bpio_walk *bpio_stack_walk(struct bpio_volume *volume,
 	walk->request.out_length = sizeof(struct bpio_output);
 
 	range = (struct bpio_range) {
-		.bdev		= bpio_target_bdev(target),
-		.length		= target->ti->len,
+		.bdev		= bpio_table_bdev(volume->table),
+		.length		= dm_table_get_size(volume->table->dm),
 		.on_route	= true,
 	};
 	bpio_stack_descend(walk, &range);
@@ -403,7 +407,7 @@ static bool bpio_stack_walk_file(struct bpio_volume *volume, struct inode *inode
 
 /**
  * bpio_stack_query() - ask the stack below a volume whether it agrees
- * @volume: a volume with a live target
+ * @volume: a volume with a live table
  * @inode: a file that the layers are asked about as well, or NULL
  * @view: the answer; quiet, rows and room are the caller's, the rest is written
  *
@@ -459,7 +463,7 @@ bool bpio_stack_view_file(struct bpio_volume *volume, struct inode *inode,
 
 /**
  * bpio_stack_query_file() - ask all layers about a file, or tell them
- * @volume: a volume with a live target
+ * @volume: a volume with a live table
  * @inode: the file
  * @operation: FS_BPIO_OP_ENABLE or FS_BPIO_OP_QUERY, which may be vetoed, or
  *	FS_BPIO_OP_DISABLE, which may not
@@ -503,7 +507,7 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 	 * Never laxer than O_DIRECT on the volume: what goes direct now may fall
 	 * back the next time, and must be answered alike.
 	 */
-	bpio_stack_add_limits(route, bpio_target_bdev(walk->volume->target));
+	bpio_stack_add_limits(route, bpio_table_bdev(walk->volume->table));
 	route->support = walk->view->support;
 	route->compatible = walk->view->compatible;
 	route->results = walk->view->results;
@@ -530,7 +534,7 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 
 /**
  * bpio_stack_resolve() - find the way of direct reads through the stack
- * @volume: a volume with a live target
+ * @volume: a volume with a live table
  * @operation: BPIO_OP_QUERY, or BPIO_OP_ENABLE when the route is to be used:
  *	then its layers are told, and bpio_stack_disable() must follow some day
  *

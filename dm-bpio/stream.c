@@ -166,7 +166,7 @@ static bool bpio_stream_clear(struct bpio_volume *volume, struct bpio_file *file
 
 /**
  * bpio_stream_resume() - end bpio_stream_pause()
- * @volume: the volume; without a live target the file stays paused
+ * @volume: the volume; without a live table the file stays paused
  * @inode: the file
  * @results: a veto of a layer, which then keeps the file from being bypassed
  *
@@ -185,7 +185,7 @@ bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
 
 	noio = bpio_bypass_lock(volume);
 	file = bpio_stream_find(volume, inode);
-	if (file && !volume->target) {
+	if (file && !volume->table) {
 		bpio_reason_fill(results, -EAGAIN, "bpio",
 				 BPIO_REASON_VOLUME_SUSPENDED, NULL);
 		agreed = false;
@@ -220,7 +220,7 @@ bool bpio_stream_resume_by_kernel(struct bpio_volume *volume,
 	noio = bpio_bypass_lock(volume);
 	if (bpio_kernel_pause_drop(volume, inode)) {
 		file = bpio_stream_find(volume, inode);
-		if (file && volume->target)
+		if (file && volume->table)
 			agreed = bpio_stream_clear(volume, file,
 						   BPIO_FILE_KERNEL_PAUSED,
 						   results);

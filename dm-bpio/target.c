@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device-mapper target "bpio": the top of a volume.
+ * The device-mapper target "bpio": a segment of a volume.
  *
  * To ordinary I/O it is a linear mapping. What it adds are the ioctls, and the
- * moments at which direct reads have to be out of the way.
+ * moments at which direct reads have to be out of the way, see table.c.
  */
 #include <linux/blkdev.h>
 #include <linux/module.h>
@@ -13,67 +13,12 @@
 #include "compat.h"
 #include "dm-bpio.h"
 #include "ioctl.h"
-#include "layer.h"
 #include "map.h"
 #include "reason.h"
 #include "target.h"
 #include "volume.h"
 
 #define DM_MSG_PREFIX "bpio"
-
-static void bpio_gate_init(struct bpio_gate *gate)
-{
-	spin_lock_init(&gate->lock);
-	init_waitqueue_head(&gate->empty);
-}
-
-static void bpio_gate_open(struct bpio_gate *gate)
-{
-	spin_lock(&gate->lock);
-	gate->open = true;
-	spin_unlock(&gate->lock);
-}
-
-static void bpio_gate_close(struct bpio_gate *gate)
-{
-	spin_lock(&gate->lock);
-	gate->open = false;
-	spin_unlock(&gate->lock);
-
-	wait_event(gate->empty, !READ_ONCE(gate->inside));
-}
-
-/**
- * bpio_gate_enter() - begin a control operation
- * @gate: the target's gate
- *
- * Context: process context.
- * Return: false while the target is not live.
- */
-bool bpio_gate_enter(struct bpio_gate *gate)
-{
-	bool open;
-
-	spin_lock(&gate->lock);
-	open = gate->open;
-	if (open)
-		WRITE_ONCE(gate->inside, gate->inside + 1);
-	spin_unlock(&gate->lock);
-	return open;
-}
-
-/**
- * bpio_gate_leave() - end a control operation
- * @gate: the target's gate
- */
-void bpio_gate_leave(struct bpio_gate *gate)
-{
-	spin_lock(&gate->lock);
-	WRITE_ONCE(gate->inside, gate->inside - 1);
-	if (!gate->inside)
-		wake_up_all(&gate->empty);
-	spin_unlock(&gate->lock);
-}
 
 static int bpio_target_parse_features(struct bpio_target *target,
 				      struct dm_arg_set *as)
@@ -157,22 +102,17 @@ static int bpio_target_parse(struct bpio_target *target, unsigned int argc,
 	return bpio_target_open_device(target, argv[0]);
 }
 
-/* Of the things a target has to own before it can become live. */
+/* Acquire what a target must own before it goes live. */
 static int bpio_target_acquire(struct bpio_target *target)
 {
-	struct mapped_device *md = dm_table_get_md(target->ti->table);
-	int ret;
+	int ret = bpio_table_join(&target->seat, target->ti);
 
-	target->volume = bpio_volume_get(disk_devt(dm_disk(md)));
-	if (!target->volume) {
-		target->ti->error = "Cannot allocate volume";
-		return -ENOMEM;
-	}
-
+	if (ret)
+		return ret;
 	ret = bpio_ioctl_disk_create(target);
 	if (ret) {
 		target->ti->error = "Cannot allocate ioctl disk";
-		bpio_volume_put(target->volume);
+		bpio_table_leave(&target->seat, target->ti);
 	}
 	return ret;
 }
@@ -194,7 +134,6 @@ static int bpio_target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	target->ti = ti;
-	bpio_gate_init(&target->gate);
 
 	ret = bpio_target_parse(target, argc, argv);
 	if (ret)
@@ -228,7 +167,7 @@ static void bpio_target_dtr(struct dm_target *ti)
 	struct bpio_target *target = ti->private;
 
 	bpio_ioctl_disk_destroy(target);
-	bpio_volume_put(target->volume);
+	bpio_table_leave(&target->seat, ti);
 	dm_put_device(ti, target->dev);
 	kfree(target);
 }
@@ -273,39 +212,27 @@ static void bpio_target_resume(struct dm_target *ti)
 {
 	struct bpio_target *target = ti->private;
 
-	target->layer = bpio_layer_register(ti, &bpio_target_layer_ops, target);
-	if (IS_ERR(target->layer))
-		DMERR("%s: no memory for a layer, reads will not be bypassed",
-		      target->volume->name);
-	else
-		target->layer->volume_pause = &target->volume->pause;
-	bpio_bypass_attach(target->volume, target);
-	bpio_gate_open(&target->gate);
+	bpio_table_resume(&target->seat, ti, &bpio_target_layer_ops, target,
+			  target->any_storage);
 }
 
-/*
- * The last moment at which waiting is safe: I/O still flows, also that of
- * direct reads and of page faults in control operations. Afterwards neither is
- * in flight, nor starts, until the resume hook, which also undoes this one.
- */
 static void bpio_target_presuspend(struct dm_target *ti)
 {
 	struct bpio_target *target = ti->private;
 
-	bpio_gate_close(&target->gate);
-	bpio_bypass_detach(target->volume, target);
-	bpio_layer_unregister(target->layer);
-	target->layer = NULL;
+	bpio_table_presuspend(&target->seat);
 }
 
+/* The numbers of the volume, whichever of its targets is asked. */
 static void bpio_target_status_info(struct bpio_target *target, char *result,
 				    unsigned int maxlen)
 {
-	enum bpio_support support = bpio_bypass_support(target->volume, NULL);
+	struct bpio_volume *volume = target->seat.table->volume;
+	enum bpio_support support = bpio_bypass_support(volume, NULL);
 	struct fs_bpio_info info;
 	unsigned int sz = 0;
 
-	bpio_volume_count(target->volume, &info);
+	bpio_volume_count(volume, &info);
 	DMEMIT("%u %llu %llu %llu %llu %s", info.active_count,
 	       info.direct_reads, info.direct_bytes,
 	       info.fallback_reads, info.fallback_bytes,
@@ -346,15 +273,11 @@ static int bpio_target_iterate_devices(struct dm_target *ti,
 	return fn(ti, target->dev, target->start, ti->len, data);
 }
 
-/*
- * A singleton, because device-mapper hands ioctls to the target of a table only
- * where there is one.
- */
 static struct target_type bpio_target_type = {
 	.name		 = "bpio",
 	.version	 = { 0, 1, 0 },
-	.features	 = DM_TARGET_SINGLETON | DM_TARGET_NOWAIT |
-			   DM_TARGET_PASSES_INTEGRITY | DM_TARGET_PASSES_CRYPTO |
+	.features	 = DM_TARGET_NOWAIT | DM_TARGET_PASSES_INTEGRITY |
+			   DM_TARGET_PASSES_CRYPTO |
 			   BPIO_COMPAT_ATOMIC_WRITES,
 	.module		 = THIS_MODULE,
 	.ctr		 = bpio_target_ctr,

@@ -89,6 +89,27 @@ struct bpio_layer_info *bpio_view_add_row(struct bpio_view *view, dev_t dev,
 	return row;
 }
 
+/* The row of another layer that is part of the same device at the same place. */
+static struct bpio_layer_info *bpio_view_find_layer(const struct bpio_view *view,
+						    const struct bpio_layer *layer,
+						    unsigned int depth)
+{
+	unsigned int nr = min(view->nr, view->room);
+	const char *name = layer->ops->name;
+	struct bpio_layer_info *row;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		row = &view->rows[i];
+		if (row->major == MAJOR(layer->dev) &&
+		    row->minor == MINOR(layer->dev) && row->depth == depth &&
+		    row->name_len == strlen(name) &&
+		    !memcmp(row->name, name, row->name_len))
+			return row;
+	}
+	return NULL;
+}
+
 /**
  * bpio_view_add_layer() - add the row of a layer
  * @view: the view
@@ -98,6 +119,9 @@ struct bpio_layer_info *bpio_view_add_row(struct bpio_view *view, dev_t dev,
  * @depth: devices above it
  * @verdict: what it says
  *
+ * The targets of one device share a row. It has the first objection and the first
+ * pause of any of them, and tells of a bypass only when reads go past them all.
+ *
  * Context: bpio_layers_lock and volume->drain_lock held.
  */
 void bpio_view_add_layer(struct bpio_view *view, struct bpio_volume *volume,
@@ -105,23 +129,30 @@ void bpio_view_add_layer(struct bpio_view *view, struct bpio_volume *volume,
 			 const struct bpio_pause *pause, unsigned int depth,
 			 const struct bpio_results *verdict)
 {
+	bool skips = bpio_bypass_skips(volume, layer);
+	u64 reads = layer->bypassed;
 	struct bpio_layer_info *row;
 
 	lockdep_assert_held(&bpio_layers_lock);
 
-	row = bpio_view_add_row(view, layer->dev, depth, layer->ops->name,
-				verdict);
-	if (!row)
-		return;
-
-	row->flags = BPIO_LAYER_TAKES_PART;
-	row->bypassed_reads = layer->bypassed;
-	if (bpio_bypass_skips(volume, layer)) {
-		if (!volume->idle)
-			row->flags |= BPIO_LAYER_BYPASSED;
-		row->bypassed_reads += bpio_bypass_route_reads(volume);
+	row = bpio_view_find_layer(view, layer, depth);
+	if (row) {
+		if (!row->verdict.op_status)
+			row->verdict = *verdict;
+	} else {
+		row = bpio_view_add_row(view, layer->dev, depth,
+					layer->ops->name, verdict);
+		if (!row)
+			return;
+		row->flags = BPIO_LAYER_TAKES_PART | BPIO_LAYER_BYPASSED;
 	}
-	if (pause) {
+
+	if (!skips || volume->idle)
+		row->flags &= ~BPIO_LAYER_BYPASSED;
+	if (skips)
+		reads += bpio_bypass_route_reads(volume);
+	row->bypassed_reads = max(row->bypassed_reads, reads);
+	if (pause && !(row->flags & BPIO_LAYER_PAUSED)) {
 		row->flags |= BPIO_LAYER_PAUSED;
 		row->paused_since = pause->since;
 		row->who_len = bpio_view_copy(row->who, sizeof(row->who),

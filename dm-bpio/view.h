@@ -17,7 +17,7 @@ struct bpio_volume;
  * @support: how much of the stack may be skipped; out
  * @compatible: the storage device takes part, whatever stands above it; out
  * @quiet: nobody outside has asked, so nobody is told of vetoes
- * @rows: one row per layer and device, top to bottom, zeroed; may be NULL
+ * @rows: one row per device and place, top to bottom, zeroed; may be NULL
  * @room: rows that fit
  * @nr: rows there are, which may be more than fit; out
  */

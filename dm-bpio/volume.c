@@ -9,6 +9,7 @@
 #include "bypass.h"
 #include "file.h"
 #include "kernel_pause.h"
+#include "table.h"
 #include "volume.h"
 
 static LIST_HEAD(bpio_volumes);
@@ -41,6 +42,7 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	xa_init(&volume->kernel_pauses);
 	spin_lock_init(&volume->probes_lock);
 	INIT_LIST_HEAD(&volume->probes);
+	INIT_LIST_HEAD(&volume->tables);
 	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
 	bpio_drain_setup(&volume->drain, bpio_bypass_drain_work);
 	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
@@ -142,7 +144,7 @@ static void bpio_volume_release(struct kref *ref)
 
 	lockdep_assert_held(&bpio_volumes_lock);
 
-	WARN_ON(!xa_empty(&volume->files) || volume->target);
+	WARN_ON(!xa_empty(&volume->files) || volume->table);
 	list_del(&volume->node);
 	mutex_unlock(&bpio_volumes_lock);
 
@@ -163,6 +165,23 @@ static void bpio_volume_release(struct kref *ref)
 void bpio_volume_put(struct bpio_volume *volume)
 {
 	kref_put_mutex(&volume->ref, bpio_volume_release, &bpio_volumes_lock);
+}
+
+/**
+ * bpio_volume_is_mixed() - whether the live table has lines of other targets, too
+ * @volume: the volume
+ *
+ * Context: may sleep.
+ * Return: false also while no table is live.
+ */
+bool bpio_volume_is_mixed(struct bpio_volume *volume)
+{
+	bool mixed;
+
+	mutex_lock(&volume->lock);
+	mixed = volume->table && bpio_table_is_mixed(volume->table);
+	mutex_unlock(&volume->lock);
+	return mixed;
 }
 
 /**

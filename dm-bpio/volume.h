@@ -19,7 +19,7 @@
 struct bpio_file;
 struct bpio_route;
 struct inode;
-struct bpio_target;
+struct bpio_table;
 
 /* "major:minor" */
 #define BPIO_VOLUME_NAME_MAX	24
@@ -68,13 +68,14 @@ enum bpio_map_watch {
  * @probes: struct bpio_probe.node, reads that tell where a file lies
  * @drain_lock: held while the route is changed, from asking the stack until the
  *	new route is published. Never held while somebody waits for reads, see the
- *	top of bypass.c. Protects @target for reading, @storage_enabled,
+ *	top of bypass.c. Protects @table for reading, @storage_enabled,
  *	@attach_blocked. Taken before bpio_layers_lock and @lock.
  * @lock: protects @files and all their open files, and @active, which is also
- *	read without; with @drain_lock, @target and @route. Innermost; never held
+ *	read without; with @drain_lock, @table and @route. Innermost; never held
  *	across file-system I/O or a wait for bios, nor while something is done for
  *	each open file.
- * @target: the live target, NULL while there is none
+ * @tables: struct bpio_table.node, those that are not destroyed; @lock
+ * @table: the live one, NULL while there is none
  * @files: struct bpio_file by inode number; a file is in it from its first
  *	open file to its last. A volume has one file system, so numbers are unique.
  * @active: enabled open files of all @files
@@ -121,8 +122,9 @@ struct bpio_volume {
 	struct list_head	probes;
 
 	struct mutex		drain_lock;	/* changing the route */
-	struct mutex		lock;		/* target, files, counts */
-	struct bpio_target	*target;
+	struct mutex		lock;		/* tables, files, counts */
+	struct list_head	tables;
+	struct bpio_table	*table;
 	struct xarray		files;
 	unsigned int		active;
 	struct bpio_counters __percpu *stats;
@@ -169,6 +171,7 @@ struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
 void bpio_volume_forget(struct bpio_volume *volume, struct bpio_file *file);
 
 void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info);
+bool bpio_volume_is_mixed(struct bpio_volume *volume);
 u64 bpio_volume_sum(const struct bpio_volume *volume, struct bpio_counters *sum);
 
 #endif /* BPIO_VOLUME_H */

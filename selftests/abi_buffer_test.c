@@ -393,7 +393,7 @@ TEST_F(request, every_unknown_flag_and_reserved_bit_of_the_input_is_refused)
 
 	if (variant->code != FSCTL_MANAGE_BYPASS_IO) {
 		EXPECT_BITS_REFUSED(12, 4, EINVAL, "in_flags");
-		EXPECT_BITS_REFUSED(16, 8, EINVAL, "reserved1");
+		EXPECT_BITS_REFUSED(16, 8, EINVAL, "fd and reserved1");
 		EXPECT_BITS_REFUSED(24, 8, EINVAL, "reserved2");
 		return;
 	}

@@ -123,7 +123,8 @@ TEST(the_storage_level_input_and_output_have_their_pinned_layout)
 	EXPECT_FIELD(bpio_input, size, 4, 4);
 	EXPECT_FIELD(bpio_input, operation, 8, 4);
 	EXPECT_FIELD(bpio_input, in_flags, 12, 4);
-	EXPECT_FIELD(bpio_input, reserved1, 16, 8);
+	EXPECT_FIELD(bpio_input, fd, 16, 4);
+	EXPECT_FIELD(bpio_input, reserved1, 20, 4);
 	EXPECT_FIELD(bpio_input, reserved2, 24, 8);
 
 	EXPECT_EQ(232, (int)sizeof(struct bpio_output));

@@ -122,8 +122,8 @@ FIXTURE_TEARDOWN(segments)
 
 TEST_F(segments, on_two_devices_are_full_support_with_a_row_for_each_device)
 {
-	/* the volume, the segments' layers, two devices */
-	unsigned int rows = 1 + SEGMENTS + 2, i, storage = 0;
+	/* the volume, the device of the segments, two devices */
+	unsigned int rows = 1 + 1 + 2, i, storage = 0;
 	size_t size = sizeof(struct fs_bpio_stack) +
 		      rows * sizeof(struct bpio_layer_info);
 	struct fs_bpio_stack *list = calloc(1, size);

@@ -93,10 +93,10 @@ bad_lines()
 	refused "Too many arguments" "0 $SIZE bpio $NVME 0 0 any_storage"
 	refused "too small for target" "0 $((whole + 8)) bpio $NVME 0"
 	refused "too small for target" "0 $SIZE bpio $NVME $((whole - SIZE + 8))"
-	refused "must appear alone" "0 $SIZE bpio $NVME 0" \
-		"$SIZE $SIZE linear $NVME $SIZE"
-	refused "must appear alone" "0 $SIZE linear $NVME 0" \
-		"$SIZE $SIZE bpio $NVME $SIZE"
+	refused "too small for target" "0 $SIZE bpio $NVME 0" \
+		"$SIZE $SIZE bpio $NVME $whole"
+	refused "Unknown feature" "0 $SIZE bpio $NVME 0" \
+		"$SIZE $SIZE bpio $NVME $SIZE 1 no_storage"
 	# nothing holds the device open now
 	create last "0 $whole linear $NVME 0"
 	dm remove --retry "${PREFIX}last"

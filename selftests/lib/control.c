@@ -121,17 +121,24 @@ int active_count_wait(int volume, int count)
 	return -ETIMEDOUT;
 }
 
-int storage_op(int volume, uint32_t operation, struct bpio_output *out)
+int storage_op_fd(int volume, uint32_t operation, int fd,
+		  struct bpio_output *out)
 {
 	struct bpio_input in = {
 		.version = BPIO_INPUT_VERSION,
 		.size = sizeof(in),
 		.operation = operation,
+		.fd = fd,
 	};
 
 	memset(out, 0, sizeof(*out));
 	return send(volume, IOCTL_STORAGE_MANAGE_BYPASS_IO, &in, sizeof(in),
 		    out, sizeof(*out));
+}
+
+int storage_op(int volume, uint32_t operation, struct bpio_output *out)
+{
+	return storage_op_fd(volume, operation, 0, out);
 }
 
 int node_open(void)

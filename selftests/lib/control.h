@@ -31,7 +31,9 @@ int active_count(int volume);
  */
 int active_count_wait(int volume, int count);
 
-/* QUERY of the storage level. */
+/* The storage level. @fd is zero, or with the control node the mapped device. */
+int storage_op_fd(int volume, uint32_t operation, int fd,
+		  struct bpio_output *out);
 int storage_op(int volume, uint32_t operation, struct bpio_output *out);
 
 /* Open the control node, a tally of its own. Returns it or a negative errno. */

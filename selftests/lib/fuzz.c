@@ -260,6 +260,7 @@ static bool do_storage_ioctl(struct fuzz *fuzz)
 		.size = odd(fuzz, sizeof(in)),
 		.operation = odd(fuzz, pick(fuzz, 5)),
 		.in_flags = odd(fuzz, 0), .reserved2 = odd(fuzz, 0),
+		.fd = pick(fuzz, 2) ? 0 : any_slot(fuzz)->fd,
 	};
 
 	scramble(fuzz, &in, sizeof(in));

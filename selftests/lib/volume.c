@@ -211,11 +211,9 @@ uint64_t device_sectors(const char *path)
 	return bytes / 512;
 }
 
-int volume_create(struct volume *volume, const char *name, const char *device,
-		  uint64_t start, uint64_t sectors, const char *features)
+int volume_create_lines(struct volume *volume, const char *name,
+			const struct dm_line *lines, unsigned int count)
 {
-	char params[160];
-	struct dm_line line = { .type = "bpio", .params = params };
 	struct stat st;
 	int ret;
 
@@ -223,11 +221,8 @@ int volume_create(struct volume *volume, const char *name, const char *device,
 	snprintf(volume->name, sizeof(volume->name), "%s", name);
 	snprintf(volume->node, sizeof(volume->node), "/dev/mapper/" DM_PREFIX "%s",
 		 name);
-	line.sectors = sectors ?: device_sectors(device) - start;
-	snprintf(params, sizeof(params), "%s %llu%s%s", device,
-		 (unsigned long long)start, *features ? " " : "", features);
 	volume->fd = -1;
-	ret = dm_create(name, &line, 1, false);
+	ret = dm_create(name, lines, count, false);
 	if (ret)
 		return ret;
 	volume->fd = open(volume->node, O_RDONLY | O_CLOEXEC);
@@ -239,6 +234,18 @@ int volume_create(struct volume *volume, const char *name, const char *device,
 	}
 	volume->dev = st.st_rdev;
 	return 0;
+}
+
+int volume_create(struct volume *volume, const char *name, const char *device,
+		  uint64_t start, uint64_t sectors, const char *features)
+{
+	char params[160];
+	struct dm_line line = { .type = "bpio", .params = params };
+
+	line.sectors = sectors ?: device_sectors(device) - start;
+	snprintf(params, sizeof(params), "%s %llu%s%s", device,
+		 (unsigned long long)start, *features ? " " : "", features);
+	return volume_create_lines(volume, name, &line, 1);
 }
 
 int volume_format(struct volume *volume, const char *mkfs)
@@ -281,12 +288,33 @@ int volume_umount(struct volume *volume)
 	return 0;
 }
 
+int volume_op(const struct volume *volume, uint32_t operation,
+	      struct fs_bpio_output *out)
+{
+	int node = node_open(), ret;
+
+	if (node < 0)
+		return node;
+	ret = fs_op(node, operation, volume->fd, out);
+	close(node);
+	return ret;
+}
+
+int volume_info(const struct volume *volume, struct fs_bpio_info *info)
+{
+	struct fs_bpio_output out;
+	int ret = volume_op(volume, FS_BPIO_OP_GET_INFO, &out);
+
+	*info = out.get_info;
+	return ret;
+}
+
 /* "run" adds these up. Nothing is known of a volume that is suspended. */
 static void volume_say_reads(const struct volume *volume)
 {
 	struct fs_bpio_info info;
 
-	if (volume->fd >= 0 && !fs_info(volume->fd, &info) && info.direct_reads)
+	if (volume->fd >= 0 && !volume_info(volume, &info) && info.direct_reads)
 		diag("direct reads: %llu", (unsigned long long)info.direct_reads);
 }
 

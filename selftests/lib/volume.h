@@ -72,6 +72,9 @@ struct volume {
  */
 int volume_create(struct volume *volume, const char *name, const char *device,
 		  uint64_t start, uint64_t sectors, const char *features);
+/* Of a table of several lines. Operations on volume->fd go by the control node. */
+int volume_create_lines(struct volume *volume, const char *name,
+			const struct dm_line *lines, unsigned int count);
 /* Run the mkfs command, to which the node is appended. */
 int volume_format(struct volume *volume, const char *mkfs);
 int volume_mount(struct volume *volume, const char *type, const char *options);
@@ -118,6 +121,16 @@ int volume_fill_up(const struct volume *volume, uint64_t spare);
  */
 #define MKFS_EXT4_FOR_RECOVERY "mkfs.ext4" MKFS_EXT_OPTIONS " -b 4096"
 #define MKFS_EXT2	"mkfs.ext2" MKFS_EXT_OPTIONS " -b 4096"
+
+/*
+ * An operation of the control node on the volume itself, whatever its table. Returns
+ * 0 or a negative errno and says nothing.
+ */
+struct fs_bpio_output;
+struct fs_bpio_info;
+int volume_op(const struct volume *volume, uint32_t operation,
+	      struct fs_bpio_output *out);
+int volume_info(const struct volume *volume, struct fs_bpio_info *info);
 
 /* Path of a file on the volume, in one of a few static buffers. */
 const char *volume_path(const struct volume *volume, const char *file);

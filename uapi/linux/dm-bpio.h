@@ -40,7 +40,8 @@
  *    happens when the process is killed.
  *
  * The same operations can be sent to the mapped device of the volume, if its
- * table is a single target: device-mapper passes ioctls only to those.
+ * table is a single line: device-mapper passes ioctls only to those. A volume
+ * of several segments is served by /dev/bpio.
  *
  * Who may do what
  * ---------------
@@ -57,9 +58,9 @@
  *							or admin
  *	VOLUME_STACK_PAUSE,	device open for		device open for writing,
  *	_RESUME			writing, or admin	or admin
- *	storage QUERY		-			any
- *	storage ENABLE,		-			device open for writing,
- *	DISABLE						or admin
+ *	storage QUERY		device			any
+ *	storage ENABLE,		device open for		device open for writing,
+ *	DISABLE			writing, or admin	or admin
  *	BPIO_IOC_TALLY		any			-
  *	BPIO_IOC_FILE_ARM, _INFO: sent to the enabled file, any
  *
@@ -83,7 +84,7 @@
  *	EFAULT	   a buffer cannot be read or written
  *	EAGAIN	   the volume is suspended, or is being suspended, or its table was
  *		   replaced while a file of it is enabled; try again
- *	ENOTTY	   not a bpio volume, or its table has more than one target; a file
+ *	ENOTTY	   not a bpio volume, or its table has more than one line; a file
  *		   that was never enabled
  *
  * Rules for all structures: sizes and lengths are in bytes, fields have a fixed
@@ -578,6 +579,7 @@ struct fs_bpio_stack {
  * @size: sizeof(struct bpio_input), in bytes.
  * @operation: enum bpio_operations.
  * @in_flags: Must be zero.
+ * @fd: Sent to /dev/bpio, a descriptor of the mapped device; else zero.
  * @reserved1: Must be zero.
  * @reserved2: Must be zero.
  */
@@ -586,7 +588,8 @@ struct bpio_input {
 	__u32	size;
 	__u32	operation;
 	__u32	in_flags;
-	__u64	reserved1;
+	__s32	fd;
+	__u32	reserved1;
 	__u64	reserved2;
 };
 

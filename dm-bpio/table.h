@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_TABLE_H
+#define BPIO_TABLE_H
+
+#include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/list.h>
+
+#include "gate.h"
+
+struct bpio_layer;
+struct bpio_layer_ops;
+struct bpio_volume;
+
+/**
+ * struct bpio_table - the bpio targets of one table of a mapped device
+ * @volume: the mapped device; holds a reference
+ * @dm: the table. Not dereferenced: it outlives the targets, which hold @ref.
+ * @gate: for control operations; open while the table is live
+ * @node: in volume->tables; volume->lock
+ * @nr: bpio targets that were constructed; volume->lock
+ * @live: those of them that were resumed and not suspended since; volume->lock
+ * @sectors: what they map together, in sectors of 512 bytes; volume->lock
+ * @layers: as which the targets take part, by bpio_seat.index; NULL or an ERR_PTR
+ *	where one does not. Written in hooks of the target, by one task at a time;
+ *	read while @gate is entered.
+ *
+ * A table is live, and volume->table, while all of its bpio targets are. See the
+ * top of table.c for what that means for routes.
+ */
+struct bpio_table {
+	struct bpio_volume	*volume;
+	struct dm_table		*dm;
+	struct bpio_gate	gate;
+	struct list_head	node;
+	unsigned int		nr;
+	unsigned int		live;
+	sector_t		sectors;
+	struct bpio_layer	**layers;
+};
+
+/**
+ * struct bpio_seat - the place of one target in its table
+ * @table: the table
+ * @index: of the target among the bpio targets of @table
+ */
+struct bpio_seat {
+	struct bpio_table	*table;
+	unsigned int		index;
+};
+
+int bpio_table_join(struct bpio_seat *seat, struct dm_target *ti);
+void bpio_table_leave(struct bpio_seat *seat, struct dm_target *ti);
+void bpio_table_resume(struct bpio_seat *seat, struct dm_target *ti,
+		       const struct bpio_layer_ops *ops, void *context,
+		       bool any_storage);
+void bpio_table_presuspend(struct bpio_seat *seat);
+bool bpio_table_is_mixed(const struct bpio_table *table);
+
+/**
+ * bpio_table_bdev() - the mapped device of a table
+ * @table: the table
+ *
+ * Context: any, as long as @table lives.
+ */
+static inline struct block_device *
+bpio_table_bdev(const struct bpio_table *table)
+{
+	return dm_disk(dm_table_get_md(table->dm))->part0;
+}
+
+#endif /* BPIO_TABLE_H */
