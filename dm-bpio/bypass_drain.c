@@ -97,6 +97,24 @@ void bpio_bypass_drain_work(struct work_struct *work)
 }
 
 /**
+ * struct bpio_bypass_devices - where the reads of a route are
+ * @first: a device
+ * @more: there are others
+ */
+struct bpio_bypass_devices {
+	struct block_device	*first;
+	bool			more;
+};
+
+static void bpio_bypass_note_bdev(struct block_device *bdev, void *data)
+{
+	struct bpio_bypass_devices *devices = data;
+
+	devices->more |= devices->first && devices->first != bdev;
+	devices->first = devices->first ?: bdev;
+}
+
+/**
  * bpio_bypass_complain() - tell the kernel log who waits for reads, and where
  * @volume: the volume whose reads are waited for
  * @layer: those that went past it, or NULL for all
@@ -106,6 +124,7 @@ void bpio_bypass_drain_work(struct work_struct *work)
 void bpio_bypass_complain(struct bpio_volume *volume,
 			  const struct bpio_layer *layer)
 {
+	struct bpio_bypass_devices devices = {};
 	const struct bpio_route *route;
 	unsigned int noio;
 
@@ -113,10 +132,11 @@ void bpio_bypass_complain(struct bpio_volume *volume,
 	list_for_each_entry(route, &volume->drain.retired, node) {
 		if (layer && !bpio_route_has_layer(route, layer))
 			continue;
+		bpio_segments_visit(route->segments, route->nr,
+				    bpio_bypass_note_bdev, &devices);
 		pr_warn("bpio: %s: %s[%d] is still waiting for direct reads in flight below, on %pg%s\n",
 			volume->name, current->comm, task_tgid_nr(current),
-			route->segments[0].bdev,
-			route->nr > 1 ? " and others" : "");
+			devices.first, devices.more ? " and others" : "");
 		break;
 	}
 	bpio_bypass_unlock(volume, noio);

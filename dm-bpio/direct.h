@@ -104,9 +104,8 @@ bpio_direct_find(const struct bpio_extent_map *map,
 		 struct bpio_piece *piece)
 {
 	const struct bpio_extent *extent = bpio_extent_find(map, pos);
-	const struct bpio_segment *segment;
-	sector_t sector;
-	u64 skip, room;
+	struct bpio_place place;
+	u64 skip;
 
 	if (unlikely(!extent)) {
 		if (bpio_extent_map_knows(map, pos))
@@ -115,17 +114,15 @@ bpio_direct_find(const struct bpio_extent_map *map,
 					      BPIO_REASON_NOT_ARMED;
 	}
 	skip = pos - extent->offset;
-	sector = extent->sector + (skip >> SECTOR_SHIFT);
-
-	segment = bpio_route_find(route, sector);
-	if (unlikely(!segment))
+	if (unlikely(!bpio_route_find(route,
+				      extent->sector + (skip >> SECTOR_SHIFT),
+				      &place)))
 		return BPIO_REASON_VOLUME_SUSPENDED;
-	skip = extent->length - skip;
-	room = (segment->start + segment->length - sector) << SECTOR_SHIFT;
 
-	piece->bdev = segment->bdev;
-	piece->sector = sector - segment->start + segment->target;
-	piece->bytes = min3((u64)count, skip, room);
+	piece->bdev = place.bdev;
+	piece->sector = place.sector;
+	piece->bytes = min3((u64)count, extent->length - skip,
+			    place.room << SECTOR_SHIFT);
 	return BPIO_REASON_NONE;
 }
 

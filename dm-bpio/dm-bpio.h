@@ -45,15 +45,25 @@ struct bpio_layer;
 struct bpio_request;
 
 /**
- * struct bpio_mapping - where a range of a layer lies on the device below
- * @bdev: the device below; the layer keeps it open while it is registered
- * @sector: 512-byte sector on @bdev
+ * struct bpio_mapping - where a range of a layer lies below
+ * @bdev: the device below; the layer keeps it open while it is registered. Not used
+ *	when the range is striped
+ * @sector: 512-byte sector on @bdev, or on the striped set
  * @length: 512-byte sectors for which this holds, at least 1
+ * @stripes: 0, or the number of legs over which the range is striped. Chunk number c of
+ *	the set is chunk number c / @stripes of leg number c % @stripes, and the @leg
+ *	callback says where that leg begins
+ * @chunk: 512-byte sectors of a chunk, when striped
+ *
+ * All zero when a callback gets it. A range of any length over stripes is one mapping:
+ * nobody has to list the chunks.
  */
 struct bpio_mapping {
 	struct block_device	*bdev;
 	sector_t		sector;
 	sector_t		length;
+	unsigned int		stripes;
+	u32			chunk;
 };
 
 /**
@@ -63,6 +73,10 @@ struct bpio_mapping {
  * @map: Map a sector of the target, counted from its start, to the device
  *	below. Must give what the target's map method would do to a read, and may
  *	change only while the layer is not registered. Mandatory.
+ *	Return: 0 or a negative errno, which ends the route at this layer.
+ * @leg: Tell where a leg of a striped set begins: @bdev and @sector of the mapping,
+ *	for legs from 0 to bpio_mapping.stripes - 1. Needed by a layer whose @map
+ *	says that a range is striped, and like it.
  *	Return: 0 or a negative errno, which ends the route at this layer.
  * @file_pre: A file is about to be enabled or is queried; the layer may veto
  *	that file. Optional: a layer without it agrees for all files. Follows the
@@ -81,6 +95,7 @@ struct bpio_mapping {
 struct bpio_layer_ops {
 	const char *name;
 	int (*map)(void *context, sector_t sector, struct bpio_mapping *mapping);
+	int (*leg)(void *context, unsigned int leg, struct bpio_mapping *mapping);
 	int (*file_pre)(void *context, struct bpio_request *request,
 			struct inode *inode);
 	void (*file_post)(void *context, struct bpio_request *request,

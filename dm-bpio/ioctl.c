@@ -123,8 +123,8 @@ static int bpio_ioctl_run(struct bpio_target *target, unsigned int cmd,
 /* dm-linear's rule: as it is, if the target covers the whole device below. */
 static bool bpio_ioctl_covers_device(const struct bpio_target *target)
 {
-	return !target->start &&
-	       target->ti->len == bdev_nr_sectors(target->dev->bdev);
+	return !target->legs[0].start &&
+	       target->width == bdev_nr_sectors(target->legs[0].dev->bdev);
 }
 
 /*
@@ -136,11 +136,14 @@ static int bpio_ioctl_disk_ioctl(struct block_device *bdev, blk_mode_t mode,
 				 unsigned int cmd, unsigned long arg)
 {
 	struct bpio_target *target = bdev->bd_disk->private_data;
-	struct block_device *below = target->dev->bdev;
+	struct block_device *below = target->legs[0].dev->bdev;
 
 	if (bpio_ioctl_is_ours(cmd))
 		return bpio_ioctl_run(target, cmd, arg, mode & BLK_OPEN_WRITE);
 
+	/* As dm-stripe answers: no device below is the right one. */
+	if (target->chunk)
+		return -ENOTTY;
 	/* User space gets ENOTTY, as dm-linear would answer. */
 	if (!bpio_ioctl_covers_device(target) && !capable(CAP_SYS_RAWIO))
 		return -ENOIOCTLCMD;
@@ -156,9 +159,11 @@ static int bpio_ioctl_disk_ioctl(struct block_device *bdev, blk_mode_t mode,
 static int bpio_ioctl_disk_pr_clear(struct block_device *bdev, u64 key)
 {
 	struct bpio_target *target = bdev->bd_disk->private_data;
-	struct block_device *below = target->dev->bdev;
+	struct block_device *below = target->legs[0].dev->bdev;
 	const struct pr_ops *ops = below->bd_disk->fops->pr_ops;
 
+	if (target->chunk)
+		return -ENOTTY;
 	if (!ops || !ops->pr_clear)
 		return -EOPNOTSUPP;
 	return ops->pr_clear(below, key);
@@ -182,8 +187,10 @@ int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev,
 	struct bpio_target *target = ti->private;
 	int ret;
 
+	if (!bpio_ioctl_is_ours(cmd) && target->chunk)
+		return -ENOTTY;
 	if (!bpio_ioctl_is_ours(cmd)) {
-		*bdev = target->dev->bdev;
+		*bdev = target->legs[0].dev->bdev;
 		return bpio_ioctl_covers_device(target) ? 0 : 1;
 	}
 

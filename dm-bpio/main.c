@@ -38,20 +38,25 @@ static int __init bpio_init(void)
 	ret = bpio_map_init();
 	if (ret)
 		goto exit_io;
-	ret = bpio_target_init();
+	ret = bpio_linear_init();
 	if (ret)
 		goto exit_map;
+	ret = bpio_striped_init();
+	if (ret)
+		goto exit_linear;
 	/* Last: from here on anybody may call. */
 	ret = bpio_node_init();
 	if (ret)
-		goto exit_target;
+		goto exit_striped;
 	/* Without a way to wait for preempted tasks, stay. */
 	if (IS_ENABLED(CONFIG_PREEMPTION) && !IS_ENABLED(CONFIG_TASKS_RCU))
 		__module_get(THIS_MODULE);
 	return 0;
 
-exit_target:
-	bpio_target_exit();
+exit_striped:
+	bpio_striped_exit();
+exit_linear:
+	bpio_linear_exit();
 exit_map:
 	bpio_map_exit();
 exit_io:
@@ -104,7 +109,8 @@ static void __exit bpio_exit(void)
 {
 	bpio_await_completions();
 	bpio_node_exit();
-	bpio_target_exit();
+	bpio_striped_exit();
+	bpio_linear_exit();
 	bpio_map_exit();
 	bpio_io_exit();
 	bpio_file_exit();

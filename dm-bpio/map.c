@@ -32,25 +32,22 @@ size_t bpio_map_data_size(void)
 static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 			  struct bio *bio)
 {
-	const struct bpio_segment *segment;
-	sector_t room;
+	struct bpio_place place;
 
-	segment = bpio_route_find(route, data->sector);
-	if (!segment ||
-	    segment->bdev->bd_dev == data->target->seat.table->volume->dev ||
+	if (!bpio_route_find(route, data->sector, &place) ||
+	    place.bdev->bd_dev == data->target->seat.table->volume->dev ||
 	    !percpu_ref_tryget_live(&route->ref))
 		return false;
 
-	room = segment->start + segment->length - data->sector;
-	if (bio_sectors(bio) > room)
-		dm_accept_partial_bio(bio, room);
+	if (bio_sectors(bio) > place.room)
+		dm_accept_partial_bio(bio, place.room);
 
 	data->route = route;
 	data->iter = bio->bi_iter;
 	data->flags = bio->bi_flags;
 	data->remaining = atomic_read(&bio->__bi_remaining);
-	bio_set_dev(bio, segment->bdev);
-	bio->bi_iter.bi_sector = data->sector - segment->start + segment->target;
+	bio_set_dev(bio, place.bdev);
+	bio->bi_iter.bi_sector = place.sector;
 	return true;
 }
 
@@ -116,9 +113,8 @@ static void bpio_map_repeat(struct work_struct *work)
 	bio->bi_flags = data->flags;
 	atomic_set(&bio->__bi_remaining, data->remaining);
 	bio->bi_iter = data->iter;
-	bio->bi_iter.bi_sector = target->start +
-				 dm_target_offset(target->ti, data->sector);
-	bio_set_dev(bio, target->dev->bdev);
+	bio->bi_iter.bi_sector = data->sector;
+	bpio_target_remap(target, bio);
 	/*
 	 * Nobody polls the queue that it goes to now, and it is too late to tell
 	 * the reader to come again.

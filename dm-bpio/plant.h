@@ -18,6 +18,7 @@
  * @BPIO_PLANT_WRITERS: files are armed while somebody has them open for writing
  * @BPIO_PLANT_LAYOUT: no lease on the layout of files of XFS
  * @BPIO_PLANT_DIRTY: reads do not mind dirty pages
+ * @BPIO_PLANT_STRIPE: a chunk is looked for on the leg beside the right one
  */
 enum bpio_plant {
 	BPIO_PLANT_DIO_COUNT,
@@ -27,6 +28,7 @@ enum bpio_plant {
 	BPIO_PLANT_WRITERS,
 	BPIO_PLANT_LAYOUT,
 	BPIO_PLANT_DIRTY,
+	BPIO_PLANT_STRIPE,
 };
 
 #ifdef CONFIG_DM_BPIO_PLANT

@@ -63,8 +63,8 @@
 
 /* Where extents are shorter than this on average bmap() costs less. */
 #define BPIO_PROBE_DENSE_BLOCKS	3
-/* So many bios say something about the average. */
-#define BPIO_PROBE_DENSE_BIOS	256U
+/* So many extents say something about the average. */
+#define BPIO_PROBE_DENSE_EXTENTS	256U
 #define BPIO_PROBE_DENSE_WALK	SZ_16M
 
 /*
@@ -84,6 +84,7 @@ static unsigned long bpio_probe_proven;
  * @pos: offset in the file of the read that is under way
  * @next: the lowest offset that may be told next
  * @bios: bios that were taken
+ * @extents: extents that these began; device-mapper splits where chunks of stripes end
  * @failed: one came that is not understood
  * @full: there was no room for what lies at @next and after
  * @window: bytes of the next read
@@ -97,6 +98,7 @@ struct bpio_probe {
 	u64				pos;
 	u64				next;
 	unsigned int			bios;
+	unsigned int			extents;
 	bool				failed;
 	bool				full;
 	u64				window;
@@ -127,6 +129,7 @@ static struct bpio_probe *bpio_probe_find(struct bpio_volume *volume,
 static void bpio_probe_note(struct bpio_probe *probe, struct bio *bio)
 {
 	const struct bvec_iter *iter = &bio->bi_iter;
+	unsigned int nr = probe->builder->nr;
 	size_t index = bio->bi_io_vec - probe->vecs + iter->bi_idx;
 	u64 offset = probe->pos + index * probe->vec_size +
 		     bpio_compat_bvec_done(iter);
@@ -148,6 +151,7 @@ static void bpio_probe_note(struct bpio_probe *probe, struct bio *bio)
 	}
 	bpio_extent_append(probe->builder, offset, iter->bi_size,
 			   iter->bi_sector);
+	probe->extents += probe->builder->nr - nr;
 	probe->next = offset + iter->bi_size;
 }
 
@@ -211,6 +215,7 @@ static int bpio_probe_read(struct bpio_probe *probe, struct bpio_file *file,
 	probe->pos = pos;
 	probe->next = pos;
 	probe->bios = 0;
+	probe->extents = 0;
 	probe->full = false;
 
 	bpio_probe_begin(probe, file->volume);
@@ -270,7 +275,7 @@ static int bpio_probe_verify(const struct bpio_probe *probe,
 /* As much in the next read as is likely to find room. */
 static void bpio_probe_adapt(struct bpio_probe *probe, u64 bytes, u32 block)
 {
-	u64 fit = bytes * BPIO_PROBE_ROOM_MIN / max(probe->bios, 1U) / 2;
+	u64 fit = bytes * BPIO_PROBE_ROOM_MIN / max(probe->extents, 1U) / 2;
 
 	if (probe->full)
 		fit = bytes;
@@ -284,8 +289,8 @@ static bool bpio_probe_is_dense(const struct bpio_probe *probe,
 {
 	u64 dense = BPIO_PROBE_DENSE_BLOCKS * i_blocksize(file->inode);
 
-	return probe->bios >= BPIO_PROBE_DENSE_BIOS &&
-	       bytes < probe->bios * dense && !bpio_file_is_xfs(file);
+	return probe->extents >= BPIO_PROBE_DENSE_EXTENTS &&
+	       bytes < probe->extents * dense && !bpio_file_is_xfs(file);
 }
 
 static int bpio_probe_reserve(struct bpio_extent_builder *builder,

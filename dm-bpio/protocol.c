@@ -407,7 +407,7 @@ static int bpio_protocol_fill_storage(struct bpio_volume *volume,
 	if (IS_ERR(route))
 		return PTR_ERR(route);
 
-	bdev = route->segments[0].bdev;
+	bdev = bpio_segment_bdev(route->segments);
 	bpio_storage_driver_name(bdev, driver, sizeof(driver));
 	info->storage_driver_name_len = strlen(driver);
 	memcpy(info->storage_driver_name, driver, info->storage_driver_name_len);

@@ -65,6 +65,7 @@ struct bpio_route *bpio_route_clone(const struct bpio_route *route)
 	clone->objector = route->objector;
 	memcpy(clone->segments, route->segments,
 	       array_size(route->nr, sizeof(*route->segments)));
+	bpio_segments_get(clone->segments, clone->nr);
 	memcpy(clone->layers, route->layers,
 	       array_size(route->nr_met, sizeof(*route->layers)));
 	clone->nr_layers = route->nr_layers;
@@ -78,6 +79,7 @@ static void bpio_route_free(struct rcu_head *rcu)
 	struct bpio_route *route = container_of(rcu, struct bpio_route, rcu);
 
 	percpu_ref_exit(&route->ref);
+	bpio_segments_put(route->segments, route->nr);
 	kfree(route->layers);
 	kvfree(route);
 }
@@ -120,8 +122,7 @@ bool bpio_route_equal(const struct bpio_route *a, const struct bpio_route *b)
 	       !memcmp(&a->results, &b->results, sizeof(a->results)) &&
 	       !memcmp(a->layers, b->layers,
 		       array_size(a->nr_met, sizeof(*a->layers))) &&
-	       !memcmp(a->segments, b->segments,
-		       array_size(a->nr, sizeof(*a->segments)));
+	       bpio_segments_equal(a->segments, b->segments, a->nr);
 }
 
 /**

@@ -8,22 +8,10 @@
 #include <linux/rcupdate.h>
 #include <linux/dm-bpio.h>
 
+#include "segment.h"
+
 struct bpio_drain;
 struct bpio_layer;
-
-/**
- * struct bpio_segment - part of a volume and where its reads enter the stack
- * @start: first 512-byte sector on the volume
- * @length: sectors
- * @bdev: device the bio is sent to; kept open by the layer that maps to it
- * @target: sector of @bdev that @start becomes
- */
-struct bpio_segment {
-	sector_t		start;
-	sector_t		length;
-	struct block_device	*bdev;
-	sector_t		target;
-};
 
 /**
  * struct bpio_route - the way of direct reads through the stack; immutable but
@@ -50,7 +38,7 @@ struct bpio_segment {
  * @results: who keeps the route from being full, and why
  * @objector: the device of whoever does
  * @told: what the route allows was told last; protected by volume->drain_lock
- * @segments: sorted by start, without gaps
+ * @segments: sorted by start, without gaps; holds their references
  *
  * Published in bpio_volume.route. A reader finds it under RCU and takes @ref
  * with percpu_ref_tryget_live(). Whoever unpublishes it retires it, see drain.c.
@@ -101,26 +89,31 @@ static inline unsigned int bpio_route_info(const struct bpio_route *route)
 }
 
 /**
- * bpio_route_find() - segment that holds a sector of the volume
+ * bpio_route_find() - where the reads of a sector of the volume enter the stack
  * @route: the route
  * @sector: 512-byte sector on the volume
+ * @place: the place, out
  *
  * Context: any; the caller holds a reference to @route or is under RCU.
- * Return: the segment, or NULL beyond the end of the volume.
+ * Return: false beyond the end of the volume.
  */
-static inline const struct bpio_segment *
-bpio_route_find(const struct bpio_route *route, sector_t sector)
+static inline bool bpio_route_find(const struct bpio_route *route,
+				   sector_t sector, struct bpio_place *place)
 {
-	const struct bpio_segment *base = route->segments;
-	unsigned int nr = route->nr;
+	const struct bpio_segment *segment;
+	sector_t skip;
 
-	while (nr > 1) {
-		unsigned int half = nr / 2;
+	segment = bpio_segment_find(route->segments, route->nr, sector);
+	if (unlikely(!segment))
+		return false;
+	if (unlikely(!segment->bdev))
+		return bpio_segment_find_striped(segment, sector, place);
 
-		base = base[half].start <= sector ? base + half : base;
-		nr -= half;
-	}
-	return sector - base->start < base->length ? base : NULL;
+	skip = sector - segment->start;
+	place->bdev = segment->bdev;
+	place->sector = segment->target + skip;
+	place->room = segment->length - skip;
+	return true;
 }
 
 #endif /* BPIO_ROUTE_H */

@@ -22,6 +22,7 @@
 #include "route.h"
 #include "stack.h"
 #include "storage.h"
+#include "stripes.h"
 #include "table.h"
 #include "trace.h"
 #include "view.h"
@@ -29,9 +30,9 @@
 
 /* Deeper stacks end the route there; the walk calls itself for each layer. */
 #define BPIO_STACK_DEPTH_MAX	16
-/* Layers of one volume, and segments of one route. */
+/* Layers of one volume, and legs of stripes that one walk descends. */
 #define BPIO_STACK_LAYERS_MAX	256
-#define BPIO_STACK_SEGMENTS_MAX	65536
+#define BPIO_STACK_LEGS_MAX	65536
 
 /**
  * struct bpio_asked - a layer that was asked
@@ -56,8 +57,8 @@ struct bpio_asked {
  * @layers: layers that were asked, top to bottom
  * @nr_layers: number of these
  * @segments: the route so far
- * @nr_segments: number of these
- * @room_segments: number that fit
+ * @into: where segments are added: @segments, or what a leg of stripes has so far
+ * @legs: legs of stripes that were descended
  */
 struct bpio_walk {
 	struct bpio_volume	*volume;
@@ -68,9 +69,9 @@ struct bpio_walk {
 	int			error;
 	struct bpio_asked	layers[BPIO_STACK_LAYERS_MAX];
 	unsigned int		nr_layers;
-	struct bpio_segment	*segments;
-	unsigned int		nr_segments;
-	unsigned int		room_segments;
+	struct bpio_segments	segments;
+	struct bpio_segments	*into;
+	unsigned int		legs;
 };
 
 /**
@@ -78,7 +79,7 @@ struct bpio_walk {
  * @bdev: device
  * @sector: first 512-byte sector on it
  * @length: sectors
- * @start: sector on the volume that @sector stands for
+ * @start: sector on the volume, or on the leg of stripes, that @sector stands for
  * @depth: devices above @bdev
  * @on_route: nothing above objected
  * @any_storage: of the target of the volume that is above
@@ -93,50 +94,19 @@ struct bpio_range {
 	bool			any_storage;
 };
 
-static int bpio_stack_grow(struct bpio_walk *walk)
-{
-	unsigned int room = walk->room_segments ? walk->room_segments * 2 : 8;
-	struct bpio_segment *segments;
-
-	if (room > BPIO_STACK_SEGMENTS_MAX)
-		return -ENOMEM;
-	segments = kvmalloc_array(room, sizeof(*segments), GFP_KERNEL);
-	if (!segments)
-		return -ENOMEM;
-	if (walk->nr_segments)
-		memcpy(segments, walk->segments,
-		       array_size(walk->nr_segments, sizeof(*segments)));
-	kvfree(walk->segments);
-	walk->segments = segments;
-	walk->room_segments = room;
-	return 0;
-}
-
 /* Reads of this range enter the stack here. */
 static void bpio_stack_end_route(struct bpio_walk *walk,
 				 const struct bpio_range *range)
 {
-	struct bpio_segment *last = walk->segments + walk->nr_segments - 1;
-
-	if (!range->on_route || walk->error)
-		return;
-
-	if (walk->nr_segments && last->bdev == range->bdev &&
-	    last->start + last->length == range->start &&
-	    last->target + last->length == range->sector) {
-		last->length += range->length;
-		return;
-	}
-	if (walk->nr_segments == walk->room_segments)
-		walk->error = bpio_stack_grow(walk);
-	if (walk->error)
-		return;
-	walk->segments[walk->nr_segments++] = (struct bpio_segment) {
+	const struct bpio_segment segment = {
 		.start	= range->start,
 		.length	= range->length,
 		.bdev	= range->bdev,
 		.target	= range->sector,
 	};
+
+	if (range->on_route && !walk->error)
+		walk->error = bpio_segments_append(walk->into, &segment);
 }
 
 /* A device without a layer: the storage, or a target that does not take part. */
@@ -252,6 +222,99 @@ static struct bpio_asked *bpio_stack_ask(struct bpio_walk *walk,
 static void bpio_stack_descend(struct bpio_walk *walk,
 			       const struct bpio_range *range);
 
+/*
+ * Go on below one leg of stripes, with the part of it that belongs to a range of the
+ * set.
+ */
+static void bpio_stack_descend_leg(struct bpio_walk *walk,
+				   struct bpio_layer *layer, unsigned int leg,
+				   const struct bpio_mapping *set,
+				   const struct bpio_range *range)
+{
+	struct bpio_mapping mapping = {};
+	struct bpio_range below = *range;
+	sector_t end;
+
+	below.start = bpio_stripes_from(set->stripes, set->chunk, leg,
+					set->sector);
+	end = bpio_stripes_from(set->stripes, set->chunk, leg,
+				set->sector + range->length);
+	below.length = end - below.start;
+	if (!below.length)
+		return;
+
+	/* bpio_stack_has_legs() has asked before. */
+	if (++walk->legs > BPIO_STACK_LEGS_MAX ||
+	    layer->ops->leg(layer->context, leg, &mapping)) {
+		walk->error = -ENOMEM;
+		return;
+	}
+	below.bdev = mapping.bdev;
+	below.sector = mapping.sector + below.start;
+	bpio_stack_descend(walk, &below);
+}
+
+/*
+ * @range is what lies below @set, but for device and sector. Not inline, so that a
+ * walk without stripes needs no stack for them.
+ */
+static noinline void bpio_stack_descend_stripes(struct bpio_walk *walk,
+						struct bpio_layer *layer,
+						const struct bpio_mapping *set,
+						const struct bpio_range *range)
+{
+	struct bpio_segments *into = walk->into;
+	struct bpio_segment segment = {
+		.start	= range->start,
+		.length	= range->length,
+	};
+	unsigned int i;
+
+	segment.stripes = bpio_stripes_alloc(set->stripes, set->chunk,
+					     set->sector);
+	if (!segment.stripes) {
+		walk->error = -ENOMEM;
+		return;
+	}
+	for (i = 0; i < set->stripes && !walk->error; i++) {
+		walk->into = &segment.stripes->legs[i];
+		bpio_stack_descend_leg(walk, layer, i, set, range);
+	}
+	walk->into = into;
+	if (!walk->error && range->on_route)
+		walk->error = bpio_segments_append(into, &segment);
+	if (walk->error || !range->on_route)
+		bpio_segments_put(&segment, 1);
+}
+
+static bool bpio_stack_has_legs(struct bpio_layer *layer,
+				const struct bpio_mapping *set)
+{
+	struct bpio_mapping mapping;
+	unsigned int i;
+
+	if (!set->chunk || !layer->ops->leg || set->stripes > BPIO_STACK_LEGS_MAX)
+		return false;
+	for (i = 0; i < set->stripes; i++) {
+		memset(&mapping, 0, sizeof(mapping));
+		if (layer->ops->leg(layer->context, i, &mapping) ||
+		    !mapping.bdev)
+			return false;
+	}
+	return true;
+}
+
+/* Whether an answer of a layer makes sense. */
+static bool bpio_stack_maps(struct bpio_layer *layer, sector_t sector,
+			    struct bpio_mapping *mapping)
+{
+	memset(mapping, 0, sizeof(*mapping));
+	if (layer->ops->map(layer->context, sector, mapping) || !mapping->length)
+		return false;
+	return mapping->stripes ? bpio_stack_has_legs(layer, mapping) :
+				  !!mapping->bdev;
+}
+
 /* Go on below a layer, in as many pieces as it maps the range to. */
 static void bpio_stack_descend_layer(struct bpio_walk *walk,
 				     struct bpio_layer *layer,
@@ -262,8 +325,8 @@ static void bpio_stack_descend_layer(struct bpio_walk *walk,
 	struct bpio_range below;
 
 	while (range.length && !walk->error) {
-		if (layer->ops->map(layer->context, range.sector - layer->begin,
-				    &mapping) || !mapping.length) {
+		if (!bpio_stack_maps(layer, range.sector - layer->begin,
+				     &mapping)) {
 			bpio_stack_unmapped(walk, layer, asked);
 			bpio_stack_end_route(walk, &range);
 			return;
@@ -280,7 +343,11 @@ static void bpio_stack_descend_layer(struct bpio_walk *walk,
 			.any_storage	= range.depth ? range.any_storage :
 							layer->any_storage,
 		};
-		bpio_stack_descend(walk, &below);
+		if (mapping.stripes)
+			bpio_stack_descend_stripes(walk, layer, &mapping,
+						   &below);
+		else
+			bpio_stack_descend(walk, &below);
 		range.sector += below.length;
 		range.start += below.length;
 		range.length -= below.length;
@@ -357,6 +424,7 @@ static struct bpio_walk *bpio_stack_walk(struct bpio_volume *volume,
 		return NULL;
 
 	walk->volume = volume;
+	walk->into = &walk->segments;
 	walk->inode = inode;
 	walk->view = view;
 	walk->everything = inode || view->rows;
@@ -382,7 +450,7 @@ static struct bpio_walk *bpio_stack_walk(struct bpio_volume *volume,
 
 static void bpio_stack_walk_end(struct bpio_walk *walk)
 {
-	kvfree(walk->segments);
+	bpio_segments_free(&walk->segments);
 	kvfree(walk);
 }
 
@@ -487,11 +555,20 @@ bool bpio_stack_query_file(struct bpio_volume *volume, struct inode *inode,
 	return agreed;
 }
 
-static void bpio_stack_add_limits(struct bpio_route *route,
-				  struct block_device *bdev)
+static void bpio_stack_add_limits(struct block_device *bdev, void *data)
 {
+	struct bpio_route *route = data;
+
 	route->length_mask |= bdev_logical_block_size(bdev) - 1;
 	route->memory_mask |= bdev_dma_alignment(bdev);
+}
+
+static void bpio_stack_add_bdev(struct block_device *bdev, void *data)
+{
+	struct bpio_route *route = data;
+
+	bpio_stack_add_limits(bdev, route);
+	route->peer_memory &= bpio_compat_takes_peer_memory(bdev);
 }
 
 static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
@@ -499,7 +576,7 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 	struct bpio_route *route;
 	unsigned int i, nr = 0, met;
 
-	route = bpio_route_alloc(walk->nr_segments, walk->nr_layers);
+	route = bpio_route_alloc(walk->segments.nr, walk->nr_layers);
 	if (!route)
 		return ERR_PTR(-ENOMEM);
 
@@ -507,7 +584,7 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 	 * Never laxer than O_DIRECT on the volume: what goes direct now may fall
 	 * back the next time, and must be answered alike.
 	 */
-	bpio_stack_add_limits(route, bpio_table_bdev(walk->volume->table));
+	bpio_stack_add_limits(bpio_table_bdev(walk->volume->table), route);
 	route->support = walk->view->support;
 	route->compatible = walk->view->compatible;
 	route->results = walk->view->results;
@@ -522,13 +599,13 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 		if (!walk->layers[i].agreed)
 			route->layers[met++] = walk->layers[i].layer;
 
+	if (route->nr)
+		memcpy(route->segments, walk->segments.list,
+		       array_size(route->nr, sizeof(*route->segments)));
+	bpio_segments_get(route->segments, route->nr);
 	route->peer_memory = true;
-	for (i = 0; i < walk->nr_segments; i++) {
-		route->segments[i] = walk->segments[i];
-		bpio_stack_add_limits(route, walk->segments[i].bdev);
-		route->peer_memory &=
-			bpio_compat_takes_peer_memory(walk->segments[i].bdev);
-	}
+	bpio_segments_visit(route->segments, route->nr, bpio_stack_add_bdev,
+			    route);
 	return route;
 }
 
@@ -539,8 +616,8 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
  *	then its layers are told, and bpio_stack_disable() must follow some day
  *
  * Context: sleeps; volume->drain_lock held.
- * Return: a route with one reference, or ERR_PTR(-ENOMEM), also for more than
- * BPIO_STACK_SEGMENTS_MAX segments.
+ * Return: a route with one reference, or ERR_PTR(-ENOMEM), also for more segments
+ * than a list may have, or more than BPIO_STACK_LEGS_MAX legs.
  */
 struct bpio_route *bpio_stack_resolve(struct bpio_volume *volume,
 				      unsigned int operation)

@@ -1,27 +1,113 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device-mapper target "bpio": a segment of a volume.
+ * What the targets "bpio" (linear.c) and "bpio-striped" (striped.c) have in common.
  *
- * To ordinary I/O it is a linear mapping. What it adds are the ioctls, and the
- * moments at which direct reads have to be out of the way, see table.c.
+ * To ordinary I/O they are what dm-linear and dm-stripe are. What they add are the
+ * ioctls, and the moments at which direct reads have to be out of the way, see
+ * table.c.
  */
 #include <linux/blkdev.h>
-#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "bypass.h"
-#include "compat.h"
 #include "dm-bpio.h"
 #include "ioctl.h"
 #include "map.h"
 #include "reason.h"
+#include "stripes.h"
 #include "target.h"
 #include "volume.h"
 
 #define DM_MSG_PREFIX "bpio"
 
-static int bpio_target_parse_features(struct bpio_target *target,
-				      struct dm_arg_set *as)
+/**
+ * bpio_target_create() - begin to construct a target
+ * @ti: the target
+ * @nr: number of legs
+ *
+ * Context: may sleep.
+ * Return: the target without legs, or NULL with ti->error.
+ */
+struct bpio_target *bpio_target_create(struct dm_target *ti, unsigned int nr)
+{
+	struct bpio_target *target;
+
+	target = kvzalloc(struct_size(target, legs, nr), GFP_KERNEL);
+	if (!target) {
+		ti->error = "Cannot allocate target";
+		return NULL;
+	}
+	target->nr = nr;
+	target->ti = ti;
+	return target;
+}
+
+/**
+ * bpio_target_free() - undo bpio_target_create() and bpio_target_open_leg()
+ * @target: the target
+ *
+ * Context: may sleep.
+ */
+void bpio_target_free(struct bpio_target *target)
+{
+	unsigned int i;
+
+	for (i = 0; i < target->nr && target->legs[i].dev; i++)
+		dm_put_device(target->ti, target->legs[i].dev);
+	kvfree(target);
+}
+
+/**
+ * bpio_target_open_leg() - open a device that the target maps to
+ * @target: the target
+ * @leg: number of the leg; those before are open
+ * @path: of the device, or its number
+ * @start: first sector, in digits
+ *
+ * Context: may sleep.
+ * Return: 0 or a negative errno with ti->error.
+ */
+int bpio_target_open_leg(struct bpio_target *target, unsigned int leg,
+			 const char *path, const char *start)
+{
+	struct dm_target *ti = target->ti;
+	unsigned long long sector;
+	struct dm_dev *dev;
+	int ret;
+
+	/* Not by sscanf(), which lets a number that is too large wrap around. */
+	if (kstrtoull(start, 10, &sector) || sector != (sector_t)sector) {
+		ti->error = "Invalid offset, expected sectors";
+		return -EINVAL;
+	}
+	ret = dm_get_device(ti, path, dm_table_get_mode(ti->table), &dev);
+	if (ret) {
+		ti->error = "Device lookup failed";
+		return ret;
+	}
+	target->legs[leg].dev = dev;
+	target->legs[leg].start = sector;
+
+	if (bdev_is_zoned(dev->bdev)) {
+		ti->error = "Zoned devices are not supported";
+		return -EINVAL;
+	}
+	if (dev->dax_dev) {
+		ti->error = "DAX devices are not supported";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/**
+ * bpio_target_parse_features() - read "[<#features> any_storage]" at the end of a line
+ * @target: the target
+ * @as: what is left of the line
+ *
+ * Return: 0 or a negative errno with ti->error.
+ */
+int bpio_target_parse_features(struct bpio_target *target,
+			       struct dm_arg_set *as)
 {
 	static const struct dm_arg args[] = {
 		{ 0, 1, "Invalid number of features" },
@@ -52,142 +138,83 @@ static int bpio_target_parse_features(struct bpio_target *target,
 	return 0;
 }
 
-static int bpio_target_parse_offset(struct bpio_target *target, const char *arg)
-{
-	unsigned long long start;
-
-	/* Not by sscanf(), which lets a number that is too large wrap around. */
-	if (kstrtoull(arg, 10, &start) || start != (sector_t)start) {
-		target->ti->error = "Invalid offset, expected sectors";
-		return -EINVAL;
-	}
-	target->start = start;
-	return 0;
-}
-
-static int bpio_target_open_device(struct bpio_target *target, const char *path)
+/**
+ * bpio_target_make() - make a target that is parsed one of its table
+ * @target: the target
+ *
+ * Context: from the constructor; may sleep.
+ * Return: 0 or a negative errno with ti->error.
+ */
+int bpio_target_make(struct bpio_target *target)
 {
 	struct dm_target *ti = target->ti;
-	int ret;
-
-	ret = dm_get_device(ti, path, dm_table_get_mode(ti->table), &target->dev);
-	if (ret) {
-		ti->error = "Device lookup failed";
-		return ret;
-	}
-	if (bdev_is_zoned(target->dev->bdev)) {
-		ti->error = "Zoned devices are not supported";
-		ret = -EINVAL;
-	} else if (target->dev->dax_dev) {
-		ti->error = "DAX devices are not supported";
-		ret = -EINVAL;
-	}
-	if (ret)
-		dm_put_device(ti, target->dev);
-	return ret;
-}
-
-static int bpio_target_parse(struct bpio_target *target, unsigned int argc,
-			     char **argv)
-{
-	struct dm_arg_set as = { .argc = argc - 2, .argv = argv + 2 };
-	int ret;
-
-	ret = bpio_target_parse_offset(target, argv[1]);
-	if (ret)
-		return ret;
-	ret = bpio_target_parse_features(target, &as);
-	if (ret)
-		return ret;
-	return bpio_target_open_device(target, argv[0]);
-}
-
-/* Acquire what a target must own before it goes live. */
-static int bpio_target_acquire(struct bpio_target *target)
-{
-	int ret = bpio_table_join(&target->seat, target->ti);
+	int ret = bpio_table_join(&target->seat, ti);
 
 	if (ret)
 		return ret;
 	ret = bpio_ioctl_disk_create(target);
 	if (ret) {
-		target->ti->error = "Cannot allocate ioctl disk";
-		bpio_table_leave(&target->seat, target->ti);
+		ti->error = "Cannot allocate ioctl disk";
+		bpio_table_leave(&target->seat, ti);
+		return ret;
 	}
-	return ret;
-}
-
-/* <device> <offset> [<#features> any_storage] */
-static int bpio_target_ctr(struct dm_target *ti, unsigned int argc, char **argv)
-{
-	struct bpio_target *target;
-	int ret;
-
-	if (argc < 2) {
-		ti->error = "Invalid argument count, expected <device> <offset>";
-		return -EINVAL;
-	}
-
-	target = kzalloc(sizeof(*target), GFP_KERNEL);
-	if (!target) {
-		ti->error = "Cannot allocate target";
-		return -ENOMEM;
-	}
-	target->ti = ti;
-
-	ret = bpio_target_parse(target, argc, argv);
-	if (ret)
-		goto free_target;
-	ret = bpio_target_acquire(target);
-	if (ret)
-		goto put_device;
 
 	ti->private = target;
-	ti->num_flush_bios = 1;
-	ti->num_discard_bios = 1;
-	ti->num_secure_erase_bios = 1;
-	ti->num_write_zeroes_bios = 1;
+	ti->num_flush_bios = target->nr;
+	ti->num_discard_bios = target->nr;
+	ti->num_secure_erase_bios = target->nr;
+	ti->num_write_zeroes_bios = target->nr;
 	ti->per_io_data_size = bpio_map_data_size();
 	return 0;
-
-put_device:
-	dm_put_device(ti, target->dev);
-free_target:
-	kfree(target);
-	return ret;
 }
 
-/*
+/**
+ * bpio_target_dtr() - the destructor
+ * @ti: the target
+ *
  * Nothing refers to the target any more: the presuspend hook ran, so no route
  * and no control operation does; device-mapper has waited for the ioctls that
  * were turned away and for the bios; open files refer to the volume only.
  */
-static void bpio_target_dtr(struct dm_target *ti)
+void bpio_target_dtr(struct dm_target *ti)
 {
 	struct bpio_target *target = ti->private;
 
 	bpio_ioctl_disk_destroy(target);
 	bpio_table_leave(&target->seat, ti);
-	dm_put_device(ti, target->dev);
-	kfree(target);
+	bpio_target_free(target);
 }
 
-static int bpio_target_map(struct dm_target *ti, struct bio *bio)
+/**
+ * bpio_target_remap() - send a bio that has sectors where they lie below
+ * @target: the target
+ * @bio: a bio of the volume, of one chunk at most
+ *
+ * Context: any.
+ */
+void bpio_target_remap(const struct bpio_target *target, struct bio *bio)
 {
-	struct bpio_target *target = ti->private;
-	int ret = bpio_map_read(target, bio);
+	sector_t sector = dm_target_offset(target->ti, bio->bi_iter.bi_sector);
+	const struct bpio_target_leg *leg = target->legs;
+	u32 room;
 
-	if (ret != DM_MAPIO_KILL)
-		return ret;
-
-	bio_set_dev(bio, target->dev->bdev);
-	bio->bi_iter.bi_sector = target->start +
-				 dm_target_offset(ti, bio->bi_iter.bi_sector);
-	return DM_MAPIO_REMAPPED;
+	if (target->chunk)
+		leg += bpio_stripes_find(target->nr, target->chunk, &sector,
+					 &room);
+	bio_set_dev(bio, leg->dev->bdev);
+	bio->bi_iter.bi_sector = leg->start + sector;
 }
 
-static int bpio_target_end_io(struct dm_target *ti, struct bio *bio,
-			      blk_status_t *error)
+/**
+ * bpio_target_end_io() - the end_io method
+ * @ti: the target
+ * @bio: a bio that has completed
+ * @error: its status
+ *
+ * Return: DM_ENDIO_*.
+ */
+int bpio_target_end_io(struct dm_target *ti, struct bio *bio,
+		       blk_status_t *error)
 {
 	return bpio_map_end_io(bio, *error);
 }
@@ -197,18 +224,41 @@ static int bpio_target_layer_map(void *context, sector_t sector,
 {
 	const struct bpio_target *target = context;
 
-	mapping->bdev = target->dev->bdev;
-	mapping->sector = target->start + sector;
 	mapping->length = target->ti->len - sector;
+	mapping->sector = sector;
+	if (target->chunk) {
+		mapping->stripes = target->nr;
+		mapping->chunk = target->chunk;
+		return 0;
+	}
+	mapping->bdev = target->legs[0].dev->bdev;
+	mapping->sector += target->legs[0].start;
+	return 0;
+}
+
+static int bpio_target_layer_leg(void *context, unsigned int leg,
+				 struct bpio_mapping *mapping)
+{
+	const struct bpio_target *target = context;
+
+	mapping->bdev = target->legs[leg].dev->bdev;
+	mapping->sector = target->legs[leg].start;
 	return 0;
 }
 
 static const struct bpio_layer_ops bpio_target_layer_ops = {
 	.name	= "bpio",
 	.map	= bpio_target_layer_map,
+	.leg	= bpio_target_layer_leg,
 };
 
-static void bpio_target_resume(struct dm_target *ti)
+/**
+ * bpio_target_resume() - the resume hook
+ * @ti: the target
+ *
+ * Also undoes bpio_target_presuspend().
+ */
+void bpio_target_resume(struct dm_target *ti)
 {
 	struct bpio_target *target = ti->private;
 
@@ -216,7 +266,11 @@ static void bpio_target_resume(struct dm_target *ti)
 			  target->any_storage);
 }
 
-static void bpio_target_presuspend(struct dm_target *ti)
+/**
+ * bpio_target_presuspend() - the presuspend hook
+ * @ti: the target
+ */
+void bpio_target_presuspend(struct dm_target *ti)
 {
 	struct bpio_target *target = ti->private;
 
@@ -239,73 +293,84 @@ static void bpio_target_status_info(struct bpio_target *target, char *result,
 	       bpio_support_text(support));
 }
 
-static void bpio_target_status(struct dm_target *ti, status_type_t type,
-			       unsigned int flags, char *result,
-			       unsigned int maxlen)
+static void bpio_target_status_table(struct bpio_target *target, char *result,
+				     unsigned int maxlen)
+{
+	const struct bpio_target_leg *leg = target->legs;
+	unsigned int sz = 0, i;
+
+	if (target->chunk)
+		DMEMIT("%u %u ", target->nr, target->chunk);
+	for (i = 0; i < target->nr; i++, leg++)
+		DMEMIT("%s%s %llu", i ? " " : "", leg->dev->name,
+		       (unsigned long long)leg->start);
+	if (target->any_storage)
+		DMEMIT(" 1 any_storage");
+}
+
+static void bpio_target_status_ima(struct bpio_target *target, char *result,
+				   unsigned int maxlen)
+{
+	const struct bpio_target_leg *leg = target->legs;
+	unsigned int sz = 0, i;
+
+	DMEMIT_TARGET_NAME_VERSION(target->ti->type);
+	if (!target->chunk) {
+		DMEMIT(",device_name=%s,start=%llu", leg->dev->name,
+		       (unsigned long long)leg->start);
+	} else {
+		DMEMIT(",stripes=%u,chunk_size=%u", target->nr, target->chunk);
+		for (i = 0; i < target->nr; i++, leg++)
+			DMEMIT(",stripe_%u_device_name=%s,stripe_%u_physical_start=%llu",
+			       i, leg->dev->name, i,
+			       (unsigned long long)leg->start);
+	}
+	DMEMIT(",any_storage=%c;", target->any_storage ? 'y' : 'n');
+}
+
+/**
+ * bpio_target_status() - the status method
+ * @ti: the target
+ * @type: what is asked for
+ * @flags: not used
+ * @result: the answer
+ * @maxlen: room there
+ */
+void bpio_target_status(struct dm_target *ti, status_type_t type,
+			unsigned int flags, char *result, unsigned int maxlen)
 {
 	struct bpio_target *target = ti->private;
-	unsigned int sz = 0;
 
 	switch (type) {
 	case STATUSTYPE_INFO:
 		bpio_target_status_info(target, result, maxlen);
 		break;
 	case STATUSTYPE_TABLE:
-		DMEMIT("%s %llu", target->dev->name,
-		       (unsigned long long)target->start);
-		if (target->any_storage)
-			DMEMIT(" 1 any_storage");
+		bpio_target_status_table(target, result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
-		DMEMIT_TARGET_NAME_VERSION(ti->type);
-		DMEMIT(",device_name=%s,start=%llu,any_storage=%c;",
-		       target->dev->name, (unsigned long long)target->start,
-		       target->any_storage ? 'y' : 'n');
+		bpio_target_status_ima(target, result, maxlen);
 		break;
 	}
 }
 
-static int bpio_target_iterate_devices(struct dm_target *ti,
-				       iterate_devices_callout_fn fn, void *data)
+/**
+ * bpio_target_iterate_devices() - the iterate_devices method
+ * @ti: the target
+ * @fn: called for each leg until it returns other than 0
+ * @data: for @fn
+ *
+ * Return: what @fn returned last.
+ */
+int bpio_target_iterate_devices(struct dm_target *ti,
+				iterate_devices_callout_fn fn, void *data)
 {
 	struct bpio_target *target = ti->private;
+	unsigned int i;
+	int ret = 0;
 
-	return fn(ti, target->dev, target->start, ti->len, data);
-}
-
-static struct target_type bpio_target_type = {
-	.name		 = "bpio",
-	.version	 = { 0, 1, 0 },
-	.features	 = DM_TARGET_NOWAIT | DM_TARGET_PASSES_INTEGRITY |
-			   DM_TARGET_PASSES_CRYPTO |
-			   BPIO_COMPAT_ATOMIC_WRITES,
-	.module		 = THIS_MODULE,
-	.ctr		 = bpio_target_ctr,
-	.dtr		 = bpio_target_dtr,
-	.map		 = bpio_target_map,
-	.end_io		 = bpio_target_end_io,
-	.resume		 = bpio_target_resume,
-	.presuspend	 = bpio_target_presuspend,
-	.presuspend_undo = bpio_target_resume,
-	.status		 = bpio_target_status,
-	.prepare_ioctl	 = bpio_ioctl_prepare,
-	.iterate_devices = bpio_target_iterate_devices,
-};
-
-/**
- * bpio_target_init() - let tables use the target
- *
- * Return: 0 or a negative errno.
- */
-int bpio_target_init(void)
-{
-	return dm_register_target(&bpio_target_type);
-}
-
-/**
- * bpio_target_exit() - undo bpio_target_init()
- */
-void bpio_target_exit(void)
-{
-	dm_unregister_target(&bpio_target_type);
+	for (i = 0; i < target->nr && !ret; i++)
+		ret = fn(ti, target->legs[i].dev, target->legs[i].start,
+			 target->width, data);
+	return ret;
 }

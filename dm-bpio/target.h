@@ -8,24 +8,59 @@
 #include "table.h"
 
 /**
- * struct bpio_target - one instance of the "bpio" target
- * @ti: the target
- * @dev: device below
+ * struct bpio_target_leg - a device that a target maps to
+ * @dev: the device
  * @start: first 512-byte sector of @dev that the target uses
+ */
+struct bpio_target_leg {
+	struct dm_dev		*dev;
+	sector_t		start;
+};
+
+/**
+ * struct bpio_target - one instance of the "bpio" or "bpio-striped" target
+ * @ti: the target
  * @any_storage: full bypass also when the storage below it is not NVMe
  * @seat: its place in the table of the volume
  * @disk: takes the ioctls that the target does not see itself
+ * @chunk: 512-byte sectors of a chunk; 0 when it is linear
+ * @width: sectors that it uses of each leg
+ * @nr: legs that @legs has room for; 1 when it is linear
+ * @legs: the first are open, the others have no @dev
  */
 struct bpio_target {
 	struct dm_target	*ti;
-	struct dm_dev		*dev;
-	sector_t		start;
 	bool			any_storage;
 	struct bpio_seat	seat;
 	struct gendisk		*disk;
+	u32			chunk;
+	sector_t		width;
+	unsigned int		nr;
+	struct bpio_target_leg	legs[] __counted_by(nr);
 };
 
-int bpio_target_init(void);
-void bpio_target_exit(void);
+struct bpio_target *bpio_target_create(struct dm_target *ti, unsigned int nr);
+void bpio_target_free(struct bpio_target *target);
+int bpio_target_open_leg(struct bpio_target *target, unsigned int leg,
+			 const char *path, const char *start);
+int bpio_target_parse_features(struct bpio_target *target,
+			       struct dm_arg_set *as);
+int bpio_target_make(struct bpio_target *target);
+void bpio_target_dtr(struct dm_target *ti);
+int bpio_target_end_io(struct dm_target *ti, struct bio *bio,
+		       blk_status_t *error);
+void bpio_target_resume(struct dm_target *ti);
+void bpio_target_presuspend(struct dm_target *ti);
+void bpio_target_status(struct dm_target *ti, status_type_t type,
+			unsigned int flags, char *result, unsigned int maxlen);
+int bpio_target_iterate_devices(struct dm_target *ti,
+				iterate_devices_callout_fn fn, void *data);
+
+void bpio_target_remap(const struct bpio_target *target, struct bio *bio);
+
+int bpio_linear_init(void);
+void bpio_linear_exit(void);
+int bpio_striped_init(void);
+void bpio_striped_exit(void);
 
 #endif /* BPIO_TARGET_H */

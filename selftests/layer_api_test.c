@@ -719,6 +719,23 @@ TEST_F(api, a_mapping_told_in_pieces_is_followed_piece_by_piece)
 	RESTORE_GUARD();
 }
 
+TEST_F(api, a_mapping_told_as_stripes_is_followed_by_its_arithmetic)
+{
+	struct fs_bpio_output out;
+	uint64_t before;
+
+	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe",
+				  "6 name guard map_legs 1 map_chunk 24"));
+	ASSERT_EQ(0, query(self->fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
+	ASSERT_EQ(0, file_armed(self->fd));
+	before = filter_reads(GUARD);
+	READ_BLOCKS(self->fd, BLOCKS, 1);
+	EXPECT_EQ(before, filter_reads(GUARD));
+	RESTORE_GUARD();
+}
+
 FIXTURE(unmapped) {
 	int	fd;
 };
@@ -733,6 +750,14 @@ FIXTURE_VARIANT_ADD(unmapped, with_an_error) {
 
 FIXTURE_VARIANT_ADD(unmapped, of_no_length) {
 	.options = "4 name guard map_length 0",
+};
+
+FIXTURE_VARIANT_ADD(unmapped, of_stripes_without_chunks) {
+	.options = "4 name guard map_legs 2",
+};
+
+FIXTURE_VARIANT_ADD(unmapped, of_stripes_whose_legs_are_not_told) {
+	.options = "8 name guard map_legs 2 map_chunk 8 leg_error 5",
 };
 
 FIXTURE_SETUP(unmapped)

@@ -68,6 +68,7 @@ STACK(with_a_stock_layer_on_top, "linear " TWICE(FILTER), NAMESPACE);
 STACK(with_a_stock_layer_inside, TWICE(FILTER) " crypt " FILTER, NAMESPACE);
 STACK(with_a_stock_layer_below, TWICE(FILTER) " striped", NAMESPACE);
 STACK(of_volumes_and_filters, TWICE("bpio " FILTER), NAMESPACE);
+STACK(of_stripes_and_filters, "bpio-striped " FILTER, NAMESPACE);
 STACK(of_stock_layers, "linear crypt delay striped", NAMESPACE);
 STACK(on_two_devices, TWICE(FILTER), TWO);
 STACK(on_two_devices_with_a_stock_layer, FILTER " linear", TWO);

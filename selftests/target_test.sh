@@ -17,11 +17,14 @@ create_volume()
 
 round_trip()
 {
-	local name table
-	local params=("$NVME 0" "$NVME $START" "$NVME $START 1 any_storage")
+	local name params table
+	local lines=("bpio $NVME 0" "bpio $NVME $START"
+		     "bpio $NVME $START 1 any_storage"
+		     "bpio-striped 2 128 $NVME 0 $NVME $SIZE"
+		     "bpio-striped 1 16384 $NVME 8 1 any_storage")
 
-	for params in "${params[@]}"; do
-		create one "0 $SIZE bpio $params"
+	for params in "${lines[@]}"; do
+		create one "0 $SIZE $params"
 		table=$(dm table "${PREFIX}one")
 		create two "$table"
 		same "the table of $params, loaded again" "$table" \
@@ -97,6 +100,27 @@ bad_lines()
 		"$SIZE $SIZE bpio $NVME $whole"
 	refused "Unknown feature" "0 $SIZE bpio $NVME 0" \
 		"$SIZE $SIZE bpio $NVME $SIZE 1 no_storage"
+	refused "Not enough arguments" "0 $SIZE bpio-striped 2"
+	refused "Invalid stripe count" "0 $SIZE bpio-striped 0 8"
+	refused "Invalid stripe count" "0 $SIZE bpio-striped x 8 $NVME 0"
+	refused "Invalid chunk_size" "0 $SIZE bpio-striped 1 0 $NVME 0"
+	refused "Invalid chunk_size" "0 $SIZE bpio-striped 1 4294967296 $NVME 0"
+	refused "Not enough destinations" "0 $SIZE bpio-striped 2 8 $NVME 0"
+	refused "Not enough destinations" \
+		"0 $SIZE bpio-striped 4294967295 8 $NVME 0"
+	refused "not divisible by number of stripes" \
+		"0 $((SIZE + 1)) bpio-striped 2 8 $NVME 0 $NVME $SIZE"
+	refused "not divisible by chunk size" \
+		"0 $SIZE bpio-striped 2 24 $NVME 0 $NVME $SIZE"
+	refused "Invalid offset" "0 $SIZE bpio-striped 2 8 $NVME 0 $NVME x"
+	refused "Device lookup failed" \
+		"0 $SIZE bpio-striped 2 8 $NVME 0 /dev/there-is-none 0"
+	refused "Invalid number of features" \
+		"0 $SIZE bpio-striped 2 8 $NVME 0 $NVME $SIZE 2"
+	refused "Unknown feature" \
+		"0 $SIZE bpio-striped 2 8 $NVME 0 $NVME $SIZE 1 no_storage"
+	refused "too small for target" \
+		"0 $SIZE bpio-striped 2 8 $NVME 0 $NVME $whole"
 	# nothing holds the device open now
 	create last "0 $whole linear $NVME 0"
 	dm remove --retry "${PREFIX}last"
@@ -137,25 +161,33 @@ limit()
 	cat "$1" 2>/dev/null || echo none
 }
 
-limits()
+# limits_like TARGET ARGUMENT...: those of bpio's form are those of the kernel's own
+limits_like()
 {
-	local name bpio linear file differ=0
+	local name bpio linear file differ=0 ours=bpio
 
-	create vol "0 $SIZE bpio $NVME $START"
-	create lin "0 $SIZE linear $NVME $START"
+	[ "$1" = linear ] || ours=bpio-$1
+	create vol "0 $SIZE $ours ${*:2}"
+	create lin "0 $SIZE $1 ${*:2}"
 	bpio=/sys/class/block/$(basename "$(readlink -f "$(node vol)")")/queue
 	linear=/sys/class/block/$(basename "$(readlink -f "$(node lin)")")/queue
 	for file in "$linear"/*; do
 		name=${file##*/}
 		{ [ -f "$file" ] && [ -r "$file" ]; } || continue
 		if [ "$(limit "$file")" != "$(limit "$bpio/$name")" ]; then
-			echo "$name: linear $(limit "$file"), bpio $(limit "$bpio/$name")"
+			echo "$name: $1 $(limit "$file"), bpio $(limit "$bpio/$name")"
 			differ=1
 		fi
 	done
 	same "number of queue limits that differ" 0 "$differ"
 	[ "$(cat "$bpio/discard_max_bytes")" -gt 0 ] || fail "no discard"
 	[ "$(cat "$bpio/write_zeroes_max_bytes")" -gt 0 ] || fail "no write-zeroes"
+}
+
+limits() { limits_like linear "$NVME" "$START"; }
+striped_limits()
+{
+	limits_like striped 2 256 "$NVME" "$START" "$NVME" "$SIZE"
 }
 
 # fill DEVICE BYTE FIRST COUNT: sectors of one byte
@@ -378,6 +410,7 @@ it "bad table lines are refused with a reason" bad_lines
 it "zoned devices are refused" zoned_refused
 it "DAX devices are refused" dax_refused
 it "the queue limits are those of linear" limits
+it "the queue limits of stripes are those of striped" striped_limits
 it "writes, zeroes and discards change their own sectors only" right_sectors
 it "discards and flushes reach the device" requests_reach_the_device
 it "random I/O is verified by each engine" verified_io

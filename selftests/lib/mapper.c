@@ -31,7 +31,7 @@ const char *dm_node(const char *name)
 int dm_params(char *params, size_t size, const char *type, const char *device,
 	      uint64_t start, const char *options)
 {
-	const char *before = !strcmp(type, "striped") ? "1 128 " :
+	const char *before = strstr(type, "striped") ? "1 128 " :
 			     !strcmp(type, "crypt") ? CRYPT " " : "";
 	const char *behind = !strcmp(type, "delay") && !*options ? "0" : options;
 	int n = snprintf(params, size, "%s%s %" PRIu64 "%s%s", before, device,

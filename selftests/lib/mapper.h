@@ -20,7 +20,7 @@ const char *dm_node(const char *name);
 /*
  * Parameters of a target that passes all I/O to @device from @start: of "linear",
  * "bpio", "bpio-filter" and "bpio-probe", with @options behind them, and of
- * "striped" (one stripe), "crypt" and "delay" (of @options ms, or none).
+ * "striped" and "bpio-striped" (one stripe), "crypt" and "delay" (of @options ms, or none).
  */
 int dm_params(char *params, size_t size, const char *type, const char *device,
 	      uint64_t start, const char *options);

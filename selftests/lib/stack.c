@@ -8,8 +8,8 @@
 
 /* Names of types live as long as the program, as its constants do. */
 static const char *const known_types[] = {
-	"linear", "striped", "crypt", "delay", "bpio", "bpio-filter",
-	"bpio-probe",
+	"linear", "striped", "crypt", "delay", "bpio", "bpio-striped",
+	"bpio-filter", "bpio-probe",
 };
 
 /* The @index-th word of @types, as one of known_types; NULL behind the last. */

@@ -8,11 +8,14 @@
  *
  * Constructor:
  *	<device> <offset> [<#opt> [name <name>] [silent] [map_length <sectors>]
- *				  [map_end <sectors>] [map_error <errno>]]
+ *				  [map_end <sectors>] [map_error <errno>]
+ *				  [map_legs <number>] [map_chunk <sectors>]
+ *				  [leg_error <errno>]]
  *
  * silent: no callbacks but the mandatory one. map_length: the mapping is told in
  * pieces of so many sectors, 0 is none. map_end: it is told up to there only.
- * map_error: it is not told at all.
+ * map_error: it is not told at all. map_legs, map_chunk: it is told as stripes, which
+ * is right for one leg. leg_error: where these lie is not told.
  *
  * Messages:
  *	file_veto <errno> <reason>	veto all files, or the volume, in these
@@ -84,6 +87,9 @@ struct probe {
 	sector_t		map_length;
 	sector_t		map_end;
 	int			map_error;
+	unsigned int		map_legs;
+	unsigned int		map_chunk;
+	int			leg_error;
 	/* protects the pointer; not held across a call that waits for reads */
 	struct mutex		lock;
 	struct bpio_layer	*layer;
@@ -185,7 +191,23 @@ static int probe_layer_map(void *context, sector_t sector,
 	mapping->bdev = probe->dev->bdev;
 	mapping->sector = probe->start + sector;
 	mapping->length = min(left, probe->map_length);
+	if (probe->map_legs) {
+		mapping->bdev = NULL;
+		mapping->sector = sector;
+		mapping->stripes = probe->map_legs;
+		mapping->chunk = probe->map_chunk;
+	}
 	return sector < probe->map_end ? probe->map_error : -EIO;
+}
+
+static int probe_layer_leg(void *context, unsigned int leg,
+			   struct bpio_mapping *mapping)
+{
+	const struct probe *probe = context;
+
+	mapping->bdev = probe->dev->bdev;
+	mapping->sector = probe->start;
+	return probe->leg_error;
 }
 
 static void probe_resume(struct dm_target *ti)
@@ -195,6 +217,7 @@ static void probe_resume(struct dm_target *ti)
 
 	probe->ops.name = probe->name;
 	probe->ops.map = probe_layer_map;
+	probe->ops.leg = probe_layer_leg;
 	if (!probe->silent) {
 		probe->ops.file_pre = probe_file_pre;
 		probe->ops.file_post = probe_file_post;
@@ -257,6 +280,12 @@ static int probe_parse_option(struct probe *probe, struct dm_arg_set *as)
 		probe->map_end = number;
 	else if (!strcmp(name, "map_error"))
 		probe->map_error = -(int)number;
+	else if (!strcmp(name, "map_legs"))
+		probe->map_legs = number;
+	else if (!strcmp(name, "map_chunk"))
+		probe->map_chunk = number;
+	else if (!strcmp(name, "leg_error"))
+		probe->leg_error = -(int)number;
 	else
 		return -EINVAL;
 	return 0;
