@@ -15,7 +15,7 @@
 
 static atomic_uint next_id = 1;
 
-/* A suspended volume answers later. */
+/* A volume that is suspended, or released for a moment, answers later. */
 static int enable(int fd)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
@@ -23,8 +23,8 @@ static int enable(int fd)
 
 	pthread_mutex_lock(&stress.policy);
 	do
-		ret = fs_enable(stress.volume.fd, fd);
-	while (ret == -EAGAIN && poll_again(deadline));
+		ret = fs_enable(stress.node, fd);
+	while ((ret == -EAGAIN || ret == -ENXIO) && poll_again(deadline));
 	pthread_mutex_unlock(&stress.policy);
 	return ret;
 }

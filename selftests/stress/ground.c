@@ -3,7 +3,8 @@
  * The stack, and those who change it:
  *
  *	file system, almost full
- *	stress		bpio
+ *	stress		bpio, bpio-striped, bpio, as a logical volume has segments and
+ *			stripes; for a while the kernel's own linear and striped
  *	stress-upper	bpio-filter, or linear for a while
  *	stress-lower	bpio-filter, one line for each slice of it
  *	NVMe, at one of two places, or "delay" on it: stress-slow, stress-slower
@@ -22,11 +23,15 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "mapper.h"
 #include "stress.h"
 
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
+/* Of the stripes, in sectors; the quarters of the volume are multiples of it. */
+#define CHUNK		16
+#define VOLUME_LINES	3
 #define PLACE_A		2048
 /* For the maps of files when extents are split. */
 #define SPARE_BYTES	(512 * 1024)
@@ -113,6 +118,66 @@ static int load_one(const char *name, const char *type, const char *below)
 	       dm_reload_unseen(name, &line, 1);
 }
 
+/*
+ * The volume's first quarter lies in the last one below, the next two are striped over
+ * the first two there, and the last one is in the third.
+ */
+static void volume_lines(struct dm_line lines[VOLUME_LINES], bool stock)
+{
+	static char params[VOLUME_LINES][128];
+	const char *upper = dm_node("stress-upper");
+	unsigned long long quarter = ground.sectors / 4;
+	const char *type = stock ? "linear" : "bpio";
+	const char *striped = stock ? "striped" : "bpio-striped";
+
+	snprintf(params[0], sizeof(params[0]), "%s %llu", upper, 3 * quarter);
+	snprintf(params[1], sizeof(params[1]), "2 %u %s 0 %s %llu", CHUNK,
+		 upper, upper, quarter);
+	snprintf(params[2], sizeof(params[2]), "%s %llu", upper, 2 * quarter);
+	lines[0] = (struct dm_line) {
+		.sectors = quarter, .type = type, .params = params[0],
+	};
+	lines[1] = (struct dm_line) {
+		.start = quarter, .sectors = 2 * quarter, .type = striped,
+		.params = params[1],
+	};
+	lines[2] = (struct dm_line) {
+		.start = 3 * quarter, .sectors = quarter, .type = type,
+		.params = params[2],
+	};
+}
+
+static int ground_create_volume(void)
+{
+	struct dm_line lines[VOLUME_LINES];
+
+	volume_lines(lines, false);
+	return volume_create_lines(&stress.volume, "stress", lines,
+				   VOLUME_LINES);
+}
+
+static int load_volume(bool stock)
+{
+	struct dm_line lines[VOLUME_LINES];
+
+	volume_lines(lines, stock);
+	return dm_reload_unseen("stress", lines, VOLUME_LINES);
+}
+
+/* Where a sector of the volume lies below it. */
+static uint64_t sector_below(uint64_t sector)
+{
+	uint64_t quarter = ground.sectors / 4, chunk;
+
+	if (sector < quarter)
+		return sector + 3 * quarter;
+	if (sector >= 3 * quarter)
+		return sector - quarter;
+	sector -= quarter;
+	chunk = sector / CHUNK;
+	return chunk % 2 * quarter + chunk / 2 * CHUNK + sector % CHUNK;
+}
+
 static int upper_load(const char *type)
 {
 	return load_one("stress-upper", type, "stress-lower");
@@ -139,14 +204,14 @@ int ground_create(void)
 	ground.sectors = MIB_SECTORS(xfs ? XFS_MIB : 64);
 	ground.slices = ground.sectors / SLICE;
 	ground.nvme = open(stress.nvme, O_RDWR | O_DIRECT | O_CLOEXEC);
-	if (ground.nvme < 0)
-		return -errno;
+	stress.node = node_open();
+	if (ground.nvme < 0 || stress.node < 0)
+		return -EIO;
 	ret = module_load("dm-bpio-filter") ?: slow_create(SLOW) ?:
 	      slow_create(SLOWER) ?: lower_load(true) ?:
 	      dm_create_one("stress-upper", "bpio-filter",
 			    dm_node("stress-lower"), 0, ground.sectors, "") ?:
-	      volume_create(&stress.volume, "stress", dm_node("stress-upper"),
-			    0, ground.sectors, "") ?:
+	      ground_create_volume() ?:
 	      volume_format(&stress.volume, mkfs) ?:
 	      volume_mount(&stress.volume, stress.fs, "");
 	/* room for what the files may have together, and very little else */
@@ -175,6 +240,7 @@ int ground_remove(void)
 	ret = lower_load(false) ?: volume_remove(&stress.volume);
 
 	close(ground.nvme);
+	close(stress.node);
 	return ret ?: dm_remove("stress-upper") ?: dm_remove("stress-lower") ?:
 	       dm_remove("stress-slow") ?: dm_remove("stress-slower");
 }
@@ -194,7 +260,8 @@ static unsigned int slice_of_file(const struct file *file, unsigned int random)
 	if (!ioctl(file->fd, FS_IOC_FIEMAP, &query))
 		count = query.map.fm_mapped_extents;
 	if (count)
-		slice = query.extent[random % count].fe_physical / 512 / SLICE;
+		slice = sector_below(query.extent[random % count].fe_physical /
+				     512) / SLICE;
 	return slice < ground.slices ? slice : 0;
 }
 
@@ -264,7 +331,11 @@ static int reload_one(struct dice *dice)
 	stress.counters.reloads++;
 	switch (roll(dice, 4)) {
 	case 0:
-		return load_one("stress", "bpio", "stress-upper");
+		if (roll(dice, 2))
+			return load_volume(false);
+		stress.counters.reloads++;
+		return load_volume(true) ?: (rest(200), 0) ?:
+		       load_volume(false);
 	case 1:
 		return upper_load("bpio-filter");
 	case 2:

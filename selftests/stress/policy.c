@@ -14,10 +14,10 @@ static void pause_volume(struct dice *dice)
 {
 	struct fs_bpio_output out;
 
-	fs_op(stress.volume.fd, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1, &out);
+	volume_op(&stress.volume, FS_BPIO_OP_VOLUME_STACK_PAUSE, &out);
 	rest(roll(dice, 60));
 	/* a suspended volume answers later */
-	while (fs_op(stress.volume.fd, FS_BPIO_OP_VOLUME_STACK_RESUME, -1, &out))
+	while (volume_op(&stress.volume, FS_BPIO_OP_VOLUME_STACK_RESUME, &out))
 		rest(10);
 	stress.counters.pauses++;
 }
@@ -27,27 +27,27 @@ static void pause_file(struct dice *dice)
 	struct file *file = file_for_reader(dice);
 	struct fs_bpio_output out;
 
-	fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_PAUSE, file->fd, &out);
+	fs_op(stress.node, FS_BPIO_OP_STREAM_PAUSE, file->fd, &out);
 	rest(roll(dice, 200));
-	while (fs_op(stress.volume.fd, FS_BPIO_OP_STREAM_RESUME, file->fd, &out))
+	while (fs_op(stress.node, FS_BPIO_OP_STREAM_RESUME, file->fd, &out))
 		rest(10);
 	file_put(file);
 	stress.counters.pauses++;
 }
 
-/* While it reads, a file is disabled and enabled again, through either door. */
+/* While it reads, a file is disabled and enabled again, in this tally or another. */
 static void disable_file(struct dice *dice)
 {
 	struct file *file = file_for_reader(dice);
 	uint64_t deadline = now_ms() + DEADLINE_MS;
 	int node = node_open(), ret;
 
-	fs_disable(roll(dice, 2) ? stress.volume.fd : node, file->fd);
+	fs_disable(roll(dice, 2) ? stress.node : node, file->fd);
 	rest(roll(dice, 100));
 	do
-		ret = fs_enable(roll(dice, 2) ? stress.volume.fd : node,
+		ret = fs_enable(roll(dice, 2) ? stress.node : node,
 				file->fd);
-	while (ret == -EAGAIN && poll_again(deadline));
+	while ((ret == -EAGAIN || ret == -ENXIO) && poll_again(deadline));
 	if (ret)
 		broken("%s cannot be enabled again: %s", file->path,
 		       strerror(-ret));

@@ -72,6 +72,7 @@ struct stress {
 	/* state */
 	const char		*nvme;
 	struct volume		volume;
+	int			node;		/* serves the volume */
 	struct counters		counters;
 	_Atomic bool		stop;
 	_Atomic bool		broken;		/* the test itself cannot go on */
