@@ -114,6 +114,16 @@ static void storage(const struct job *job, uint32_t operation)
 		    out.enable.failure_reason);
 }
 
+/* Device-mapper hands ioctls to tables of a single line only. */
+static int enable_by_node(int fd)
+{
+	int node = node_open();
+	int ret = node < 0 ? node : fs_enable(node, fd);
+
+	close(node);
+	return ret;
+}
+
 static void open_volume(struct job *job)
 {
 	const char *path = job->volume ? job->volume : job->path;
@@ -127,6 +137,8 @@ static void open_volume(struct job *job)
 		return;
 	}
 	ret = fs_enable(job->volume_fd, job->reader.fd);
+	if (ret == -ENOTTY)
+		ret = enable_by_node(job->reader.fd);
 	if (ret)
 		die("%s: ENABLE: %s", job->path, strerror(-ret));
 	if (job->arm)
