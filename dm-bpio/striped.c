@@ -142,6 +142,7 @@ static void bpio_striped_io_hints(struct dm_target *ti,
 	const struct bpio_target *target = ti->private;
 	unsigned int io_min, io_opt;
 
+	limits->chunk_sectors = target->chunk;
 	/* What does not fit would be worse than no hint. */
 	if (check_mul_overflow(target->chunk, (u32)SECTOR_SIZE, &io_min) ||
 	    check_mul_overflow(io_min, target->nr, &io_opt))
