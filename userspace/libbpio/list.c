@@ -26,8 +26,8 @@ static struct dm_task *run_task(int type, const char *name)
 	return NULL;
 }
 
-/* Whether all targets of a table are bpio */
-static bool is_all_bpio(struct dm_task *task)
+/* Whether a target of a table is one of dm-bpio's */
+static bool has_bpio(struct dm_task *task)
 {
 	uint64_t start, length;
 	char *type, *params;
@@ -37,10 +37,11 @@ static bool is_all_bpio(struct dm_task *task)
 		type = NULL;
 		next = dm_get_next_target(task, next, &start, &length, &type,
 					  &params);
-		if (!type || strcmp(type, "bpio"))
-			return false;
+		if (type && (!strcmp(type, "bpio") ||
+			     !strcmp(type, "bpio-striped")))
+			return true;
 	} while (next);
-	return true;
+	return false;
 }
 
 /* By its live table. A device that went away meanwhile is none. */
@@ -52,7 +53,7 @@ static bool is_volume(const char *name, struct dm_info *info)
 	if (!task)
 		return false;
 	ret = dm_task_get_info(task, info) && info->exists &&
-	      is_all_bpio(task);
+	      has_bpio(task);
 	dm_task_destroy(task);
 	return ret;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -110,13 +111,14 @@ int bpio_volume_resume(int volume, struct bpio_verdict *verdict)
 	return control(volume, FS_BPIO_OP_VOLUME_STACK_RESUME, verdict);
 }
 
-static int storage_control(int volume, unsigned int operation,
-			   struct bpio_output *output)
+static int send_storage(int door, int volume, unsigned int operation,
+			struct bpio_output *output)
 {
 	struct bpio_input input = {
 		.version = BPIO_INPUT_VERSION,
 		.size = sizeof(input),
 		.operation = operation,
+		.fd = volume,
 	};
 	struct bpio_ioctl envelope = {
 		.size = sizeof(envelope),
@@ -125,13 +127,27 @@ static int storage_control(int volume, unsigned int operation,
 		.in_length = sizeof(input),
 		.out_length = sizeof(*output),
 	};
-	int ret;
+
+	memset(output, 0, sizeof(*output));
+	return bpio__ioctl(door, IOCTL_STORAGE_MANAGE_BYPASS_IO, &envelope);
+}
+
+/* Only the node serves volumes of several segments. */
+static int storage_control(int volume, unsigned int operation,
+			   struct bpio_output *output)
+{
+	int node, ret;
 
 	ret = bpio__check_volume(volume);
 	if (ret)
 		return ret;
-	memset(output, 0, sizeof(*output));
-	return bpio__ioctl(volume, IOCTL_STORAGE_MANAGE_BYPASS_IO, &envelope);
+	node = bpio_node_open();
+	if (node < 0)
+		return send_storage(volume, 0, operation, output);
+	ret = send_storage(node, volume, operation, output);
+	close(node);
+	return ret == -ENOTTY ? send_storage(volume, 0, operation, output) :
+				ret;
 }
 
 int bpio_volume_enable(int volume, struct bpio_verdict *verdict)
