@@ -14,10 +14,13 @@
 # A comment "machine: NAME" before the block says where it begins: "full" (the
 # default: the volume vol on the first NVMe namespace, with ext4 on /mnt and
 # /mnt/file of 16 MiB), "partial" (the same above a linear target, lower),
-# "vetoed" (above a layer, scan, that vetoes), or "empty" (nothing). The guest's
+# "vetoed" (above a layer, scan, that vetoes), "lvm" (not vol but vg/data, of one segment on
+# the first and one on the third namespace), or "empty" (nothing). The guest's
 # devices get the names and numbers of DEVICES. How many blanks there are between
 # two words does not matter: columns are as wide as their numbers.
 set -euo pipefail
+# LVM's commands need not say that the shell has files open
+export LVM_SUPPRESS_FD_WARNINGS=1
 
 MARK='== the next command =='
 SPACE='[[:space:]]*'
@@ -88,6 +91,27 @@ remove_machine()
 	for name in vol lower scan; do
 		! dmsetup info "$name" >/dev/null 2>&1 || dmsetup remove "$name"
 	done
+	! vgs vg >/dev/null 2>&1 || vgremove -qq -ff -y vg
+	# or LVM would see its own signs on what comes next
+	wipefs -q -a "$BPIO_NVME_A1" "$BPIO_NVME_B1"
+}
+
+make_group()
+{
+	pvcreate -qq -y "$BPIO_NVME_A1" "$BPIO_NVME_B1"
+	vgcreate -qq vg "$BPIO_NVME_A1" "$BPIO_NVME_B1"
+	lvcreate -qq -y -W n -n data -L 32M vg "$BPIO_NVME_A1"
+	lvextend -qq -L +32M vg/data "$BPIO_NVME_B1"
+	fill_machine vg-data
+}
+
+# A file system with a file on the mapped device $1
+fill_machine()
+{
+	mkfs.ext4 -q "/dev/mapper/$1"
+	mount "/dev/mapper/$1" /mnt
+	head -c 16M /dev/urandom >/mnt/file
+	sync
 }
 trap 'remove_machine; rm -rf "$WORK"' EXIT
 
@@ -98,7 +122,8 @@ make_machine()
 	remove_machine
 	sectors=$(blockdev --getsz "$BPIO_NVME_A1")
 	case $1 in
-	empty) wipefs -q -a "$BPIO_NVME_A1"; return ;;
+	empty) return ;;
+	lvm) make_group; return ;;
 	full) ;;
 	partial)
 		dmsetup create lower --table "0 $sectors linear $below 0"
@@ -112,10 +137,7 @@ make_machine()
 	*) echo "there is no machine '$1'"; return 1 ;;
 	esac
 	dmsetup create vol --table "0 $sectors bpio $below 0"
-	mkfs.ext4 -q /dev/mapper/vol
-	mount /dev/mapper/vol /mnt
-	head -c 16M /dev/urandom >/mnt/file
-	sync
+	fill_machine vol
 }
 
 # Whether the output in file $2 is what the lines in file $1 say.

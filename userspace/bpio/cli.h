@@ -37,6 +37,8 @@ enum verb_id {
 	VERB_RESUME,
 	VERB_ENABLE,
 	VERB_DISABLE,
+	VERB_ADOPT,
+	VERB_RELEASE,
 	VERB_WATCH,
 	VERB_RUN,
 	VERB_ATTACH,
@@ -108,6 +110,10 @@ enum option_id {
 	OPTION_SUMMARY,
 	OPTION_FOLLOW,
 	OPTION_FILES,
+	OPTION_DRY_RUN,
+	OPTION_KEEP,
+	OPTION_KEPT,
+	OPTION_ANY_STORAGE,
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTION_COUNT
@@ -135,6 +141,10 @@ extern const size_t exit_meaning_count;
  * @summary: Argument of --summary or NULL.
  * @follow: --follow
  * @files: --files
+ * @dry_run: --dry-run
+ * @keep: --keep
+ * @kept: --kept
+ * @any_storage: --any-storage
  * @argc: Number of arguments after the verb and its options.
  * @argv: These arguments, terminated by NULL.
  */
@@ -153,6 +163,10 @@ struct command_line {
 	const char *summary;
 	bool follow;
 	bool files;
+	bool dry_run;
+	bool keep;
+	bool kept;
+	bool any_storage;
 	int argc;
 	char **argv;
 };
@@ -174,6 +188,8 @@ int verb_pause(const struct command_line *line);
 int verb_resume(const struct command_line *line);
 int verb_enable(const struct command_line *line);
 int verb_disable(const struct command_line *line);
+int verb_adopt(const struct command_line *line);
+int verb_release(const struct command_line *line);
 int verb_watch(const struct command_line *line);
 int verb_run(const struct command_line *line);
 int verb_attach(const struct command_line *line);

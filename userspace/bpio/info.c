@@ -99,8 +99,7 @@ static void report_all(struct report *report, dev_t dev, int fd,
 	verdict_report(report, layers);
 	layers_report_objections(report, layers, false);
 	layers_report_pauses(report, layers);
-	storage_report(report, info, verdict->out_flags | info->out_flags,
-		       stack);
+	storage_report(report, info, verdict, stack);
 	report_counters(report, info);
 	report_number(report, "exit_status", NULL, verdict_status(verdict),
 		      NULL);

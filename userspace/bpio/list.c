@@ -8,21 +8,23 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "adopted.h"
 #include "bpio.h"
 #include "cli.h"
 #include "files.h"
 #include "layers.h"
+#include "mapped.h"
 #include "mounted.h"
 #include "place.h"
 #include "report.h"
 #include "stack.h"
 #include "verdict.h"
 
-#define COLUMNS	8
+#define COLUMNS	10
 
 static const char * const heading[COLUMNS] = {
 	"MOUNTPOINT", "FSTYPE", "DEVICE", "BOTTOM", "STATE", "ACTIVE",
-	"DIRECT", "FALLBACK",
+	"DIRECT", "FALLBACK", "SEGMENTS", "MADE",
 };
 
 /**
@@ -136,11 +138,73 @@ static const char *volume_state(const struct bpio_volume *volume,
 	return state;
 }
 
+/**
+ * struct making - of what a volume is made, and how
+ *
+ * @segments: Number of its segments, 0 when the table may not be read.
+ * @stripes: Most stripes of a segment.
+ * @adopted: By "bpio adopt".
+ */
+struct making {
+	size_t segments;
+	unsigned long stripes;
+	bool adopted;
+};
+
+static void read_making(dev_t dev, struct making *making)
+{
+	struct mapped mapped;
+	size_t i;
+
+	*making = (struct making) { 0 };
+	if (mapped_read(dev, false, &mapped))
+		return;
+	making->segments = mapped.table.count;
+	making->stripes = 1;
+	for (i = 0; i < mapped.table.count; i++) {
+		const struct target *target = &mapped.table.targets[i];
+		unsigned long stripes = 1;
+
+		if (!strcmp(target->type, "bpio-striped"))
+			stripes = strtoul(target->params, NULL, 10);
+		if (stripes > making->stripes)
+			making->stripes = stripes;
+	}
+	making->adopted = adopted_is(&mapped);
+	mapped_free(&mapped);
+}
+
+/* "3", or "3 (2 stripes)" */
+static char *segments_text(const struct making *making)
+{
+	char *text;
+
+	if (making->stripes < 2)
+		return number(making->segments, making->segments);
+	if (asprintf(&text, "%zu (%lu stripes)", making->segments,
+		     making->stripes) < 0)
+		abort();
+	return text;
+}
+
+static void making_to_json(struct json_object *json,
+			   const struct making *making)
+{
+	if (!making->segments)
+		return;
+	json_object_object_add(json, "segments",
+			       json_object_new_int64(making->segments));
+	json_object_object_add(json, "stripes",
+			       json_object_new_int64(making->stripes));
+	json_object_object_add(json, "adopted",
+			       json_object_new_boolean(making->adopted));
+}
+
 static void add_json(struct listing *listing, const struct bpio_volume *volume,
 		     const char *bottom, const char *state,
 		     const struct bpio_volume_info *info,
 		     const struct bpio_verdict *verdict,
-		     struct json_object *mounts)
+		     const struct making *making, struct json_object *mounts)
 {
 	struct json_object *json = json_object_new_object();
 
@@ -152,6 +216,7 @@ static void add_json(struct listing *listing, const struct bpio_volume *volume,
 	json_object_object_add(json, "mounts", json_object_get(mounts));
 	json_object_object_add(json, "bottom", json_object_new_string(bottom));
 	json_object_object_add(json, "state", json_object_new_string(state));
+	making_to_json(json, making);
 	if (verdict->reason != BPIO_REASON_NONE)
 		json_object_object_add(json, "reason",
 				       reason_to_json(verdict->reason,
@@ -182,6 +247,7 @@ static int visit(const struct bpio_volume *volume, void *arg)
 	struct json_object *mounts = mounts_of(dev);
 	struct listing *listing = arg;
 	char **row = add_row(listing);
+	struct making making;
 	const char *state;
 	bool told;
 
@@ -194,8 +260,12 @@ static int visit(const struct bpio_volume *volume, void *arg)
 	row[5] = number(info.active_files, told);
 	row[6] = number(info.direct_reads, told);
 	row[7] = number(info.fallback_reads, told);
+	read_making(dev, &making);
+	row[8] = segments_text(&making);
+	row[9] = strdup(!making.segments ? "-" :
+			making.adopted ? "adopted" : "by-hand");
 	add_json(listing, volume, row[3], state, told ? &info : NULL, &verdict,
-		 mounts);
+		 &making, mounts);
 	json_object_put(mounts);
 	return 0;
 }

@@ -137,6 +137,18 @@ static void apply(struct command_line *line, const struct verb_option *option)
 	case OPTION_FILES:
 		line->files = true;
 		break;
+	case OPTION_DRY_RUN:
+		line->dry_run = true;
+		break;
+	case OPTION_KEEP:
+		line->keep = true;
+		break;
+	case OPTION_KEPT:
+		line->kept = true;
+		break;
+	case OPTION_ANY_STORAGE:
+		line->any_storage = true;
+		break;
 	case OPTION_FILE:
 		line->globs[line->glob_count++] = optarg;
 		break;

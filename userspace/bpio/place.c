@@ -64,12 +64,15 @@ static void find_mount(struct place *place, int id)
 	mnt_free_iter(iter);
 }
 
+/* The bare name of a mapped device, or the VG/LV of a logical volume */
 static bool find_node(const char *name, char *node, size_t size,
 		      struct statx *stx)
 {
-	if (strchr(name, '/'))
+	const char *slash = strchr(name, '/');
+
+	if (slash && (slash == name || strchr(slash + 1, '/')))
 		return false;
-	snprintf(node, size, "%s/%s", dm_dir(), name);
+	snprintf(node, size, "%s/%s", slash ? "/dev" : dm_dir(), name);
 	return !statx(AT_FDCWD, node, 0, STATX_BASIC_STATS, stx) &&
 	       S_ISBLK(stx->stx_mode);
 }
@@ -121,30 +124,6 @@ void place_free(struct place *place)
 bool place_is_special(const struct place *place)
 {
 	return !place->is_device && !place->is_regular && !place->is_directory;
-}
-
-int place_is_no_volume(const struct command_line *line,
-		       const struct place *place)
-{
-	struct stack stack;
-	int status;
-
-	if (!place->is_device)
-		return fail(line, STATUS_NOT_A_VOLUME,
-			    "\"%s\" is not on a bpio volume: it is on %s on %s; \"bpio list\" shows the volumes",
-			    place->path, place->fstype ? place->fstype :
-			    "a file system",
-			    place->source ? place->source : "an unknown device");
-	if (stack_walk(place->dev, &stack))
-		return fail(line, STATUS_NOT_A_VOLUME,
-			    "\"%s\" is not a bpio volume; \"bpio list\" shows the volumes",
-			    place->path);
-	status = fail(line, STATUS_NOT_A_VOLUME,
-		      "\"%s\" is not a bpio volume: expected a mapped device with one bpio target, but it is a %s %s; \"bpio list\" shows the volumes",
-		      place->path, stack.layers[0].type,
-		      stack.layers[0].mapped ? "target" : "device");
-	stack_free(&stack);
-	return status;
 }
 
 size_t mounted_devices(dev_t **devices)

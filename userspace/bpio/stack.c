@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "mapped.h"
 #include "stack.h"
 
 /* A stack deeper than this is taken for a loop in the tables. */
@@ -51,81 +52,19 @@ static struct layer *add_layer(struct stack *stack, dev_t dev,
 	return grown;
 }
 
-static struct dm_task *run_task(int type, dev_t dev)
-{
-	struct dm_task *task = dm_task_create(type);
-
-	if (!task)
-		return NULL;
-	if (dm_task_set_major_minor(task, major(dev), minor(dev), 1) &&
-	    dm_task_run(task))
-		return task;
-	dm_task_destroy(task);
-	return NULL;
-}
-
-/* Whether @word is one of the words of @list, which "+" separates */
-static bool has_word(const char *list, const char *word)
-{
-	size_t length = strlen(word);
-	const char *at;
-
-	for (at = list; at; at = strchr(at, '+')) {
-		if (*at == '+')
-			at++;
-		if (!strncmp(at, word, length) &&
-		    (at[length] == '+' || !at[length]))
-			return true;
-	}
-	return false;
-}
-
-static void describe_table(struct dm_task *task, struct layer *layer)
-{
-	uint64_t start, length;
-	char *type, *params, *types = NULL, *table = NULL;
-	size_t types_size, table_size;
-	FILE *type_list, *lines;
-	void *next = NULL;
-
-	type_list = open_memstream(&types, &types_size);
-	lines = open_memstream(&table, &table_size);
-	if (!type_list || !lines)
-		abort();
-	do {
-		next = dm_get_next_target(task, next, &start, &length, &type,
-					  &params);
-		if (!type)
-			break;
-		fflush(type_list);
-		if (!has_word(types, type))
-			fprintf(type_list, "%s%s", *types ? "+" : "", type);
-		fprintf(lines, "%llu %llu %s %s\n", (unsigned long long)start,
-			(unsigned long long)length, type, params);
-	} while (next);
-	fclose(type_list);
-	fclose(lines);
-	layer->type = types;
-	layer->table = table;
-}
-
 static int describe_mapped(struct layer *layer)
 {
-	struct dm_task *task = run_task(DM_DEVICE_TABLE, layer->dev);
-	struct dm_info info;
+	struct mapped mapped;
+	int ret = mapped_read(layer->dev, false, &mapped);
 
-	if (!task)
-		return access("/dev/mapper/control", R_OK | W_OK) ? -errno :
-								    -ENXIO;
-	if (!dm_task_get_info(task, &info) || !info.exists) {
-		dm_task_destroy(task);
-		return -ENXIO;
-	}
+	if (ret)
+		return ret;
 	layer->mapped = true;
-	layer->suspended = info.suspended;
-	layer->name = strdup(dm_task_get_name(task));
-	describe_table(task, layer);
-	dm_task_destroy(task);
+	layer->suspended = mapped.suspended;
+	layer->name = strdup(mapped.name);
+	layer->type = table_types(&mapped.table);
+	layer->table = table_text(&mapped.table);
+	mapped_free(&mapped);
 	return 0;
 }
 
@@ -214,7 +153,7 @@ static int walk_below(size_t above, dev_t dev, unsigned int depth,
 
 static int walk_deps(dev_t dev, unsigned int depth, struct stack *stack)
 {
-	struct dm_task *task = run_task(DM_DEVICE_DEPS, dev);
+	struct dm_task *task = mapped_task(DM_DEVICE_DEPS, dev);
 	size_t above = stack->count - 1;
 	struct dm_deps *deps;
 	int ret = 0;
@@ -223,8 +162,9 @@ static int walk_deps(dev_t dev, unsigned int depth, struct stack *stack)
 	if (!task)
 		return -ENXIO;
 	deps = dm_task_get_deps(task);
-	for (i = 0; deps && i < deps->count && !ret; i++)
-		ret = walk_below(above, deps->device[i], depth, stack);
+	/* Device-mapper names those first that the table names last. */
+	for (i = deps ? deps->count : 0; i > 0 && !ret; i--)
+		ret = walk_below(above, deps->device[i - 1], depth, stack);
 	dm_task_destroy(task);
 	return ret;
 }

@@ -45,8 +45,7 @@ static void report_all(const struct command_line *line, struct report *report,
 	verdict_report(report, layers);
 	layers_report_objections(report, layers, line->all);
 	layers_report_pauses(report, layers);
-	storage_report(report, info, verdict->out_flags | info->out_flags,
-		       stack->count ? stack : NULL);
+	storage_report(report, info, verdict, stack->count ? stack : NULL);
 	if (line->verbose)
 		report_text(report, NULL, "Peer memory", "%s",
 			    info->flags & BPIO_INFO_PEER_MEMORY ?

@@ -46,6 +46,16 @@ const struct verb verbs[VERB_COUNT] = {
 		"End what \"enable\" began.",
 		verb_disable,
 	},
+	[VERB_ADOPT] = {
+		"adopt", 1, 1, "PATH",
+		"Make a bpio volume of the linear or striped device below a path, while it is in use.",
+		verb_adopt,
+	},
+	[VERB_RELEASE] = {
+		"release", 1, 1, "PATH",
+		"Undo what \"adopt\" did.",
+		verb_release,
+	},
 	[VERB_WATCH] = {
 		"watch", 0, 0, "",
 		"Show vetoes, pauses and other events as they happen.",
@@ -123,6 +133,23 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 	[OPTION_FILES] = {
 		OPTION_FILES, 'o', "files", NULL, BIT(VERB_LIST),
 		"List the files with BypassIO enabled, and who has them open.",
+	},
+	[OPTION_DRY_RUN] = {
+		OPTION_DRY_RUN, 'n', "dry-run", NULL,
+		BIT(VERB_ADOPT) | BIT(VERB_RELEASE),
+		"Print the tables that would be loaded, and change nothing.",
+	},
+	[OPTION_KEEP] = {
+		OPTION_KEEP, 'k', "keep", NULL, BIT(VERB_ADOPT),
+		"Adopt again whenever LVM or somebody else replaces the table.",
+	},
+	[OPTION_KEPT] = {
+		OPTION_KEPT, 'K', "kept", NULL, BIT(VERB_ADOPT),
+		"For udev: adopt what --keep was said for, without keeping the caller waiting.",
+	},
+	[OPTION_ANY_STORAGE] = {
+		OPTION_ANY_STORAGE, 'S', "any-storage", NULL, BIT(VERB_ADOPT),
+		"Let reads go direct to storage other than NVMe, too.",
 	},
 	[OPTION_HELP] = {
 		OPTION_HELP, 'h', "help", NULL, ALL_VERBS,

@@ -164,8 +164,11 @@ static void report_device_lines(struct report *report, const char *label,
 	free(node);
 }
 
-/* The devices at the bottom, and the layer above them where reads enter */
-static void report_bottom(struct report *report, dev_t entry,
+/*
+ * The devices at the bottom, of which those that reads enter (@all of them, or
+ * one) have a remark, and the layer above them where reads enter
+ */
+static void report_bottom(struct report *report, dev_t entry, bool all,
 			  const struct stack *stack, const char *remark)
 {
 	struct json_object *list = json_object_new_array();
@@ -182,7 +185,8 @@ static void report_bottom(struct report *report, dev_t entry,
 			json_object_array_add(list, json);
 			report_device_lines(report, "Storage device",
 					    layer->dev, layer->type,
-					    layer->dev == entry ? remark : "");
+					    all || layer->dev == entry ?
+					    remark : "");
 		} else if (layer->dev == entry) {
 			char *node = device_node(entry);
 
@@ -195,17 +199,21 @@ static void report_bottom(struct report *report, dev_t entry,
 }
 
 void storage_report(struct report *report,
-		    const struct bpio_volume_info *info, __u32 out_flags,
+		    const struct bpio_volume_info *info,
+		    const struct bpio_verdict *verdict,
 		    const struct stack *stack)
 {
-	bool compatible = out_flags & FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER;
+	bool compatible = (verdict->out_flags | info->out_flags) &
+			  FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER;
 	const char *remark = compatible ? " (BypassIO compatible)" :
 					  " (not BypassIO compatible)";
 	dev_t entry = makedev(info->storage_major, info->storage_minor);
 
 	report_entry(report, info, compatible);
 	if (stack)
-		report_bottom(report, entry, stack, remark);
+		report_bottom(report, entry,
+			      verdict->support == BPIO_SUPPORT_FULL, stack,
+			      remark);
 	else if (info->storage_major)
 		report_device_lines(report, "Storage device", entry,
 				    info->storage_driver, remark);

@@ -23,7 +23,8 @@ void verdict_report_json(struct report *report, const struct layers *layers);
 
 /* Storage device and driver. @stack may be NULL */
 void storage_report(struct report *report,
-		    const struct bpio_volume_info *info, __u32 out_flags,
+		    const struct bpio_volume_info *info,
+		    const struct bpio_verdict *verdict,
 		    const struct stack *stack);
 
 #endif /* BPIO_VERDICT_H */

@@ -32,8 +32,8 @@ _bpio_reasons()
 _bpio()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local verbs="state info list stack pause resume enable disable watch run
-		attach detach explain help version"
+	local verbs="state info list stack pause resume enable disable adopt
+		release watch run attach detach explain help version"
 	local common="-j --json -q --quiet -h --help"
 	local verb='' at=0 i options words
 
@@ -53,6 +53,15 @@ _bpio()
 		;;
 	info | stack | pause | resume | enable | disable)
 		words=$(_bpio_volumes) options=$common
+		;;
+	adopt)
+		words=$(_bpio_volumes)
+		options="$common -n --dry-run -k --keep -K --kept
+			-S --any-storage"
+		;;
+	release)
+		words=$(_bpio_volumes)
+		options="$common -n --dry-run"
 		;;
 	watch) words='' options="$common -c --count" ;;
 	list)
@@ -88,7 +97,8 @@ _bpio()
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $verb in
-	state | info | list | stack | pause | resume | enable | disable)
+	state | info | list | stack | pause | resume | enable | disable | \
+		adopt | release)
 		case $cur in
 		-*) ;;
 		*) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Completion of bpio(1) for fish.
 
-set -l verbs state info list stack pause resume enable disable watch run attach detach explain help version
-set -l paths state info list stack pause resume enable disable
+set -l verbs state info list stack pause resume enable disable adopt release watch run attach detach explain help version
+set -l paths state info list stack pause resume enable disable adopt release
 set -l none "not __fish_seen_subcommand_from $verbs"
 
 complete -c bpio -f
@@ -14,6 +14,8 @@ complete -c bpio -n $none -a pause -d "Stop the bypass of a file or volume"
 complete -c bpio -n $none -a resume -d "End a pause"
 complete -c bpio -n $none -a enable -d "Let all reads of a volume skip layers"
 complete -c bpio -n $none -a disable -d "End what enable began"
+complete -c bpio -n $none -a adopt -d "Make a volume of a device in use"
+complete -c bpio -n $none -a release -d "Undo what adopt did"
 complete -c bpio -n $none -a watch -d "Show events as they happen"
 complete -c bpio -n $none -a run -d "Run a command whose direct reads are bypassed"
 complete -c bpio -n $none -a attach -d "Enable BypassIO for open files of a process"
@@ -32,6 +34,10 @@ complete -c bpio -n "__fish_seen_subcommand_from watch" -s c -l count -x -d "End
 complete -c bpio -n "__fish_seen_subcommand_from run attach detach" -s f -l file -r -F -d "Only files that match"
 complete -c bpio -n "__fish_seen_subcommand_from attach" -s F -l follow -d "Go on with files that are opened later"
 complete -c bpio -n "__fish_seen_subcommand_from list" -s o -l files -d "List the files with BypassIO enabled"
+complete -c bpio -n "__fish_seen_subcommand_from adopt release" -s n -l dry-run -d "Print the tables, change nothing"
+complete -c bpio -n "__fish_seen_subcommand_from adopt" -s k -l keep -d "Adopt again whenever the table is replaced"
+complete -c bpio -n "__fish_seen_subcommand_from adopt" -s K -l kept -d "Adopt what was to be kept, for udev"
+complete -c bpio -n "__fish_seen_subcommand_from adopt" -s S -l any-storage -d "Also storage other than NVMe"
 complete -c bpio -n "__fish_seen_subcommand_from run" -s s -l summary -r -F -d "Write the summary to a file"
 
 complete -c bpio -n "__fish_seen_subcommand_from $paths" -F

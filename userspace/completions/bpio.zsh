@@ -12,6 +12,8 @@ _bpio_verbs() {
 		'resume:end a pause'
 		'enable:let all reads of a volume skip layers'
 		'disable:end what enable began'
+		'adopt:make a volume of a device in use'
+		'release:undo what adopt did'
 		'watch:show events as they happen'
 		'run:run a command whose direct reads are bypassed'
 		'attach:enable BypassIO for open files of a process'
@@ -65,6 +67,19 @@ _bpio() {
 		;;
 	info | stack | pause | resume | enable | disable)
 		_arguments $common '1: :_bpio_volumes'
+		;;
+	adopt)
+		_arguments $common \
+			'(-n --dry-run)'{-n,--dry-run}'[print the tables, change nothing]' \
+			'(-k --keep)'{-k,--keep}'[adopt again whenever the table is replaced]' \
+			'(-K --kept)'{-K,--kept}'[adopt what was to be kept, for udev]' \
+			'(-S --any-storage)'{-S,--any-storage}'[also storage other than NVMe]' \
+			'1: :_bpio_volumes'
+		;;
+	release)
+		_arguments $common \
+			'(-n --dry-run)'{-n,--dry-run}'[print the tables, change nothing]' \
+			'1: :_bpio_volumes'
 		;;
 	watch)
 		_arguments $common \

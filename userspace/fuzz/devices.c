@@ -24,6 +24,7 @@ static int fake_task_run(struct dm_task *task);
 static void fake_task_destroy(struct dm_task *task);
 static int fake_task_get_info(struct dm_task *task, struct dm_info *info);
 static const char *fake_task_get_name(const struct dm_task *task);
+static const char *fake_task_get_uuid(const struct dm_task *task);
 static struct dm_deps *fake_task_get_deps(struct dm_task *task);
 static void *fake_next_target(struct dm_task *task, void *next, uint64_t *start,
 			      uint64_t *length, char **type, char **params);
@@ -38,6 +39,7 @@ static struct dirent *fake_readdir(DIR *dir);
 #define dm_task_destroy		fake_task_destroy
 #define dm_task_get_info	fake_task_get_info
 #define dm_task_get_name	fake_task_get_name
+#define dm_task_get_uuid	fake_task_get_uuid
 #define dm_task_get_deps	fake_task_get_deps
 #define dm_get_next_target	fake_next_target
 #define dm_device_get_name(...) 0
@@ -49,6 +51,7 @@ static struct dirent *fake_readdir(DIR *dir);
 #define readdir			fake_readdir
 #define closedir(dir)		((void)(dir))
 
+#include "../bpio/mapped.c"
 #include "../bpio/stack.c"
 
 struct dm_task {
@@ -98,6 +101,12 @@ static const char *fake_task_get_name(const struct dm_task *task)
 {
 	(void)task;
 	return "volume";
+}
+
+static const char *fake_task_get_uuid(const struct dm_task *task)
+{
+	(void)task;
+	return "LVM-volume";
 }
 
 /* A target is a line "type params"; an empty line ends the table. */

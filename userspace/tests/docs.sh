@@ -191,6 +191,7 @@ installed()
 		include/linux/dm-bpio.h share/man/man1/bpio.1 \
 		share/man/man3/bpio_open.3 share/man/man4/dm-bpio.4 \
 		share/bash-completion/completions/bpio \
+		lib/udev/rules.d/69-dm-bpio.rules \
 		share/zsh/site-functions/_bpio \
 		share/fish/vendor_completions.d/bpio.fish; do
 		grep -qx "root/usr/$file" files || complain "no $file"

@@ -178,8 +178,8 @@ list_unprivileged()
 	umount second
 	rmdir second
 	dmsetup remove second
-	grep -qE "^$mnt +ext4 +/dev/mapper/vol +.* full +0 +[0-9]+ +[0-9]+$" both
-	grep -qE "^$WORK/second +ext4 +/dev/mapper/second +.* full +0 +0 +0$" both
+	grep -qE "^$mnt +ext4 +/dev/mapper/vol +.* full +0 +[0-9]+ +[0-9]+ +- +-$" both
+	grep -qE "^$WORK/second +ext4 +/dev/mapper/second +.* full +0 +0 +0 +- +-$" both
 	says both 'Only volumes with a mounted file system are listed; root sees all.'
 	json both.json /complete false
 	json both.json /unreadable '[ ]'
@@ -240,18 +240,21 @@ list_two()
 {
 	new_volume second "$BPIO_NVME_B1"
 	expect 0 bpio list
-	grep -qE "^MOUNTPOINT +FSTYPE +DEVICE +BOTTOM +STATE +ACTIVE +DIRECT +FALLBACK$" out
+	grep -qE "^MOUNTPOINT +FSTYPE +DEVICE +BOTTOM +STATE +ACTIVE +DIRECT +FALLBACK +SEGMENTS +MADE$" out
 	grep -qE "^$mnt +ext4 +/dev/mapper/vol +$BPIO_NVME_A1 +full +0 " out
-	grep -qE "^- +- +/dev/mapper/second +$BPIO_NVME_B1 +full +0 +0 +0$" out
+	grep -qE "^- +- +/dev/mapper/second +$BPIO_NVME_B1 +full +0 +0 +0 +1 +by-hand$" out
 	dmsetup suspend second
 	expect 0 bpio list
-	grep -qE "^- +- +/dev/mapper/second +$BPIO_NVME_B1 +suspended +- +- +-$" out
+	grep -qE "^- +- +/dev/mapper/second +$BPIO_NVME_B1 +suspended +- +- +- +1 +by-hand$" out
 	expect 0 bpio list --json
 	dmsetup resume second
 	dmsetup remove second
 	# in the order of device-mapper, by name
 	json out /volumes/0/name second
 	json out /volumes/0/state suspended
+	json out /volumes/0/segments 1
+	json out /volumes/0/stripes 1
+	json out /volumes/0/adopted false
 	refute json-get /volumes/0/direct_reads <out
 	json out /volumes/1/name vol
 	json out /volumes/1/mounts/0/mount_point "$mnt"
@@ -372,7 +375,7 @@ stock_above()
 	json sum /not_on_volume 1
 	umount upper
 	remove_both
-	says text '"/dev/mapper/upper" is not a bpio volume: expected a mapped device with one bpio target, but it is a linear target'
+	says text '"/dev/mapper/upper" is not a bpio volume: expected a mapped device with a bpio target, but it is a linear target'
 }
 
 other_filesystem()

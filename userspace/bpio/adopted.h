@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which volumes "bpio adopt" made, and which somebody made by hand.
+ */
+#ifndef BPIO_ADOPTED_H
+#define BPIO_ADOPTED_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "mapped.h"
+
+/*
+ * Whether the device is a volume that was adopted. LVM makes none, so one of LVM's
+ * was; any other one is recorded in /run until it is released or removed.
+ */
+bool adopted_is(const struct mapped *mapped);
+
+/* Records that @mapped is adopted: 0 or a negative errno. Nothing for LVM's */
+int adopted_record(const struct mapped *mapped);
+void adopted_forget(const struct mapped *mapped);
+
+/* One adoption or release at a time: a descriptor to close, or a negative errno */
+int adopted_lock(void);
+
+#endif /* BPIO_ADOPTED_H */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What "bpio adopt" and "bpio release" do to the mapped devices below a path.
+ */
+#ifndef BPIO_PLAN_H
+#define BPIO_PLAN_H
+
+#include "counterpart.h"
+#include "lvm_lock.h"
+#include "swap.h"
+
+struct place;
+
+/**
+ * struct plan - the devices whose tables are swapped, and the locks for that
+ *
+ * @direction: To targets of dm-bpio or to stock ones.
+ * @any_storage: Storage other than NVMe is allowed.
+ * @swaps: The devices, those below first; the last is the one that was named.
+ * @count: Number of these.
+ * @groups: Volume groups of these, sorted, each once.
+ * @group_count: Number of these.
+ * @locks: The locks on these groups that are held.
+ * @lock_count: Number of these.
+ * @own_lock: The lock against other adoptions, negative while it is not held.
+ */
+struct plan {
+	enum direction direction;
+	bool any_storage;
+	struct swap *swaps;
+	size_t count;
+	char **groups;
+	size_t group_count;
+	struct lvm_lock *locks;
+	size_t lock_count;
+	int own_lock;
+};
+
+/*
+ * Plans for the device of @place: 0; -EMEDIUMTYPE when the device cannot be
+ * swapped, and a sentence in @why; or another negative errno with one.
+ */
+int plan_make(const struct place *place, struct plan *plan, char *why,
+	      size_t size);
+
+/* The same, and the locks that keep the plan true. -EINTR after a signal */
+int plan_make_locked(const struct place *place, struct plan *plan, char *why,
+		     size_t size);
+void plan_free(struct plan *plan);
+
+/* Swaps all or none: 0, or a negative errno and a sentence */
+int plan_run(struct plan *plan, char *why, size_t size);
+/* Undoes plan_run() */
+void plan_undo(struct plan *plan);
+
+/* Whether something is to be done */
+bool plan_needed(const struct plan *plan);
+/* The device that was named */
+const struct swap *plan_top(const struct plan *plan);
+
+#endif /* BPIO_PLAN_H */

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Adopted volumes of LVM with several segments and stripes, and what LVM's own
+# commands do to adopted volumes. Runs as root in a guest of selftests/vm in which
+# this project is installed, from where "make stage" put it, and overwrites the
+# devices of the guest.
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/userspace
+# shellcheck source=volumes.sh
+. "$here/volumes.sh"
+# shellcheck source=lvm-volume.sh
+. "$here/lvm-volume.sh"
+
+udevadm control --reload
+
+segments()
+{
+	lvcreate -qq -y -W n -n data -L 96M vg "$BPIO_NVME_A1"
+	lvextend -qq -L +96M vg/data "$BPIO_NVME_B1"
+	lvextend -qq -L +128M vg/data "$BPIO_NVME_A1"
+	[ "$(dmsetup table vg-data | wc -l)" -eq 3 ]
+}
+
+counterpart_of()
+{
+	sed -e 's/ linear / bpio /' -e 's/ striped / bpio-striped /'
+}
+
+# The whole file system is filled, so that files lie on every segment.
+adopt_whole()
+{
+	local before i
+
+	before=$(dmsetup table vg-data)
+	for i in 1 2 3 4 5 6; do
+		head -c 32M /dev/urandom >"$mnt/part$i"
+	done
+	sync
+	expect 0 bpio adopt "$mnt"
+	says out "is adopted: BypassIo on it is currently supported."
+	says out "Adopted: /dev/mapper/vg-data, 3 segments from "
+	[ "$(dmsetup table vg-data)" = "$(counterpart_of <<<"$before")" ]
+	for i in 1 2 3 4 5 6; do
+		expect 0 bpio run --json --summary sum dd if="$mnt/part$i" \
+			iflag=direct bs=1M of=dd
+		cmp dd "$mnt/part$i"
+		json sum /direct_reads 32
+	done
+	expect 0 bpio list
+	says out "/dev/mapper/vg-data"
+	expect 0 bpio enable vg-data
+	expect 0 bpio disable vg-data
+	expect 0 bpio pause vg-data
+	expect 0 bpio resume vg-data
+	expect 0 bpio release "$mnt"
+	[ "$(dmsetup table vg-data)" = "$before" ]
+	clean vg-data
+}
+
+kind()
+{
+	make_volume "$1" "$2"
+	it "$1, $2: All of it is adopted, read direct, and released" adopt_whole
+	it "$1, $2: Verified reads and writes go on while it is adopted and released" \
+		fresh under_load
+	remove_volume
+}
+
+# after COMMAND...: LVM loads its table, and the volume is adopted again
+after()
+{
+	"$@" 2>lvm.err >lvm.out 9>&- || {
+		cat lvm.out lvm.err
+		complain "LVM failed: $*"
+	}
+	wait_for adopted vg-data
+	goes_direct
+}
+
+kept_begin()
+{
+	bpio adopt -q --keep "$mnt"
+	grep -q '^vg/data LVM-' /etc/bpio/adopted
+	start_load
+}
+
+kept_end()
+{
+	stop_load
+	same_content
+	expect 0 bpio release "$mnt"
+	stock vg-data
+	refute grep '^vg/data' /etc/bpio/adopted
+	udevadm settle
+	stock vg-data
+	clean vg-data
+}
+
+kept_changes()
+{
+	kept_begin
+	after lvextend -y -L +32M vg/data
+	after lvchange --refresh vg/data
+	after lvreduce -f -y -L -16M vg/data
+	kept_end
+}
+
+kept_snapshot()
+{
+	kept_begin
+	lvcreate -qq -y -s -n snap -L 32M vg/data 2>/dev/null
+	dmsetup table vg-data | grep -q snapshot-origin
+	expect 11 bpio adopt "$mnt"
+	after lvremove -y vg/snap
+	kept_end
+}
+
+make_volume ext4 one_segment
+it "A kept volume is adopted again when it was extended, refreshed or reduced" \
+	fresh kept_changes
+it "A kept volume is adopted again when its snapshot is gone" \
+	fresh kept_snapshot
+remove_volume
+kind ext4 segments
+finish
