@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "access.h"
+#include "cgroup.h"
 #include "program.h"
 #include "stack.h"
 #include "uevent.h"
@@ -391,21 +392,6 @@ TEST_F(event, the_switch_of_the_module_is_told_for_each_volume_in_use)
 	ASSERT_EQ(0, switch_bypass("N"));
 	ASSERT_EQ(0, switch_bypass("Y"));
 	EXPECT_NOTHING_ELSE();
-}
-
-/* Memory of the kernel that is not given back on demand, in KiB. */
-static uint64_t kernel_memory(void)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	unsigned long kib = 0;
-	char line[128];
-
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "SUnreclaim: %lu", &kib) == 1)
-			break;
-	if (file)
-		fclose(file);
-	return kib;
 }
 
 /* How often a user was refused; of all processes. */
