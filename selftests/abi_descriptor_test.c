@@ -266,21 +266,6 @@ TEST(devices_and_files_that_are_no_volume_answer_enotty)
 	EXPECT_EQ(0, dm_remove("abi-linear"));
 }
 
-TEST(a_table_with_a_second_target_is_refused)
-{
-	char params[2][64];
-	struct dm_line lines[2] = {
-		{ 0, MIB_SECTORS(1), "bpio", params[0] },
-		{ MIB_SECTORS(1), MIB_SECTORS(1), "linear", params[1] },
-	};
-
-	snprintf(params[0], sizeof(params[0]), "%s 0", devices.nvme);
-	snprintf(params[1], sizeof(params[1]), "%s 2048", devices.nvme);
-	EXPECT_NE(0, dm_create("abi-two", lines, 2, true));
-	/* what failed to load leaves an empty device behind, or none */
-	shell("dmsetup remove " DM_PREFIX "abi-two 2>/dev/null || true");
-}
-
 TEST(a_suspended_volume_answers_eagain_and_recovers)
 {
 	struct fs_bpio_info info;

@@ -402,7 +402,7 @@ users_are_modules()
 	[ "$(module_users)" -eq "${#holders[@]}" ]
 }
 
-plan 18
+plan 19
 it "a table that is printed loads again" round_trip
 it "a table may say that it has no features" feature_counts
 it "the status line counts what happens" status_line

@@ -63,8 +63,9 @@ make_volume()
 	mount /dev/vg/data "$mnt"
 	head -c 8M /dev/urandom >"$mnt/file"
 	md5sum "$mnt/file" >"$WORK/digest"
-	fio --name=read --filename="$mnt/read" --size=8M --rw=write --bs=4k \
-		--verify=crc32c --do_verify=0 --end_fsync=1 >/dev/null
+	fio --name=read --filename="$mnt/read" --size=16M --rw=write --bs=4k \
+		--verify=crc32c --verify_state_save=0 --do_verify=0 \
+		--end_fsync=1 >/dev/null
 	sync
 }
 
@@ -76,22 +77,32 @@ remove_volume()
 	rm -f /etc/bpio/adopted
 }
 
-# Verified writes, and verified reads with BypassIO enabled, until stop_load
+# shellcheck disable=SC2317 # called on exit
+kill_load()
+{
+	kill -9 "$writer" || true
+	pkill -9 -P "$reader" fio || true
+	wait "$writer" "$reader" || true
+}
+
+# Verified writes, and verified reads with BypassIO enabled, until stop_load. However
+# long it is told to, fio verifies what it reads in one pass only; at this rate one
+# takes more than two minutes.
 start_load()
 {
 	local common=(--direct=1 --ioengine=libaio --bs=4k --verify=crc32c
-		--verify_fatal=1 --time_based --runtime=600
-		--output-format=json)
+		--verify_state_save=0 --verify_fatal=1 --time_based
+		--runtime=600 --output-format=json)
 
 	fio --name=write --filename="$mnt/written" --size=4M --rw=randrw \
 		--iodepth=4 --verify_backlog=32 --thinktime=500 \
 		--output=write.json "${common[@]}" &
 	writer=$!
-	trap 'kill -9 $writer; pkill -9 -P $reader fio' EXIT
 	bpio run --json --summary=run.json -- \
-		fio --name=read --filename="$mnt/read" --size=8M --rw=randread \
-		--iodepth=4 --thinktime=500 --output=read.json "${common[@]}" &
+		fio --name=read --filename="$mnt/read" --size=16M --rw=randread \
+		--iodepth=4 --rate_iops=30 --output=read.json "${common[@]}" &
 	reader=$!
+	trap kill_load EXIT
 	wait_for fuser -s "$mnt/written"
 	wait_for fuser -s "$mnt/read"
 }
@@ -100,12 +111,12 @@ stop_load()
 {
 	local name
 
-	trap - EXIT
 	kill -0 "$writer" || complain "the writer has ended"
 	kill -0 "$reader" || complain "the reader has ended"
 	pkill -INT -P "$reader" fio
 	kill -INT "$writer"
 	wait "$writer" "$reader" || true
+	trap - EXIT
 	for name in write read; do
 		# it says by which signal it was ended
 		sed -i '/^fio:/d' "$name.json"
