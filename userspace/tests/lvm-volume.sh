@@ -6,7 +6,7 @@ if ! command -v lvm >/dev/null; then
 	echo "1..0 # SKIP there is no LVM"
 	exit 4
 fi
-: "${BPIO_TEST_SECONDS:=15}"
+: "${BPIO_TEST_SECONDS:=6}"
 
 stock()
 {

@@ -20,6 +20,25 @@ segments()
 	[ "$(dmsetup table vg-data | wc -l)" -eq 3 ]
 }
 
+stripes()
+{
+	lvcreate -qq -y -W n -n data -L 160M -i 2 -I "$1" vg
+	# concatenated stripes of another size, and a linear segment
+	lvextend -qq -L +80M -i 2 -I 64k vg/data
+	lvextend -qq -L +80M -i 1 vg/data "$BPIO_NVME_A1"
+	[ "$(dmsetup table vg-data | wc -l)" -eq 3 ]
+}
+
+stripes_4k()
+{
+	stripes 4k
+}
+
+stripes_1m()
+{
+	stripes 1m
+}
+
 counterpart_of()
 {
 	sed -e 's/ linear / bpio /' -e 's/ striped / bpio-striped /'
@@ -114,11 +133,70 @@ kept_snapshot()
 	kept_end
 }
 
+kept_move()
+{
+	kept_begin
+	after pvmove -i 1 -n data "$BPIO_NVME_A1" "$BPIO_NVME_B1"
+	pvmove -b -i 1 -n data "$BPIO_NVME_B1" "$BPIO_NVME_A1" >/dev/null
+	after pvmove --abort
+	kept_end
+}
+
+kept_names()
+{
+	kept_begin
+	lvrename -qq vg data other
+	wait_for adopted vg-other
+	vgrename -qq vg new
+	wait_for adopted new-other
+	vgrename -qq new vg
+	after lvrename vg other data
+	kept_end
+}
+
+kept_activation()
+{
+	bpio adopt -q --keep "$mnt"
+	umount "$mnt"
+	vgchange -qq -an vg
+	vgchange -qq -ay vg
+	wait_for adopted vg-data
+	mount /dev/vg/data "$mnt"
+	expect 0 bpio state "$mnt/file"
+	same_content
+	expect 0 bpio release "$mnt"
+	udevadm settle
+	stock vg-data
+}
+
+links()
+{
+	local uuid
+
+	dmsetup create byhand --uuid BPIO-byhand \
+		--table "0 131072 bpio $BPIO_NVME_A2 0"
+	mkfs.ext4 -q /dev/mapper/byhand
+	uuid=$(blkid -o value -s UUID /dev/mapper/byhand)
+	udevadm trigger --settle "/sys/class/block/${BPIO_NVME_A2#/dev/}"
+	[ "$(realpath "/dev/disk/by-uuid/$uuid")" = \
+		"$(realpath /dev/mapper/byhand)" ]
+	dmsetup remove --retry byhand
+}
+
 make_volume ext4 one_segment
 it "A kept volume is adopted again when it was extended, refreshed or reduced" \
 	fresh kept_changes
 it "A kept volume is adopted again when its snapshot is gone" \
 	fresh kept_snapshot
+it "A kept volume is adopted again when its data has been moved" \
+	fresh kept_move
+it "A kept volume is adopted again under a new name" fresh kept_names
+it "A kept volume is adopted again when it is activated" \
+	fresh kept_activation
+it "Links by UUID lead to a volume, and not to the device below" links
 remove_volume
 kind ext4 segments
+kind xfs segments
+kind ext4 stripes_4k
+kind xfs stripes_1m
 finish
