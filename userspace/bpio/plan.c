@@ -7,7 +7,6 @@
 #include <libdevmapper.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,17 +21,6 @@
 #include "stack.h"
 
 static atomic_int interrupted;
-
-__attribute__((__format__(printf, 4, 5)))
-static int wrong(char *why, size_t size, int error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why, size, format, args);
-	va_end(args);
-	return error;
-}
 
 static bool has(const struct plan *plan, dev_t dev)
 {

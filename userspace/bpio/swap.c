@@ -26,9 +26,7 @@
 #include "counterpart.h"
 #include "swap.h"
 
-/* What is wrong, for swap_run() to return; always negative */
-__attribute__((__format__(printf, 4, 5)))
-static int wrong(char *why, size_t size, int error, const char *format, ...)
+int wrong(char *why, size_t size, int error, const char *format, ...)
 {
 	va_list args;
 
@@ -109,6 +107,19 @@ static unsigned long long now_us(void)
 	return now.tv_sec * 1000000ULL + now.tv_nsec / 1000;
 }
 
+static int read_mapped(const struct swap *swap, bool inactive,
+		       struct mapped *mapped, char *why, size_t size)
+{
+	int ret = mapped_read(swap->before.dev, inactive, mapped);
+
+	if (!ret)
+		return 0;
+	return wrong(why, size, ret,
+		     inactive ? "cannot read the table that is loaded for %s: %s" :
+				"cannot read the table of %s: %s",
+		     swap->before.name, strerror(-ret));
+}
+
 /* Whether @mapped still is the device that @before was; its name may be another's */
 static bool is_same_device(const struct mapped *mapped,
 			   const struct mapped *before)
@@ -135,7 +146,11 @@ static bool is_ours(const struct table *table, const struct table *live)
 	return equal;
 }
 
-int swap_clean(struct swap *swap, char *why, size_t size)
+/*
+ * Removes a table that a swap was killed before making live: 0, a negative errno,
+ * or -EBUSY if the loaded table is another program's.
+ */
+static int clean(struct swap *swap, char *why, size_t size)
 {
 	const struct mapped *before = &swap->before;
 	struct mapped loaded;
@@ -144,10 +159,9 @@ int swap_clean(struct swap *swap, char *why, size_t size)
 
 	if (!before->has_inactive)
 		return 0;
-	ret = mapped_read(before->dev, true, &loaded);
+	ret = read_mapped(swap, true, &loaded, why, size);
 	if (ret)
-		return wrong(why, size, ret, "cannot read the table that is loaded for %s: %s",
-			     before->name, strerror(-ret));
+		return ret;
 	ours = !loaded.has_inactive || is_ours(&loaded.table, &before->table);
 	mapped_free(&loaded);
 	if (!ours)
@@ -202,10 +216,9 @@ static int check_loaded(const struct swap *swap, char *why, size_t size)
 	bool same;
 	int ret;
 
-	ret = mapped_read(swap->before.dev, false, &live);
+	ret = read_mapped(swap, false, &live, why, size);
 	if (ret)
-		return wrong(why, size, ret, "cannot read the table of %s: %s",
-			     swap->before.name, strerror(-ret));
+		return ret;
 	same = is_same_device(&live, &swap->before) && !live.suspended &&
 	       table_equal(&live.table, &swap->before.table);
 	mapped_free(&live);
@@ -213,10 +226,9 @@ static int check_loaded(const struct swap *swap, char *why, size_t size)
 		return wrong(why, size, -EBUSY,
 			     "another program changes %s at the moment; try again",
 			     swap->before.name);
-	ret = mapped_read(swap->before.dev, true, &loaded);
+	ret = read_mapped(swap, true, &loaded, why, size);
 	if (ret)
-		return wrong(why, size, ret, "cannot read the table that was loaded for %s: %s",
-			     swap->before.name, strerror(-ret));
+		return ret;
 	same = table_equal(&loaded.table, &swap->after);
 	mapped_free(&loaded);
 	if (!same)
@@ -232,10 +244,9 @@ static int check_live(const struct swap *swap, char *why, size_t size)
 	bool same;
 	int ret;
 
-	ret = mapped_read(swap->before.dev, false, &live);
+	ret = read_mapped(swap, false, &live, why, size);
 	if (ret)
-		return wrong(why, size, ret, "cannot read the table of %s: %s",
-			     swap->before.name, strerror(-ret));
+		return ret;
 	same = table_equal(&live.table, &swap->after) && !live.suspended;
 	mapped_free(&live);
 	if (!same)
@@ -296,7 +307,7 @@ int swap_run(struct swap *swap, char *why, size_t size)
 		return wrong(why, size, -EBUSY,
 			     "%s is suspended; try again after \"dmsetup resume %s\"",
 			     swap->before.name, swap->before.name);
-	ret = swap_clean(swap, why, size);
+	ret = clean(swap, why, size);
 	if (ret || !swap_needed(swap))
 		return ret;
 	ret = load(&swap->before, &swap->after);
@@ -322,8 +333,6 @@ int swap_undo(struct swap *swap, char *why, size_t size)
 	struct table after = swap->after;
 	int ret;
 
-	if (!swap->done)
-		return 0;
 	swap->after = swap->before.table;
 	swap->before.table = after;
 	ret = swap_run(swap, why, size);

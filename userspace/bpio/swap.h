@@ -34,13 +34,11 @@ bool swap_needed(const struct swap *swap);
  */
 int swap_run(struct swap *swap, char *why, size_t size);
 
-/* Undoes what swap_run() did, with the same result */
+/* Undoes what swap_run() has done (swap->done), with the same result */
 int swap_undo(struct swap *swap, char *why, size_t size);
 
-/*
- * Removes a table that a swap was killed before making live: 0, a negative errno,
- * or -EBUSY if the loaded table is another program's.
- */
-int swap_clean(struct swap *swap, char *why, size_t size);
+/* What is wrong, for those who answer with a sentence in @why; returns @error */
+__attribute__((__format__(printf, 4, 5)))
+int wrong(char *why, size_t size, int error, const char *format, ...);
 
 #endif /* BPIO_SWAP_H */

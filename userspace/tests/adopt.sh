@@ -133,18 +133,24 @@ interfered()
 	same_content
 }
 
-# A signal while it waits for LVM's lock, or for I/O
-signalled()
+# Begins an adoption, of process $pid, that waits for a lock which descriptor 6 holds.
+adopt_behind_lvm()
 {
-	local pid
-
 	exec 6>>/run/lock/lvm/V_vg
 	flock 6
 	bpio adopt "$mnt" >out 2>err 6>&- &
 	pid=$!
 	wait_for grep -q 'flock\|locks_lock' "/proc/$pid/stack"
 	stock vg-data
-	kill -INT $pid
+}
+
+# A signal while it waits for LVM's lock, or for I/O
+signalled()
+{
+	local pid
+
+	adopt_behind_lvm
+	kill -INT "$pid"
 	refute wait $pid
 	exec 6>&-
 	says err "cannot take LVM's lock of volume group vg: Interrupted system call"
@@ -156,12 +162,7 @@ waits_for_lvm()
 {
 	local pid
 
-	exec 6>>/run/lock/lvm/V_vg
-	flock 6
-	bpio adopt "$mnt" >out 2>err 6>&- &
-	pid=$!
-	wait_for grep -q 'flock\|locks_lock' "/proc/$pid/stack"
-	stock vg-data
+	adopt_behind_lvm
 	exec 6>&-
 	wait $pid
 	adopted vg-data
