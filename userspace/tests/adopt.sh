@@ -151,7 +151,7 @@ signalled()
 
 	adopt_behind_lvm
 	kill -INT "$pid"
-	refute wait $pid
+	refute wait "$pid"
 	exec 6>&-
 	says err "cannot take LVM's lock of volume group vg: Interrupted system call"
 	stock vg-data
@@ -164,7 +164,7 @@ waits_for_lvm()
 
 	adopt_behind_lvm
 	exec 6>&-
-	wait $pid
+	wait "$pid"
 	adopted vg-data
 	bpio release -q "$mnt"
 }
