@@ -374,7 +374,7 @@ static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 		       bpio_simple_read(direct, iocb, to, nr_vecs) :
 		       bpio_io_read_single(direct, iocb, to, nr_vecs);
 	}
-	if (present || !user_backed_iter(to))
+	if (present || nr_vecs <= BIO_MAX_VECS || !user_backed_iter(to))
 		return bpio_io_read(direct, iocb, to);
 
 	/* Half of the bios may be on their way when a page is missing. */

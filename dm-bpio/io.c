@@ -3,9 +3,6 @@
  * Direct reads that are asynchronous, or need more than one bio.
  */
 #include <linux/bio.h>
-#include <linux/llist.h>
-#include <linux/slab.h>
-#include <linux/workqueue.h>
 
 #include "compat.h"
 #include "direct.h"
@@ -14,6 +11,7 @@
 #include "file.h"
 #include "open_file.h"
 #include "io.h"
+#include "io_end.h"
 #include "pages.h"
 #include "route.h"
 #include "trace.h"
@@ -21,201 +19,37 @@
 /* Bios kept in reserve; reads that get none are the file system's. */
 #define BPIO_IO_POOL_SIZE	BIO_POOL_SIZE
 
-enum {
-	BPIO_IO_SYNC	= 1 << 0,
-	BPIO_IO_DIRTY	= 1 << 1,
-	BPIO_IO_AGAIN	= 1 << 2,
-};
-
-/**
- * struct bpio_io - a direct read of one or several bios
- * @iocb: the caller's, when asynchronous
- * @waiter: the caller, when synchronous; NULL when all bios have completed
- * @of: what is read; kept alive by the caller's reference to its struct file
- * @route: reference until all bios have completed
- * @pos: offset in the file of the first byte
- * @size: bytes submitted
- * @limit: the most that is to be returned of them, for the end of the file
- * @ref: bios not yet completed, and one for the submitter
- * @flags: BPIO_IO_*; AGAIN may be set by any completion, SYNC by the submitter
- *	while it holds @ref, the others before the first submission
- * @failed: bios that failed, for the file system to repeat
- * @work: repeats them
- */
-struct bpio_io {
-	union {
-		struct kiocb		*iocb;
-		struct task_struct	*waiter;
-	};
-	struct bpio_open_file	*of;
-	struct bpio_route	*route;
-	loff_t			pos;
-	size_t			size;
-	size_t			limit;
-	atomic_t		ref;
-	unsigned long		flags;
-	struct llist_head	failed;
-	struct work_struct	work;
-};
-
-/**
- * struct bpio_io_bio - a bio of a direct read
- * @io: the read; lies in the first bio, which is kept until the read is over
- * @own: used in the first bio only
- * @node: in io->failed
- * @pos: offset in the file
- * @bytes: length
- * @skip: bytes of the first bio_vec that are not part of the read
- * @bio: the bio
- */
-struct bpio_io_bio {
-	struct bpio_io		*io;
-	struct bpio_io		own;
-	struct llist_node	node;
-	loff_t			pos;
-	unsigned int		bytes;
-	unsigned int		skip;
-	struct bio		bio;
-};
-
 static struct bio_set bpio_io_bios;
-static struct workqueue_struct *bpio_io_wq;
-
-static size_t bpio_io_result(const struct bpio_io *io)
-{
-	return min(io->size, io->limit);
-}
-
-/* Return: bytes that the file system read in the place of a failed bio. */
-static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
-{
-	struct iov_iter iter;
-
-	/* What the file answers; as vectors it would not recognize this memory. */
-	if (bpio_pages_are_peer(&ibio->bio))
-		return -EREMOTEIO;
-	iov_iter_bvec(&iter, ITER_DEST, ibio->bio.bi_io_vec,
-		      ibio->bio.bi_vcnt, ibio->bytes + ibio->skip);
-	iov_iter_advance(&iter, ibio->skip);
-	return bpio_fallback_read_sync(ibio->io->of, ibio->pos, &iter);
-}
+static struct bio_set bpio_io_parts;
 
 /*
- * Let the file system repeat what the device failed to read, so that bypass
- * never makes a readable file unreadable. Blocks and route were given back
- * before, since the file system may wait for them.
- *
- * Return: the result of the whole read.
+ * How much of the read the next bio may take. One that has no room for all of it is
+ * cut to whole blocks of the device it was allocated for; it goes beyond the first
+ * piece only if no other device has larger blocks.
  */
-static ssize_t bpio_io_repeat(struct bpio_io *io)
+static size_t bpio_io_room(const struct bpio_direct *direct, struct iov_iter *to)
 {
-	struct llist_node *node = llist_del_all(&io->failed);
-	struct bpio_io_bio *ibio, *next;
-	loff_t end = io->pos + bpio_io_result(io);
-	ssize_t ret, error = 0;
+	const struct bpio_piece *piece = &direct->first;
 
-	bpio_fallback_count(io->of, io->pos, io->size,
-			    io->flags & BPIO_IO_AGAIN ?
-			    BPIO_REASON_NO_WAIT : BPIO_REASON_DEVICE_ERROR);
-	llist_for_each_entry_safe(ibio, next, node, node) {
-		if (!error) {
-			ret = bpio_io_repeat_bio(ibio);
-			if (ret < 0)
-				error = ret;
-			else if (ret < ibio->bytes)
-				end = min(end, ibio->pos + ret);
-		}
-		bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
-	}
-	return error ? error : end - io->pos;
-}
-
-static void bpio_io_put_first(struct bpio_io *io)
-{
-	bio_put(&container_of(io, struct bpio_io_bio, own)->bio);
-}
-
-/*
- * The end of an asynchronous read. It may drop the last reference to the open file
- * and to the module, so nothing of either is touched afterwards.
- */
-static void bpio_io_complete(struct bpio_io *io, ssize_t ret)
-{
-	struct kiocb *iocb = io->iocb;
-
-	if (ret > 0)
-		iocb->ki_pos += ret;
-	WRITE_ONCE(iocb->private, NULL);
-	bpio_io_put_first(io);
-	iocb->ki_complete(iocb, ret);
-}
-
-static void bpio_io_repeat_work(struct work_struct *work)
-{
-	struct bpio_io *io = container_of(work, struct bpio_io, work);
-
-	bpio_io_complete(io, bpio_io_repeat(io));
-}
-
-static void bpio_io_done_async(struct bpio_io *io)
-{
-	if (likely(llist_empty(&io->failed))) {
-		bpio_direct_count(io->of, bpio_io_result(io));
-		bpio_io_complete(io, bpio_io_result(io));
-	} else {
-		INIT_WORK(&io->work, bpio_io_repeat_work);
-		queue_work(bpio_io_wq, &io->work);
-	}
-}
-
-/* The last bio has completed, in any context. */
-static void bpio_io_done(struct bpio_io *io)
-{
-	bpio_direct_end(io->of, io->route);
-
-	if (io->flags & BPIO_IO_SYNC)
-		bpio_direct_wake(&io->waiter);
-	else
-		bpio_io_done_async(io);
-}
-
-/*
- * A failed bio is kept longer than the route pins its device, and a poller may
- * look at it still: it asks nothing of a bio without a device.
- */
-static void bpio_io_unpoll(struct bio *bio)
-{
-	WRITE_ONCE(bio->bi_bdev, NULL);
-}
-
-static void bpio_io_end_io(struct bio *bio)
-{
-	struct bpio_io_bio *ibio = container_of(bio, struct bpio_io_bio, bio);
-	struct bpio_io *io = ibio->io;
-
-	if (likely(!bio->bi_status)) {
-		bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
-	} else {
-		/* Kept for whoever repeats it. */
-		bpio_io_unpoll(bio);
-		if (bio->bi_status == BLK_STS_AGAIN)
-			set_bit(ilog2(BPIO_IO_AGAIN), &io->flags);
-		llist_add(&ibio->node, &io->failed);
-	}
-	if (atomic_dec_and_test(&io->ref))
-		bpio_io_done(io);
+	if (piece->bytes < iov_iter_count(to) &&
+	    bpio_direct_vecs(to, BIO_MAX_VECS + 1) > BIO_MAX_VECS &&
+	    bdev_logical_block_size(piece->bdev) - 1 <
+	    direct->route->length_mask)
+		return piece->bytes;
+	return iov_iter_count(to);
 }
 
 /* Return: NULL without memory; see BPIO_DIRECT_GFP. */
 static noinline struct bpio_io_bio *
-bpio_io_bio_alloc(struct kiocb *iocb, struct iov_iter *to,
-		  const struct bpio_piece *piece)
+bpio_io_bio_alloc(const struct bpio_direct *direct, struct kiocb *iocb,
+		  struct iov_iter *to)
 {
+	const struct bpio_piece *piece = &direct->first;
 	size_t left = iov_iter_count(to);
 	unsigned int nr_vecs;
 	struct bio *bio;
 
-	iov_iter_truncate(to, piece->bytes);
+	iov_iter_truncate(to, bpio_io_room(direct, to));
 	nr_vecs = bio_iov_vecs_to_alloc(to, BIO_MAX_VECS);
 	iov_iter_reexpand(to, left);
 
@@ -229,18 +63,17 @@ bpio_io_bio_alloc(struct kiocb *iocb, struct iov_iter *to,
 	return container_of(bio, struct bpio_io_bio, bio);
 }
 
-/* Fill a bio with the start of a piece and add it to the read. */
-static int bpio_io_bio_add(struct bpio_direct *direct, struct bpio_io *io,
+/* Fill a bio with the next bytes and add it to the read. */
+static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
 			   struct bpio_io_bio *ibio, struct iov_iter *to)
 {
-	struct bpio_piece *piece = &direct->first;
 	size_t left = iov_iter_count(to);
 	struct bio *bio = &ibio->bio;
 	int ret;
 
 	/* Only vectors of the caller are not taken from their start. */
 	ibio->skip = iov_iter_is_bvec(to) ? to->iov_offset : 0;
-	iov_iter_truncate(to, piece->bytes);
+	iov_iter_truncate(to, bpio_io_room(direct, to));
 	ret = bpio_direct_fill(direct, bio, to);
 	iov_iter_reexpand(to, left - (ret ? 0 : bio->bi_iter.bi_size));
 	if (unlikely(ret))
@@ -253,10 +86,62 @@ static int bpio_io_bio_add(struct bpio_direct *direct, struct bpio_io *io,
 		bpio_pages_set_dirty(bio);
 
 	io->size += ibio->bytes;
-	piece->sector += ibio->bytes >> SECTOR_SHIFT;
-	piece->bytes -= ibio->bytes;
-	trace_bpio_direct_read(io->of, ibio->pos, bio);
 	return 0;
+}
+
+/*
+ * Split the first piece off a bio that goes on beyond it, and submit it. The next
+ * one becomes the first piece: it was found before the read began.
+ *
+ * Return: whether there was memory for that.
+ */
+static bool bpio_io_submit_part(struct bpio_direct *direct, struct bpio_io *io,
+				struct bio *bio, loff_t pos)
+{
+	struct bpio_piece *piece = &direct->first;
+	struct bio *part;
+
+	part = bio_split(bio, piece->bytes >> SECTOR_SHIFT, BPIO_DIRECT_GFP,
+			 &bpio_io_parts);
+	if (IS_ERR_OR_NULL(part))
+		return false;
+	bio_chain(part, bio);
+	trace_bpio_direct_read(io->of, pos, part);
+	pos += piece->bytes;
+	submit_bio(part);
+
+	if (WARN_ON_ONCE(bpio_direct_find(direct->map, io->route, pos,
+					  io->pos + direct->count - pos, piece)))
+		return false;
+	bio_set_dev(bio, piece->bdev);
+	bio->bi_iter.bi_sector = piece->sector;
+	return true;
+}
+
+/*
+ * Submit a bio, each piece to its device. Without memory for a part the bio fails,
+ * and the file system repeats all of it.
+ */
+static void bpio_io_bio_submit(struct bpio_direct *direct, struct bpio_io *io,
+			       struct bpio_io_bio *ibio)
+{
+	struct bpio_piece *piece = &direct->first;
+	struct bio *bio = &ibio->bio;
+	loff_t end = ibio->pos + ibio->bytes;
+
+	while (piece->bytes < bio->bi_iter.bi_size) {
+		if (bpio_io_submit_part(direct, io, bio,
+					end - bio->bi_iter.bi_size))
+			continue;
+		bio->bi_status = BLK_STS_RESOURCE;
+		piece->bytes = 0;
+		bio_endio(bio);
+		return;
+	}
+	piece->sector += bio_sectors(bio);
+	piece->bytes -= bio->bi_iter.bi_size;
+	trace_bpio_direct_read(io->of, end - bio->bi_iter.bi_size, bio);
+	submit_bio(bio);
 }
 
 static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
@@ -306,25 +191,24 @@ static bool bpio_io_submit_rest(struct bpio_direct *direct,
 		    bpio_direct_find(direct->map, io->route, io->pos + io->size,
 				     iov_iter_count(to), piece))
 			break;
-		ibio = bpio_io_bio_alloc(iocb, to, piece);
+		ibio = bpio_io_bio_alloc(direct, iocb, to);
 		if (unlikely(!ibio))
 			break;
 		if (bpio_io_bio_add(direct, io, ibio, to)) {
 			bio_put(&ibio->bio);
 			break;
 		}
-		if (iov_iter_count(to)) {
-			atomic_inc(&io->ref);
-			submit_bio(&ibio->bio);
-			continue;
+		if (!iov_iter_count(to)) {
+			bpio_io_bio_submit(direct, io, ibio);
+			return true;
 		}
-		submit_bio(&ibio->bio);
-		return true;
+		atomic_inc(&io->ref);
+		bpio_io_bio_submit(direct, io, ibio);
 	}
 
 	/* Completions look at that only when the count is given back. */
 	io->waiter = current;
-	set_bit(ilog2(BPIO_IO_SYNC), &io->flags);
+	WRITE_ONCE(io->flags, io->flags | BPIO_IO_SYNC);
 	if (atomic_dec_and_test(&io->ref))
 		bpio_io_done(io);
 	return false;
@@ -403,60 +287,27 @@ static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 
 /* Return: whether all of @to was submitted. */
 static bool bpio_io_submit(struct bpio_direct *direct, struct bpio_io *io,
-			   struct bio *first, struct kiocb *iocb,
+			   struct bpio_io_bio *first, struct kiocb *iocb,
 			   struct iov_iter *to)
 {
 	struct blk_plug plug;
 	bool all = true;
 
-	if (unlikely(iov_iter_count(to))) {
-		blk_start_plug(&plug);
+	if (!direct->map && !iov_iter_count(to)) {
+		trace_bpio_direct_read(io->of, io->pos, &first->bio);
+		bpio_io_submit_last(&first->bio, iocb);
+		return true;
+	}
+	blk_start_plug(&plug);
+	if (iov_iter_count(to)) {
 		atomic_inc(&io->ref);
-		submit_bio(first);
+		bpio_io_bio_submit(direct, io, first);
 		all = bpio_io_submit_rest(direct, io, iocb, to);
-		blk_finish_plug(&plug);
 	} else {
-		bpio_io_submit_last(first, iocb);
+		bpio_io_bio_submit(direct, io, first);
 	}
+	blk_finish_plug(&plug);
 	return all;
-}
-
-/* A read of a single bio is kept like one of several once it has failed. */
-static void bpio_io_single_failed(struct bpio_io_bio *ibio)
-{
-	struct bpio_io *io = &ibio->own;
-
-	bio_get(&ibio->bio);
-	bpio_io_unpoll(&ibio->bio);
-	ibio->io = io;
-	ibio->pos = io->pos;
-	ibio->bytes = io->size;
-	init_llist_head(&io->failed);
-	llist_add(&ibio->node, &io->failed);
-	if (ibio->bio.bi_status == BLK_STS_AGAIN)
-		io->flags |= BPIO_IO_AGAIN;
-	bpio_io_done(io);
-}
-
-static void bpio_io_single_end_io(struct bio *bio)
-{
-	struct bpio_io_bio *ibio = container_of(bio, struct bpio_io_bio, bio);
-	struct bpio_io *io = &ibio->own;
-	struct kiocb *iocb = io->iocb;
-	size_t limit = io->limit;
-
-	if (unlikely(bio->bi_status)) {
-		bpio_io_single_failed(ibio);
-		return;
-	}
-	bpio_direct_end(io->of, io->route);
-	bpio_direct_count(io->of, limit);
-	WRITE_ONCE(iocb->private, NULL);
-	bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
-
-	/* As in bpio_io_complete(), nothing is touched afterwards. */
-	iocb->ki_pos += limit;
-	iocb->ki_complete(iocb, limit);
 }
 
 static void bpio_io_single_submit(struct bpio_io_bio *ibio,
@@ -551,7 +402,7 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 	struct bpio_io *io;
 	ssize_t ret;
 
-	first = bpio_io_bio_alloc(iocb, to, &direct->first);
+	first = bpio_io_bio_alloc(direct, iocb, to);
 	if (unlikely(!first))
 		return bpio_io_give_up(direct, iocb, to, -ENOMEM);
 	io = bpio_io_begin(first, direct, iocb, to);
@@ -559,7 +410,7 @@ ssize_t bpio_io_read(struct bpio_direct *direct, struct kiocb *iocb,
 	if (unlikely(ret))
 		goto fail;
 
-	if (unlikely(!bpio_io_submit(direct, io, &first->bio, iocb, to)))
+	if (unlikely(!bpio_io_submit(direct, io, first, iocb, to)))
 		return bpio_io_read_rest(of, iocb, to, count,
 					 bpio_io_wait(io, iocb, to));
 	return sync ? bpio_io_wait(io, iocb, to) : -EIOCBQUEUED;
@@ -571,7 +422,7 @@ fail:
 }
 
 /**
- * bpio_io_init() - make the pool of bios and the workqueue
+ * bpio_io_init() - make the pools of bios, and what ends reads
  *
  * Return: 0 or a negative errno.
  */
@@ -583,13 +434,20 @@ int bpio_io_init(void)
 
 	if (ret)
 		return ret;
-
-	bpio_io_wq = alloc_workqueue("bpio_io", WQ_UNBOUND, 0);
-	if (!bpio_io_wq) {
-		bioset_exit(&bpio_io_bios);
-		return -ENOMEM;
-	}
+	ret = bioset_init(&bpio_io_parts, BPIO_IO_POOL_SIZE, 0,
+			  BIOSET_PERCPU_CACHE);
+	if (ret)
+		goto fail_parts;
+	ret = bpio_io_end_init();
+	if (ret)
+		goto fail_end;
 	return 0;
+
+fail_end:
+	bioset_exit(&bpio_io_parts);
+fail_parts:
+	bioset_exit(&bpio_io_bios);
+	return ret;
 }
 
 /**
@@ -597,7 +455,7 @@ int bpio_io_init(void)
  */
 void bpio_io_exit(void)
 {
-	destroy_workqueue(bpio_io_wq);
-	bpio_pages_flush();
+	bpio_io_end_exit();
+	bioset_exit(&bpio_io_parts);
 	bioset_exit(&bpio_io_bios);
 }

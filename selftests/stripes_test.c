@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 
 #include "load.h"
 #include "mapper.h"
@@ -251,6 +252,22 @@ TEST_F(stripes, are_read_to_the_end_of_the_file)
 		  pread(self->fd, self->buffer, MIB, BYTES - 64 * KIB));
 	EXPECT_EQ(0, content_is(self->buffer, SIZE - (BYTES - 64 * KIB),
 				BYTES - 64 * KIB, 1, 1));
+	EXPECT_EQ(1u, file_direct(self->fd));
+}
+
+/* Of more pages than a bio takes, and none beside the next one of the file. */
+TEST_F(stripes, are_read_into_scattered_memory)
+{
+	enum { PAGES = 600 };
+	struct iovec iov[PAGES];
+	int i;
+
+	memset(self->buffer, 0xa5, PAGES * 4096);
+	dio_scatter(iov, PAGES, self->buffer);
+	ASSERT_EQ(PAGES * 4096, preadv(self->fd, iov, PAGES, 3 * 512));
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(0, content_is(iov[i].iov_base, 4096,
+					3 * 512 + i * 4096, 1, 1));
 	EXPECT_EQ(1u, file_direct(self->fd));
 }
 

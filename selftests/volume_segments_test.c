@@ -444,4 +444,50 @@ TEST(a_volume_of_three_hundred_lines_is_bypassed_in_part)
 	many_lines(_metadata, 300, BPIO_SUPPORT_PARTIAL);
 }
 
+/*
+ * A read of more pages than a bio takes, into memory that begins within a page: the
+ * bio is cut where it is full, which has to be a block of the device with the larger
+ * ones.
+ */
+TEST(devices_of_different_block_sizes_are_read_rightly)
+{
+	const uint64_t length = MIB_SECTORS(16);
+	struct dm_line lines[2];
+	struct volume mixed;
+	char line[2][128];
+	char *memory = dio_alloc(BYTES + 4096);
+	int node = node_open(), fd, i;
+
+	if (shell("modprobe null_blk gb=1 memory_backed=1 blocksize=4096"))
+		SKIP(return, "there is no null_blk");
+	snprintf(line[0], sizeof(line[0]), "%s %llu", devices.nvme,
+		 (unsigned long long)MIB_SECTORS(64));
+	snprintf(line[1], sizeof(line[1]), "/dev/nullb0 0 1 any_storage");
+	for (i = 0; i < 2; i++)
+		lines[i] = (struct dm_line) {
+			.start = i * length, .sectors = length, .type = "bpio",
+			.params = line[i],
+		};
+	ASSERT_EQ(0, volume_create_lines(&mixed, "mixed-blocks", lines, 2));
+	ASSERT_EQ(0, volume_format(&mixed, MKFS_EXT4 " -O ^has_journal"));
+	ASSERT_EQ(0, volume_mount(&mixed, "ext4", ""));
+	/* some of the file is on both */
+	ASSERT_EQ(0, file_create(volume_path(&mixed, "file"), BYTES, 5));
+	ASSERT_EQ(0, file_create(volume_path(&mixed, "more"), BYTES, 6));
+	for (i = 0; i < 2; i++) {
+		fd = file_open_direct(volume_path(&mixed, i ? "more" : "file"));
+		ASSERT_EQ(0, node_enable(node, fd));
+		ASSERT_EQ(0, file_armed(fd));
+		memset(memory, 0xa5, BYTES + 4096);
+		ASSERT_EQ(BYTES, pread(fd, memory + 512, BYTES, 0));
+		EXPECT_EQ(0, content_is(memory + 512, BYTES, 0, 5 + i, 1));
+		EXPECT_EQ(1u, file_direct(fd));
+		close(fd);
+	}
+	close(node);
+	EXPECT_EQ(0, volume_remove(&mixed));
+	EXPECT_EQ(0, shell("modprobe -r null_blk"));
+	free(memory);
+}
+
 PROGRAM_MAIN

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BPIO_IO_END_H
+#define BPIO_IO_END_H
+
+#include <linux/atomic.h>
+#include <linux/bio.h>
+#include <linux/fs.h>
+#include <linux/llist.h>
+#include <linux/minmax.h>
+#include <linux/workqueue.h>
+
+struct bpio_open_file;
+struct bpio_route;
+
+enum {
+	BPIO_IO_SYNC	= 1 << 0,
+	BPIO_IO_DIRTY	= 1 << 1,
+};
+
+/**
+ * struct bpio_io - a direct read of one or several bios
+ * @iocb: the caller's, when asynchronous
+ * @waiter: the caller, when synchronous; NULL when all bios have completed
+ * @of: what is read; kept alive by the caller's reference to its struct file
+ * @route: reference until all bios have completed
+ * @pos: offset in the file of the first byte
+ * @size: bytes submitted
+ * @limit: the most that is to be returned of them, for the end of the file
+ * @ref: bios not yet completed, and one for the submitter
+ * @flags: BPIO_IO_*; SYNC may be set by the submitter while it holds @ref, the
+ *	others before the first submission
+ * @status: of a bio that failed, whichever was the last
+ * @failed: bios that failed, for the file system to repeat
+ * @work: repeats them
+ */
+struct bpio_io {
+	union {
+		struct kiocb		*iocb;
+		struct task_struct	*waiter;
+	};
+	struct bpio_open_file	*of;
+	struct bpio_route	*route;
+	loff_t			pos;
+	size_t			size;
+	size_t			limit;
+	atomic_t		ref;
+	unsigned int		flags;
+	blk_status_t		status;
+	struct llist_head	failed;
+	struct work_struct	work;
+};
+
+/**
+ * struct bpio_io_bio - a bio of a direct read
+ * @io: the read; lies in the first bio, which is kept until the read is over
+ * @own: used in the first bio only
+ * @node: in io->failed
+ * @pos: offset in the file
+ * @bytes: length
+ * @skip: bytes of the first bio_vec that are not part of the read
+ * @bio: the bio
+ */
+struct bpio_io_bio {
+	struct bpio_io		*io;
+	struct bpio_io		own;
+	struct llist_node	node;
+	loff_t			pos;
+	unsigned int		bytes;
+	unsigned int		skip;
+	struct bio		bio;
+};
+
+void bpio_io_end_io(struct bio *bio);
+void bpio_io_single_end_io(struct bio *bio);
+void bpio_io_done(struct bpio_io *io);
+ssize_t bpio_io_repeat(struct bpio_io *io);
+
+int bpio_io_end_init(void);
+void bpio_io_end_exit(void);
+
+/**
+ * bpio_io_result() - what a read returns when no bio of it has failed
+ * @io: the read
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+static inline size_t bpio_io_result(const struct bpio_io *io)
+{
+	return min(io->size, io->limit);
+}
+
+/**
+ * bpio_io_put_first() - free a read with the bio that it lies in
+ * @io: the read, which is over
+ *
+ * Context: any.
+ */
+static inline void bpio_io_put_first(struct bpio_io *io)
+{
+	bio_put(&container_of(io, struct bpio_io_bio, own)->bio);
+}
+
+#endif /* BPIO_IO_END_H */
