@@ -46,9 +46,7 @@ static int bpio_linear_map(struct dm_target *ti, struct bio *bio)
 	if (ret != DM_MAPIO_KILL)
 		return ret;
 
-	bio_set_dev(bio, target->legs[0].dev->bdev);
-	bio->bi_iter.bi_sector = target->legs[0].start +
-				 dm_target_offset(ti, bio->bi_iter.bi_sector);
+	bpio_target_remap(target, bio);
 	return DM_MAPIO_REMAPPED;
 }
 

@@ -186,26 +186,6 @@ void bpio_target_dtr(struct dm_target *ti)
 }
 
 /**
- * bpio_target_remap() - send a bio that has sectors where they lie below
- * @target: the target
- * @bio: a bio of the volume, of one chunk at most
- *
- * Context: any.
- */
-void bpio_target_remap(const struct bpio_target *target, struct bio *bio)
-{
-	sector_t sector = dm_target_offset(target->ti, bio->bi_iter.bi_sector);
-	const struct bpio_target_leg *leg = target->legs;
-	u32 room;
-
-	if (target->chunk)
-		leg += bpio_stripes_find(target->nr, target->chunk, &sector,
-					 &room);
-	bio_set_dev(bio, leg->dev->bdev);
-	bio->bi_iter.bi_sector = leg->start + sector;
-}
-
-/**
  * bpio_target_end_io() - the end_io method
  * @ti: the target
  * @bio: a bio that has completed

@@ -5,6 +5,7 @@
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
 
+#include "stripes.h"
 #include "table.h"
 
 /**
@@ -56,11 +57,30 @@ void bpio_target_status(struct dm_target *ti, status_type_t type,
 int bpio_target_iterate_devices(struct dm_target *ti,
 				iterate_devices_callout_fn fn, void *data);
 
-void bpio_target_remap(const struct bpio_target *target, struct bio *bio);
-
 int bpio_linear_init(void);
 void bpio_linear_exit(void);
 int bpio_striped_init(void);
 void bpio_striped_exit(void);
+
+/**
+ * bpio_target_remap() - send a bio that has sectors where they lie below
+ * @target: the target
+ * @bio: a bio of the volume, of one chunk at most
+ *
+ * Context: any.
+ */
+static inline void bpio_target_remap(const struct bpio_target *target,
+				     struct bio *bio)
+{
+	sector_t sector = dm_target_offset(target->ti, bio->bi_iter.bi_sector);
+	const struct bpio_target_leg *leg = target->legs;
+	u32 room;
+
+	if (target->chunk)
+		leg += bpio_stripes_find(target->nr, target->chunk, &sector,
+					 &room);
+	bio_set_dev(bio, leg->dev->bdev);
+	bio->bi_iter.bi_sector = leg->start + sector;
+}
 
 #endif /* BPIO_TARGET_H */
