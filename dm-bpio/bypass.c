@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * When and where reads of a volume go direct: asking the stack, publishing the
- * route, and taking it back before anything on it changes.
+ * When and where reads of a volume go direct: asking the stack, making the route, and
+ * taking it back before anything on it changes. bypass_route.c publishes and withdraws
+ * routes, bypass_drain.c waits for the reads on them.
  *
  * Why nobody hangs on a device that somebody else keeps suspended. A direct read in
  * flight ends when the device that it was sent to completes it, and a suspended
@@ -43,8 +44,6 @@
  * drain_locks.
  */
 #include <linux/sched.h>
-#include <linux/sched/mm.h>
-#include <linux/slab.h>
 
 #include "bypass.h"
 #include "drain.h"
@@ -68,147 +67,6 @@
 #define BPIO_BYPASS_LINGER	HZ
 
 static struct workqueue_struct *bpio_bypass_wq;
-
-/**
- * bpio_bypass_lock() - take a volume's drain_lock
- * @volume: the volume
- *
- * The hooks that let a suspended device go on need the lock, and memory may wait
- * for such a device. So its holder allocates without I/O and waits for none.
- *
- * Context: may sleep.
- * Return: what bpio_bypass_unlock() needs.
- */
-unsigned int bpio_bypass_lock(struct bpio_volume *volume)
-{
-	unsigned int noio = memalloc_noio_save();
-
-	mutex_lock(&volume->drain_lock);
-	return noio;
-}
-
-/**
- * bpio_bypass_unlock() - undo bpio_bypass_lock()
- * @volume: the volume
- * @noio: what it returned
- */
-void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio)
-{
-	mutex_unlock(&volume->drain_lock);
-	memalloc_noio_restore(noio);
-}
-
-/**
- * bpio_bypass_route_reads() - reads that took the present route
- * @volume: the volume
- *
- * Context: any.
- */
-u64 bpio_bypass_route_reads(const struct bpio_volume *volume)
-{
-	struct bpio_counters ignored;
-
-	return bpio_volume_sum(volume, &ignored) -
-	       READ_ONCE(volume->route_base);
-}
-
-/**
- * bpio_bypass_skips() - whether the present route goes past a layer
- * @volume: the volume
- * @layer: the layer
- *
- * Context: volume->drain_lock held.
- */
-bool bpio_bypass_skips(struct bpio_volume *volume,
-		       const struct bpio_layer *layer)
-{
-	const struct bpio_route *route;
-
-	route = rcu_dereference_protected(volume->route,
-					  lockdep_is_held(&volume->drain_lock));
-	return route && bpio_route_has_layer(route, layer);
-}
-
-/**
- * bpio_bypass_support() - how much of the stack direct reads skip now
- * @volume: the volume
- * @compatible: whether the storage device takes part, out; may be NULL
- *
- * Context: any.
- * Return: support of the present route, NONE while there is none or bypass is
- * switched off.
- */
-enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
-				      bool *compatible)
-{
-	enum bpio_support support = BPIO_SUPPORT_NONE;
-	struct bpio_route *route;
-
-	rcu_read_lock();
-	route = rcu_dereference(volume->route);
-	/* One that only lingers is not used. */
-	if (READ_ONCE(volume->idle))
-		route = NULL;
-	if (route && READ_ONCE(bpio_standing_on))
-		support = route->support;
-	if (compatible)
-		*compatible = route && route->compatible;
-	rcu_read_unlock();
-	return support;
-}
-
-static void bpio_bypass_publish(struct bpio_volume *volume,
-				struct bpio_route *route,
-				enum bpio_reason reason)
-{
-	struct bpio_counters ignored;
-
-	lockdep_assert_held(&volume->drain_lock);
-
-	WRITE_ONCE(volume->route_base, bpio_volume_sum(volume, &ignored));
-	mutex_lock(&volume->lock);
-	WRITE_ONCE(volume->no_route, reason);
-	if (route)
-		clear_bit(BPIO_MAP_AWAITS, &volume->map_watch);
-	rcu_assign_pointer(volume->route, route);
-	mutex_unlock(&volume->lock);
-}
-
-/**
- * bpio_bypass_withdraw() - give up the present route, if there is one
- * @volume: the volume
- * @reason: why reads fall back
- *
- * Its layers are told when its reads have ended, see bpio_bypass_drain_work().
- *
- * Context: may sleep; volume->drain_lock held.
- */
-void bpio_bypass_withdraw(struct bpio_volume *volume, enum bpio_reason reason)
-{
-	struct bpio_route *route;
-	unsigned int i;
-	u64 reads;
-
-	lockdep_assert_held(&volume->drain_lock);
-
-	route = rcu_dereference_protected(volume->route,
-					  lockdep_is_held(&volume->drain_lock));
-	if (!route) {
-		WRITE_ONCE(volume->no_route, reason);
-		return;
-	}
-
-	reads = bpio_bypass_route_reads(volume);
-	mutex_lock(&bpio_layers_lock);
-	for (i = 0; i < route->nr_layers; i++)
-		route->layers[i]->bypassed += reads;
-	mutex_unlock(&bpio_layers_lock);
-
-	bpio_drain_add(&volume->drain, route);
-	bpio_bypass_publish(volume, NULL, reason);
-	volume->withdrawn_at = jiffies;
-	bpio_drain_start(route);
-}
 
 /**
  * bpio_bypass_wants_route() - whether anybody wants to read direct
@@ -401,17 +259,39 @@ void bpio_bypass_update(struct bpio_volume *volume, bool requery)
 	bpio_bypass_unlock(volume, noio);
 }
 
-/**
- * bpio_bypass_update_work() - bpio_bypass_update() by a worker
- * @work: update_work of a volume
- */
-void bpio_bypass_update_work(struct work_struct *work)
+static void bpio_bypass_update_work(struct work_struct *work)
 {
 	struct bpio_volume *volume = container_of(to_delayed_work(work),
 						  struct bpio_volume,
 						  update_work);
 
 	bpio_bypass_update(volume, xchg(&volume->requery, false));
+}
+
+/* The reads of a retired route have ended. Waits for nothing but drain_lock. */
+static void bpio_bypass_drain_work(struct work_struct *work)
+{
+	struct bpio_volume *volume = container_of(work, struct bpio_volume,
+						  drain.work);
+	struct bpio_route *route;
+	unsigned int noio;
+
+	noio = bpio_bypass_lock(volume);
+	while ((route = bpio_drain_collect(&volume->drain))) {
+		if (!route->replaced) {
+			bpio_stack_disable(volume, route);
+			trace_bpio_storage(volume, BPIO_OP_DISABLE);
+		}
+		bpio_route_discard(route);
+	}
+	if (volume->update_drained && list_empty(&volume->drain.retired))
+		bpio_bypass_update_locked(volume);
+	if (volume->drain_again) {
+		volume->drain_again = false;
+		bpio_bypass_drain_locked(volume);
+	}
+	bpio_drain_announce(&volume->drain);
+	bpio_bypass_unlock(volume, noio);
 }
 
 /**
@@ -600,12 +480,13 @@ u32 bpio_bypass_flags(struct bpio_volume *volume)
 }
 
 /**
- * bpio_bypass_init() - make the workqueue
+ * bpio_bypass_init() - make the workqueue, and say what the workers of volumes do
  *
  * Return: 0 or -ENOMEM.
  */
 int bpio_bypass_init(void)
 {
+	bpio_volume_set_workers(bpio_bypass_update_work, bpio_bypass_drain_work);
 	bpio_bypass_wq = alloc_workqueue("bpio_update", WQ_UNBOUND, 0);
 	return bpio_bypass_wq ? 0 : -ENOMEM;
 }

@@ -7,9 +7,9 @@
 #include <linux/dm-bpio.h>
 
 struct bpio_layer;
+struct bpio_route;
 struct bpio_table;
 struct bpio_volume;
-struct work_struct;
 
 /* How long an operation may wait for a new route before it answers without, in jiffies. */
 #define BPIO_BYPASS_ANSWER	(2 * HZ)
@@ -25,12 +25,12 @@ void bpio_bypass_update(struct bpio_volume *volume, bool requery);
 void bpio_bypass_update_locked(struct bpio_volume *volume);
 void bpio_bypass_update_now(struct bpio_volume *volume, bool requery);
 void bpio_bypass_update_later(struct bpio_volume *volume);
-void bpio_bypass_update_work(struct work_struct *work);
 void bpio_bypass_note_read(struct bpio_volume *volume, unsigned long started);
 
+void bpio_bypass_publish(struct bpio_volume *volume, struct bpio_route *route,
+			 enum bpio_reason reason);
 void bpio_bypass_withdraw(struct bpio_volume *volume, enum bpio_reason reason);
 unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume);
-void bpio_bypass_drain_work(struct work_struct *work);
 int bpio_bypass_wait(struct bpio_volume *volume, unsigned long ticket);
 void bpio_bypass_wait_always(struct bpio_volume *volume, unsigned long ticket);
 void bpio_bypass_settle(struct bpio_volume *volume, unsigned long timeout);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Taking the route of a volume back: who waits for the reads on it, and what is done
- * when they have ended. Why nobody hangs is said at the top of bypass.c.
+ * Draining the route of a volume, and waiting for the reads that are on it. Why nobody
+ * hangs is said at the top of bypass.c.
  */
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -10,8 +10,6 @@
 #include "drain.h"
 #include "layer.h"
 #include "route.h"
-#include "stack.h"
-#include "trace.h"
 #include "volume.h"
 
 /* Routes of a volume that may be draining while there is one in use. */
@@ -63,37 +61,6 @@ unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume)
 	mutex_unlock(&volume->lock);
 	bpio_drain_start(old);
 	return volume->drain.begun;
-}
-
-/**
- * bpio_bypass_drain_work() - the reads of a retired route have ended
- * @work: drain.work of a volume
- *
- * Context: a worker; takes volume->drain_lock, waits for nothing else.
- */
-void bpio_bypass_drain_work(struct work_struct *work)
-{
-	struct bpio_volume *volume = container_of(work, struct bpio_volume,
-						  drain.work);
-	struct bpio_route *route;
-	unsigned int noio;
-
-	noio = bpio_bypass_lock(volume);
-	while ((route = bpio_drain_collect(&volume->drain))) {
-		if (!route->replaced) {
-			bpio_stack_disable(volume, route);
-			trace_bpio_storage(volume, BPIO_OP_DISABLE);
-		}
-		bpio_route_discard(route);
-	}
-	if (volume->update_drained && list_empty(&volume->drain.retired))
-		bpio_bypass_update_locked(volume);
-	if (volume->drain_again) {
-		volume->drain_again = false;
-		bpio_bypass_drain_locked(volume);
-	}
-	bpio_drain_announce(&volume->drain);
-	bpio_bypass_unlock(volume, noio);
 }
 
 /**

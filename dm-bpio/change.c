@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A layer comes, goes, or changes its mind: what that means for the volumes above.
+ * A layer comes, goes, or changes its mind, or bypass is switched off or on for all:
+ * what that means for the volumes.
  */
+#include <linux/init.h>
+#include <linux/moduleparam.h>
 #include <linux/sched.h>
 
 #include "bypass.h"
 #include "change.h"
 #include "event.h"
+#include "layer.h"
 #include "route.h"
 #include "standing.h"
 #include "table.h"
 #include "volume.h"
 
-/**
- * bpio_change_tell_all() - let workers update all volumes now
- *
- * For resume hooks, which ask nobody themselves.
- *
- * Context: may sleep.
- */
-void bpio_change_tell_all(void)
+/* Let workers update all volumes now: resume hooks ask nobody themselves. */
+static void bpio_change_tell_all(void)
 {
 	struct bpio_volume *volume = NULL;
 
@@ -93,12 +91,10 @@ static int bpio_change_await(struct bpio_volume *volume,
 	return ret;
 }
 
-/**
- * bpio_change_tell() - layers would answer otherwise now
- * @layers: the layers; also after they have gone, only their addresses are used
- * @nr: number of these
- * @objects: wait for the reads that went past them
- * @own: the volume whose targets they are, or NULL
+/*
+ * Layers would answer otherwise now. They may have gone since: only their addresses
+ * are used. When one @objects, wait for the reads that went past them. @own is the
+ * volume whose targets they are, or NULL.
  *
  * The volumes whose stack has a layer are asked again here, others by workers.
  *
@@ -107,11 +103,11 @@ static int bpio_change_await(struct bpio_volume *volume,
  * volume->asking before it asks. So either that is seen here, or the layer was asked
  * after the change, or the route is published and found.
  *
- * Context: sleeps until the reads have ended; no lock held.
- * Return: 0, or -EINTR when the task was killed while it waited.
+ * Sleeps until the reads have ended, with no lock held. Return: 0, or -EINTR when the
+ * task was killed while it waited.
  */
-int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
-		     bool objects, const struct bpio_volume *own)
+static int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
+			    bool objects, const struct bpio_volume *own)
 {
 	unsigned long deadline = jiffies + BPIO_BYPASS_ANSWER;
 	struct bpio_volume *volume = NULL;
@@ -137,15 +133,12 @@ int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
 	return 0;
 }
 
-/**
- * bpio_change_drop_layer() - let no published route go past a layer any more
- * @layer: a layer that is off the list, so no walk finds it
- *
- * The reads on these routes may still be in flight.
- *
- * Context: may sleep; takes no lock of volumes that do not have it.
+/*
+ * Let no published route go past a layer that is off the list, so that no walk finds
+ * it. Reads on these routes may still be in flight. Takes no lock of volumes that do
+ * not have the layer.
  */
-void bpio_change_drop_layer(struct bpio_layer *layer)
+static void bpio_change_drop_layer(struct bpio_layer *layer)
 {
 	struct bpio_volume *volume = NULL;
 	unsigned int noio;
@@ -164,13 +157,8 @@ void bpio_change_drop_layer(struct bpio_layer *layer)
 	}
 }
 
-/**
- * bpio_change_complain() - tell the kernel log whose reads past a layer last long
- * @layer: the layer
- *
- * Context: may sleep.
- */
-void bpio_change_complain(const struct bpio_layer *layer)
+/* Tell the kernel log whose reads past a layer last long. */
+static void bpio_change_complain(const struct bpio_layer *layer)
 {
 	struct bpio_volume *volume = NULL;
 
@@ -211,4 +199,41 @@ int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
 				 volume->dev, who, "");
 	/* Both stay: the gate was entered. */
 	return bpio_change_tell(table->layers, table->nr, paused, volume);
+}
+
+/* The worker tells those who watch the volumes. */
+static int bpio_change_set_switch(const char *val, const struct kernel_param *kp)
+{
+	int ret = param_set_bool(val, kp);
+
+	if (!ret)
+		bpio_change_tell_all();
+	return ret;
+}
+
+static const struct kernel_param_ops bpio_change_switch_ops = {
+	.flags	= KERNEL_PARAM_OPS_FL_NOARG,
+	.set	= bpio_change_set_switch,
+	.get	= param_get_bool,
+};
+
+module_param_cb(bypass, &bpio_change_switch_ops, &bpio_standing_on, 0644);
+__MODULE_PARM_TYPE(bypass, "bool");
+MODULE_PARM_DESC(bypass, "Let reads go direct; N makes the file system serve all");
+
+static const struct bpio_layer_watcher bpio_change_watcher = {
+	.appeared	= bpio_change_tell_all,
+	.changed	= bpio_change_tell,
+	.drop		= bpio_change_drop_layer,
+	.complain	= bpio_change_complain,
+};
+
+/**
+ * bpio_change_init() - begin to be told of layers
+ *
+ * Context: before there are any.
+ */
+void __init bpio_change_init(void)
+{
+	bpio_layer_watch(&bpio_change_watcher);
 }

@@ -4,14 +4,9 @@
 
 #include <linux/types.h>
 
-struct bpio_layer;
 struct bpio_volume;
 
-int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
-		     bool objects, const struct bpio_volume *own);
-void bpio_change_tell_all(void);
-void bpio_change_drop_layer(struct bpio_layer *layer);
-void bpio_change_complain(const struct bpio_layer *layer);
 int bpio_change_set_pause(struct bpio_volume *volume, bool paused);
+void bpio_change_init(void);
 
 #endif /* BPIO_CHANGE_H */

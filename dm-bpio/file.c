@@ -113,17 +113,17 @@ enum bpio_reason bpio_file_ask(struct file *filp)
 	       BPIO_REASON_SHUT_DOWN : BPIO_REASON_NONE;
 }
 
-/**
- * bpio_file_revoke() - nothing that is known about the blocks is good any more
- * @file: the file; a lease of it is being broken
+/*
+ * A lease of the file is being broken: nothing that is known about its blocks is good
+ * any more.
  *
  * The barrier pairs with the one in bpio_direct_begin(): after it, either the
  * direct read sees REVOKED, or the breaker sees the read in i_dio_count and waits
  * for it. So there is nothing to wait for here.
  *
- * Context: under a spinlock of the VFS.
+ * Under a spinlock of the VFS.
  */
-void bpio_file_revoke(struct bpio_file *file)
+static void bpio_file_revoke(struct bpio_file *file)
 {
 	if (bpio_plant(BPIO_PLANT_REVOKE))
 		return;
@@ -597,7 +597,7 @@ int bpio_file_init(void)
 	bpio_file_wq = alloc_workqueue("bpio_arm", WQ_UNBOUND, 0);
 	if (!bpio_file_wq)
 		return -ENOMEM;
-	ret = bpio_lease_init();
+	ret = bpio_lease_init(bpio_file_revoke);
 	if (ret)
 		destroy_workqueue(bpio_file_wq);
 	return ret;

@@ -126,7 +126,6 @@ void bpio_file_free(struct bpio_file *file);
 void bpio_file_destroy(struct bpio_file *file);
 void bpio_file_destroy_later(struct bpio_file *file, const struct path *path);
 int bpio_file_arm(struct bpio_file *file);
-void bpio_file_revoke(struct bpio_file *file);
 void bpio_file_queue(struct bpio_file *file);
 void bpio_file_want(struct bpio_file *file, loff_t pos, size_t count);
 void bpio_file_open_closed(struct bpio_file *file);

@@ -8,10 +8,8 @@
 #include <linux/timekeeping.h>
 #include <linux/wait.h>
 
-#include "change.h"
 #include "event.h"
 #include "layer.h"
-#include "volume.h"
 
 /* Protects the list, every struct bpio_layer, and each walk through the stack. */
 DEFINE_MUTEX(bpio_layers_lock);
@@ -23,6 +21,19 @@ atomic_t bpio_layers_generation = ATOMIC_INIT(0);
 
 /* Woken when a layer leaves its last route. */
 static DECLARE_WAIT_QUEUE_HEAD(bpio_layers_wait);
+
+static const struct bpio_layer_watcher *bpio_layers_watcher;
+
+/**
+ * bpio_layer_watch() - say who is to be told of layers
+ * @watcher: the functions; for as long as the module is loaded
+ *
+ * Context: once, before there are layers.
+ */
+void bpio_layer_watch(const struct bpio_layer_watcher *watcher)
+{
+	bpio_layers_watcher = watcher;
+}
 
 /**
  * bpio_layer_join_route() - a route is made that has the layer
@@ -133,7 +144,7 @@ struct bpio_layer *bpio_layer_register_top(struct dm_target *ti,
 	atomic_inc(&bpio_layers_generation);
 	mutex_unlock(&bpio_layers_lock);
 
-	bpio_change_tell_all();
+	bpio_layers_watcher->appeared();
 	return layer;
 }
 
@@ -199,13 +210,13 @@ static void bpio_layer_await_routes(struct bpio_layer *layer)
 	unsigned long patience = BPIO_LAYER_PATIENCE;
 	unsigned long since = jiffies;
 
-	bpio_change_drop_layer(layer);
+	bpio_layers_watcher->drop(layer);
 	while (!wait_event_timeout(bpio_layers_wait,
 				   !atomic_read(&layer->routes), HZ / 10)) {
-		bpio_change_drop_layer(layer);
+		bpio_layers_watcher->drop(layer);
 		if (time_before(jiffies, since + patience))
 			continue;
-		bpio_change_complain(layer);
+		bpio_layers_watcher->complain(layer);
 		patience *= 2;
 	}
 }
@@ -254,7 +265,7 @@ EXPORT_SYMBOL_GPL(bpio_layer_unregister);
 int bpio_layer_changed(struct bpio_layer *layer)
 {
 	atomic_inc(&bpio_layers_generation);
-	return bpio_change_tell(&layer, 1, true, NULL);
+	return bpio_layers_watcher->changed(&layer, 1, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_changed);
 
@@ -270,7 +281,7 @@ EXPORT_SYMBOL_GPL(bpio_layer_changed);
 void bpio_layer_allows(struct bpio_layer *layer)
 {
 	atomic_inc(&bpio_layers_generation);
-	bpio_change_tell(&layer, 1, false, NULL);
+	bpio_layers_watcher->changed(&layer, 1, false, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_layer_allows);
 
@@ -362,7 +373,7 @@ int bpio_pause_layer(struct bpio_layer *layer, const char *why)
 	if (begins)
 		bpio_event_layer(BPIO_EVENT_PAUSE, layer->dev, layer->ops->name,
 				 why);
-	return bpio_change_tell(&layer, 1, true, NULL);
+	return bpio_layers_watcher->changed(&layer, 1, true, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_pause_layer);
 
@@ -386,7 +397,7 @@ void bpio_resume_layer(struct bpio_layer *layer)
 	if (ends)
 		bpio_event_layer(BPIO_EVENT_RESUME, layer->dev,
 				 layer->ops->name, "");
-	bpio_change_tell(&layer, 1, false, NULL);
+	bpio_layers_watcher->changed(&layer, 1, false, NULL);
 }
 EXPORT_SYMBOL_GPL(bpio_resume_layer);
 

@@ -10,6 +10,8 @@
 
 #include "dm-bpio.h"
 
+struct bpio_volume;
+
 /**
  * struct bpio_pause - who holds up the bypass at a place, since when, and why
  * @active: whether anybody does
@@ -59,9 +61,25 @@ struct bpio_layer {
 	struct kref			ref;
 };
 
+/**
+ * struct bpio_layer_watcher - how the level above learns what becomes of layers
+ * @appeared: a layer was registered; may sleep, waits for no read
+ * @changed: layers would answer otherwise now; see bpio_change_tell()
+ * @drop: let no published route go past a layer that is off the list
+ * @complain: tell the kernel log whose reads past the layer last long
+ */
+struct bpio_layer_watcher {
+	void	(*appeared)(void);
+	int	(*changed)(struct bpio_layer *const *layers, unsigned int nr,
+			   bool objects, const struct bpio_volume *own);
+	void	(*drop)(struct bpio_layer *layer);
+	void	(*complain)(const struct bpio_layer *layer);
+};
+
 extern struct mutex bpio_layers_lock;
 extern atomic_t bpio_layers_generation;
 
+void bpio_layer_watch(const struct bpio_layer_watcher *watcher);
 struct bpio_layer *bpio_layer_register_top(struct dm_target *ti,
 					   const struct bpio_layer_ops *ops,
 					   void *context,

@@ -54,6 +54,8 @@
 
 #define BPIO_LEASE_HASH_BITS	10
 
+static void (*bpio_lease_on_break)(struct bpio_file *file);
+
 /*
  * Protects the table of files by their inodes, and their "leased". One for all
  * files, so nothing under it waits for I/O. Taken after arm_lock and
@@ -114,7 +116,7 @@ static bool bpio_lease_break(struct file_lease *lease)
 {
 	struct bpio_file *file = bpio_compat_lease_owner(lease);
 
-	bpio_file_revoke(file);
+	bpio_lease_on_break(file);
 	bpio_lease_drop_layout(file);
 	return true;
 }
@@ -129,7 +131,7 @@ static bool bpio_lease_break_layout(struct file_lease *lease)
 	 * was taken meanwhile: it would wait for as long as that is there.
 	 */
 	bpio_lease_hold_off(file);
-	bpio_file_revoke(file);
+	bpio_lease_on_break(file);
 	bpio_lease_forget_layout(lease);
 	return true;
 }
@@ -172,7 +174,7 @@ static bool bpio_lease_step_aside(struct bpio_file *file)
 		return false;
 	/* Asked more than once by the same breaker. */
 	if (!test_bit(BPIO_FILE_REVOKED, &file->state))
-		bpio_file_revoke(file);
+		bpio_lease_on_break(file);
 	return true;
 }
 
@@ -401,7 +403,7 @@ static void bpio_lease_yield(struct bpio_file *file)
 	if (!file->leased)
 		return;
 	if (!test_bit(BPIO_FILE_REVOKED, &file->state))
-		bpio_file_revoke(file);
+		bpio_lease_on_break(file);
 	bpio_lease_drop_locked(file);
 }
 
@@ -460,11 +462,13 @@ void bpio_lease_exit_file(struct bpio_file *file)
 
 /**
  * bpio_lease_init() - begin to listen for leases
+ * @on_break: called under a spinlock of the VFS when a lease of a file is broken
  *
  * Return: 0 or a negative errno.
  */
-int bpio_lease_init(void)
+int bpio_lease_init(void (*on_break)(struct bpio_file *file))
 {
+	bpio_lease_on_break = on_break;
 	return lease_register_notifier(&bpio_lease_notifier);
 }
 

@@ -12,7 +12,7 @@ void bpio_lease_drop(struct bpio_file *file);
 
 void bpio_lease_init_file(struct bpio_file *file);
 void bpio_lease_exit_file(struct bpio_file *file);
-int bpio_lease_init(void);
+int bpio_lease_init(void (*on_break)(struct bpio_file *file));
 void bpio_lease_exit(void);
 
 #endif /* BPIO_LEASE_H */

@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 
 #include "bypass.h"
+#include "change.h"
 #include "drain.h"
 #include "event.h"
 #include "file.h"
@@ -29,6 +30,7 @@ static int __init bpio_init(void)
 	ret = bpio_bypass_init();
 	if (ret)
 		goto exit_drain;
+	bpio_change_init();
 	ret = bpio_file_init();
 	if (ret)
 		goto exit_volume;

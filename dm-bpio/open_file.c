@@ -38,6 +38,7 @@
 #include "bypass.h"
 #include "direct.h"
 #include "file.h"
+#include "kernel_pause.h"
 #include "open_file.h"
 #include "read.h"
 #include "stack.h"
@@ -258,6 +259,34 @@ static struct bpio_open_file *bpio_open_file_alloc(struct file *filp)
 	return of;
 }
 
+/*
+ * The state of an inode, made if need be. The caller gives a new one its first open
+ * file before it drops volume->lock, or forgets and frees it.
+ * Return: NULL without memory.
+ */
+static struct bpio_file *bpio_open_file_inode(struct bpio_volume *volume,
+					      struct inode *inode)
+{
+	struct bpio_file *file;
+
+	lockdep_assert_held(&volume->drain_lock);
+
+	file = bpio_volume_find_file(volume, inode);
+	if (file)
+		return file;
+
+	file = bpio_file_create(volume, inode);
+	if (!file)
+		return NULL;
+	if (xa_err(xa_store(&volume->files, inode->i_ino, file, GFP_KERNEL))) {
+		bpio_file_free(file);
+		return NULL;
+	}
+	if (bpio_kernel_pause_holds(volume, inode))
+		set_bit(BPIO_FILE_KERNEL_PAUSED, &file->state);
+	return file;
+}
+
 static struct bpio_open_file *bpio_open_file_create(struct bpio_volume *volume,
 						    struct file *filp)
 {
@@ -267,7 +296,7 @@ static struct bpio_open_file *bpio_open_file_create(struct bpio_volume *volume,
 		return NULL;
 
 	mutex_lock(&volume->lock);
-	of->file = bpio_volume_find_or_create_file(volume, file_inode(filp));
+	of->file = bpio_open_file_inode(volume, file_inode(filp));
 	if (of->file) {
 		list_add_tail(&of->node, &of->file->opens);
 		bpio_open_file_set_enabled(of);

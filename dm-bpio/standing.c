@@ -3,37 +3,16 @@
  * How far reads of a volume go direct at the moment, as users see it: the route, or
  * what there is instead of one, and the switch for all volumes.
  */
-#include <linux/moduleparam.h>
 #include <linux/string.h>
 
-#include "change.h"
 #include "event.h"
 #include "reason.h"
 #include "route.h"
 #include "standing.h"
 #include "volume.h"
 
+/* Reads look at it themselves. */
 bool bpio_standing_on = true;
-
-/* Reads look at it themselves; the worker tells those who watch the volumes. */
-static int bpio_standing_set(const char *val, const struct kernel_param *kp)
-{
-	int ret = param_set_bool(val, kp);
-
-	if (!ret)
-		bpio_change_tell_all();
-	return ret;
-}
-
-static const struct kernel_param_ops bpio_standing_ops = {
-	.flags	= KERNEL_PARAM_OPS_FL_NOARG,
-	.set	= bpio_standing_set,
-	.get	= param_get_bool,
-};
-
-module_param_cb(bypass, &bpio_standing_ops, &bpio_standing_on, 0644);
-__MODULE_PARM_TYPE(bypass, "bool");
-MODULE_PARM_DESC(bypass, "Let reads go direct; N makes the file system serve all");
 
 /**
  * bpio_standing_switched_off() - whether the module parameter keeps all reads from

@@ -158,17 +158,6 @@ void bpio_table_leave(struct bpio_seat *seat, struct dm_target *ti)
 		bpio_table_free(table);
 }
 
-/**
- * bpio_table_is_mixed() - whether a table has lines of other targets as well
- * @table: the table
- *
- * Context: any; the table is live.
- */
-bool bpio_table_is_mixed(const struct bpio_table *table)
-{
-	return table->sectors != dm_table_get_size(table->dm);
-}
-
 /* Return: whether it is the last one. */
 static bool bpio_table_note_live(struct bpio_table *table)
 {

@@ -55,7 +55,6 @@ void bpio_table_resume(struct bpio_seat *seat, struct dm_target *ti,
 		       const struct bpio_layer_ops *ops, void *context,
 		       bool any_storage);
 void bpio_table_presuspend(struct bpio_seat *seat);
-bool bpio_table_is_mixed(const struct bpio_table *table);
 
 /**
  * bpio_table_bdev() - the mapped device of a table
@@ -67,6 +66,17 @@ static inline struct block_device *
 bpio_table_bdev(const struct bpio_table *table)
 {
 	return dm_disk(dm_table_get_md(table->dm))->part0;
+}
+
+/**
+ * bpio_table_is_mixed() - whether a table has lines of other targets as well
+ * @table: the table
+ *
+ * Context: any; the table is live.
+ */
+static inline bool bpio_table_is_mixed(const struct bpio_table *table)
+{
+	return table->sectors != dm_table_get_size(table->dm);
 }
 
 #endif /* BPIO_TABLE_H */

@@ -6,7 +6,6 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
-#include "bypass.h"
 #include "file.h"
 #include "kernel_pause.h"
 #include "table.h"
@@ -14,6 +13,22 @@
 
 static LIST_HEAD(bpio_volumes);
 static DEFINE_MUTEX(bpio_volumes_lock);
+
+static work_func_t bpio_volume_update_fn;
+static work_func_t bpio_volume_drain_fn;
+
+/**
+ * bpio_volume_set_workers() - say what the workers of each volume do
+ * @update: volume->update_work
+ * @drain: volume->drain.work
+ *
+ * Context: once, before there are volumes.
+ */
+void bpio_volume_set_workers(work_func_t update, work_func_t drain)
+{
+	bpio_volume_update_fn = update;
+	bpio_volume_drain_fn = drain;
+}
 
 static void bpio_volume_free(struct bpio_volume *volume)
 {
@@ -43,8 +58,8 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	spin_lock_init(&volume->probes_lock);
 	INIT_LIST_HEAD(&volume->probes);
 	INIT_LIST_HEAD(&volume->tables);
-	INIT_DELAYED_WORK(&volume->update_work, bpio_bypass_update_work);
-	bpio_drain_setup(&volume->drain, bpio_bypass_drain_work);
+	INIT_DELAYED_WORK(&volume->update_work, bpio_volume_update_fn);
+	bpio_drain_setup(&volume->drain, bpio_volume_drain_fn);
 	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
 	/* What is as it should be is not told. */
 	volume->told.support = BPIO_SUPPORT_FULL;
@@ -227,35 +242,6 @@ struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
 
 	file = xa_load(&volume->files, inode->i_ino);
 	return file && file->inode == inode ? file : NULL;
-}
-
-/**
- * bpio_volume_find_or_create_file() - state of an inode, made if need be
- * @volume: the volume
- * @inode: an inode of the file system on it
- *
- * Context: may sleep; volume->drain_lock and volume->lock held. The caller gives a
- * new file its first open file before it drops the latter, or forgets and frees it.
- * Return: the file, or NULL without memory.
- */
-struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
-						  struct inode *inode)
-{
-	struct bpio_file *file = bpio_volume_find_file(volume, inode);
-
-	if (file)
-		return file;
-
-	file = bpio_file_create(volume, inode);
-	if (!file)
-		return NULL;
-	if (xa_err(xa_store(&volume->files, inode->i_ino, file, GFP_KERNEL))) {
-		bpio_file_free(file);
-		return NULL;
-	}
-	if (bpio_kernel_pause_holds(volume, inode))
-		set_bit(BPIO_FILE_KERNEL_PAUSED, &file->state);
-	return file;
 }
 
 /**

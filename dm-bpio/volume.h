@@ -157,6 +157,8 @@ struct bpio_volume {
 	char			name[BPIO_VOLUME_NAME_MAX];
 };
 
+void bpio_volume_set_workers(work_func_t update, work_func_t drain);
+
 struct bpio_volume *bpio_volume_get(dev_t dev);
 struct bpio_volume *bpio_volume_find(dev_t dev);
 void bpio_volume_hold(struct bpio_volume *volume);
@@ -166,8 +168,6 @@ struct bpio_volume *bpio_volume_next(struct bpio_volume *prev);
 
 struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
 					const struct inode *inode);
-struct bpio_file *bpio_volume_find_or_create_file(struct bpio_volume *volume,
-						  struct inode *inode);
 void bpio_volume_forget(struct bpio_volume *volume, struct bpio_file *file);
 
 void bpio_volume_count(struct bpio_volume *volume, struct fs_bpio_info *info);
