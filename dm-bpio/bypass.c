@@ -42,6 +42,8 @@
  *
  * Lock order: drain_lock of one volume, bpio_layers_lock, volume->lock; never two
  * drain_locks.
+ *
+ * Level: bypass.
  */
 #include <linux/sched.h>
 

@@ -2,6 +2,8 @@
 /*
  * Draining the route of a volume, and waiting for the reads that are on it. Why nobody
  * hangs is said at the top of bypass.c.
+ *
+ * Level: bypass.
  */
 #include <linux/sched.h>
 #include <linux/sched/signal.h>

@@ -2,6 +2,8 @@
 /*
  * The route that a volume has: publishing and withdrawing it, and what is to be said
  * of it.
+ *
+ * Level: volume.
  */
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>

@@ -2,6 +2,8 @@
 /*
  * A layer comes, goes, or changes its mind, or bypass is switched off or on for all:
  * what that means for the volumes.
+ *
+ * Level: bypass.
  */
 #include <linux/init.h>
 #include <linux/moduleparam.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What kernel code may ask of a volume or a file, besides being a layer.
+ *
+ * Level: door.
  */
 #include <linux/export.h>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Direct reads: from an offset in a file to bios for the device at the bottom.
+ *
+ * Level: read.
  */
 #include <linux/bio.h>
 #include <linux/pagemap.h>

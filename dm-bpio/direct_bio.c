@@ -2,6 +2,8 @@
 /*
  * What all direct reads share: filling bios with the reader's memory, waiting for
  * them, and what becomes of a read whose memory could not be used.
+ *
+ * Level: read.
  */
 #include <linux/bio.h>
 #include <linux/pagemap.h>

@@ -29,6 +29,8 @@
  * The last put queues the work that collects the route, which always finds a
  * volume: a route is published only while the volume has a live table, whose
  * presuspend hook waits until all routes are gone.
+ *
+ * Level: foundation.
  */
 #include <linux/sched.h>
 #include <linux/workqueue.h>

@@ -2,6 +2,8 @@
 /*
  * struct bpio_ioctl: inputs come in and answers go out, for both control codes
  * and for whatever they are sent to.
+ *
+ * Level: door.
  */
 #include <linux/align.h>
 #include <linux/mm.h>

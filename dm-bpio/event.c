@@ -29,6 +29,8 @@
  *   BPIO_EVENT_HOLD at most, and not told when the file is closed by then. Programs
  *   open one file after the other, read it once, and close it: an event of each
  *   would cost more than arming it, and everybody who listens far more.
+ *
+ * Level: foundation.
  */
 #include <linux/fs.h>
 #include <linux/jiffies.h>

@@ -5,6 +5,8 @@
  * preallocated and inline ranges, blocks that files of XFS share, errors), writes
  * dirty pages back first, and takes the inode lock shared. The fast way is in
  * probe.c.
+ *
+ * Level: foundation.
  */
 #include <linux/blk_types.h>
 #include <linux/log2.h>

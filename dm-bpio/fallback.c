@@ -5,6 +5,8 @@
  * The file system gets the caller's own kiocb, as if BypassIO had never been
  * enabled: whether the read is synchronous, polled, or completes later is
  * between it and the caller.
+ *
+ * Level: read.
  */
 #include <linux/percpu.h>
 

@@ -42,6 +42,8 @@
  * it waits for the lock as any other read does. What had its look before goes on:
  * each task at most one read, and those already in flight. So nobody waits for
  * longer than these take.
+ *
+ * Level: file.
  */
 #include <linux/cred.h>
 #include <linux/file.h>

@@ -12,6 +12,8 @@
  *   be random. From there on the map only grows, until it has all that is read.
  *
  * Most files are mapped by the first step as a whole.
+ *
+ * Level: file.
  */
 #include <linux/err.h>
 #include <linux/fileattr.h>

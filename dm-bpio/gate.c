@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The gate that control operations pass, so that a suspend can wait for them.
+ *
+ * Level: foundation.
  */
 #include "gate.h"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Direct reads that are asynchronous, or need more than one bio.
+ *
+ * Level: read.
  */
 #include <linux/bio.h>
 

@@ -2,6 +2,8 @@
 /*
  * How direct reads end whose bios are not on the caller's stack: they complete, or
  * the file system repeats what has failed.
+ *
+ * Level: read.
  */
 #include "direct.h"
 #include "fallback.h"

@@ -8,6 +8,8 @@
  * the volume: no file-system I/O, and no page fault on user memory unless the
  * gate of the table was entered, which the presuspend hook waits for. Memory
  * is allocated without I/O for the same reason.
+ *
+ * Level: door.
  */
 #include <linux/blkdev.h>
 #include <linux/capability.h>

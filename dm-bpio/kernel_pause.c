@@ -19,6 +19,8 @@
  *   enabled file any more. What a new volume on the same device holds is not known.
  *
  * Unused pauses of deleted files remain until then, so their number is limited.
+ *
+ * Level: volume.
  */
 #include <linux/fs.h>
 #include <linux/slab.h>

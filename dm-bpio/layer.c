@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The layers that take part, and what they may ask of the module.
+ *
+ * Level: layer.
  */
 #include <linux/err.h>
 #include <linux/export.h>

@@ -41,6 +41,8 @@
  * whatever kind, find no conflict with ours: it revokes the file as lm_break
  * would, and the worker takes our lease away later. The breaker proceeds with the
  * others as if ours were not there.
+ *
+ * Level: file.
  */
 #include <linux/file.h>
 #include <linux/hashtable.h>

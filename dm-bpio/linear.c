@@ -2,6 +2,8 @@
 /*
  * The device-mapper target "bpio": a segment of a volume that is contiguous below,
  * as dm-linear maps it.
+ *
+ * Level: door.
  */
 #include <linux/module.h>
 

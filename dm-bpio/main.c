@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Loading and unloading.
+ *
+ * Level: door.
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>

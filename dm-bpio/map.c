@@ -2,6 +2,8 @@
 /*
  * Volume bypass: the target's map method sends every read of the mapped device
  * along the route, for programs and file systems that know nothing of it.
+ *
+ * Level: door.
  */
 #include <linux/device-mapper.h>
 #include <linux/workqueue.h>

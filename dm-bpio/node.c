@@ -8,6 +8,8 @@
  * is carried out, which keeps the table live; user memory is accessed and files
  * are armed outside of it, because presuspend waits for the gate and both may
  * need I/O of the volume.
+ *
+ * Level: door.
  */
 #include <linux/blkdev.h>
 #include <linux/capability.h>

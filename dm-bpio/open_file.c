@@ -30,6 +30,8 @@
  *   reference to its own module in place of __fput(), and leaves f_op pointing
  *   to a static table of ours. So our reference is dropped by code of the core
  *   kernel, after the last instruction of this module, which may be unloaded then.
+ *
+ * Level: open file.
  */
 #include <linux/compat.h>
 #include <linux/module.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What an enabled file says of itself: its two ioctls, and its counters.
+ *
+ * Level: open file.
  */
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>

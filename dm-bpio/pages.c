@@ -2,6 +2,8 @@
 /*
  * Pages of the reader, which a direct read changes behind the back of whoever
  * writes them to a disk: they have to be dirty when it has ended.
+ *
+ * Level: foundation.
  */
 #include <linux/bio.h>
 #include <linux/memremap.h>

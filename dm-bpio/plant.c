@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Mistakes on purpose, see plant.h.
+ *
+ * Level: foundation.
  */
 #include <linux/moduleparam.h>
 

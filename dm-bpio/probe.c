@@ -28,6 +28,8 @@
  * Files of such a volume are mapped by bmap() only.
  *
  * What is told stays true as long as the lease is held; see file.c.
+ *
+ * Level: file.
  */
 #include <linux/bio.h>
 #include <linux/blk-crypto.h>

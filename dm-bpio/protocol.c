@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The operations of the protocol, and who is refused.
+ *
+ * Level: door.
  */
 #include <linux/file.h>
 #include <linux/module.h>

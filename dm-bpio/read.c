@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The read_iter of an enabled file: direct, or by the file system.
+ *
+ * Level: read.
  */
 #include <linux/uio.h>
 

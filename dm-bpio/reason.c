@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Sentences for reasons, and the one place that writes a verdict.
+ *
+ * Level: foundation.
  */
 #include <linux/array_size.h>
 #include <linux/build_bug.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * One layer is asked, and answers.
+ *
+ * Level: layer.
  */
 #include <linux/err.h>
 #include <linux/export.h>

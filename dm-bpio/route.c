@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Routes: the way of direct reads through the stack, and when nobody is on it.
+ *
+ * Level: layer.
  */
 #include <linux/slab.h>
 

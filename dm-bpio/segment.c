@@ -2,6 +2,8 @@
 /*
  * Segments: which sectors of a volume lie where. A list of them is what a route is
  * made of; a striped one has a list for each of its legs.
+ *
+ * Level: foundation.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>

@@ -2,6 +2,8 @@
 /*
  * Direct reads that are synchronous and of one bio, the shape that matters most:
  * the bio lies on the stack, and so do its vectors unless there are many.
+ *
+ * Level: read.
  */
 #include <linux/bio.h>
 #include <linux/mm.h>

@@ -9,6 +9,8 @@
  * storage device, or at the first device whose layer does not take part, vetoes,
  * or is paused: reads enter the stack there. The mapping of a layer that does not
  * take part is never guessed.
+ *
+ * Level: stack.
  */
 #include <linux/device-mapper.h>
 #include <linux/slab.h>

@@ -2,6 +2,8 @@
 /*
  * How far reads of a volume go direct at the moment, as users see it: the route, or
  * what there is instead of one, and the switch for all volumes.
+ *
+ * Level: volume.
  */
 #include <linux/string.h>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What there is to know of the device at the end of a stack.
+ *
+ * Level: foundation.
  */
 #include <linux/blk-integrity.h>
 #include <linux/device-mapper.h>

@@ -2,6 +2,8 @@
 /*
  * Operations on a file (a stream, in the words of the protocol), which hold for
  * everybody who has enabled it.
+ *
+ * Level: bypass.
  */
 #include <linux/fs.h>
 

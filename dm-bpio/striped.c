@@ -2,6 +2,8 @@
 /*
  * The device-mapper target "bpio-striped": a segment of a volume that is striped over
  * several devices, as dm-stripe maps it, with the same arguments.
+ *
+ * Level: door.
  */
 #include <linux/math64.h>
 #include <linux/module.h>

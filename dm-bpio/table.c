@@ -24,6 +24,8 @@
  *   route enters the stack at the volume itself, at the same sector, which is what
  *   the file system would do. Only the map method must not follow such a segment:
  *   it would come back to itself. See bpio_map_onto().
+ *
+ * Level: door.
  */
 #include <linux/slab.h>
 

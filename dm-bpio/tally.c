@@ -2,6 +2,8 @@
 /*
  * Tallies: what became of all files that were enabled through one open of
  * /dev/bpio, including those that were closed or whose process was killed.
+ *
+ * Level: open file.
  */
 #include <linux/slab.h>
 

@@ -5,6 +5,8 @@
  * To ordinary I/O they are what dm-linear and dm-stripe are. What they add are the
  * ioctls, and the moments at which direct reads have to be out of the way, see
  * table.c.
+ *
+ * Level: door.
  */
 #include <linux/blkdev.h>
 #include <linux/slab.h>

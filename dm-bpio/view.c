@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a walk through the stack reports: a verdict, and a row for each layer.
+ *
+ * Level: stack.
  */
 #include <linux/fs.h>
 #include <linux/minmax.h>

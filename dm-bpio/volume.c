@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Volumes: what stays of a mapped device when its table is replaced.
+ *
+ * Level: volume.
  */
 #include <linux/fs.h>
 #include <linux/rcupdate.h>
