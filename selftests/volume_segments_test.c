@@ -7,6 +7,8 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "load.h"
 #include "objection.h"
@@ -444,19 +446,35 @@ TEST(a_volume_of_three_hundred_lines_is_bypassed_in_part)
 	many_lines(_metadata, 300, BPIO_SUPPORT_PARTIAL);
 }
 
+/* Memory of which no two neighbouring pages are neighbours in the machine. */
+static char *map_apart(size_t pages)
+{
+	char *memory = mmap(NULL, pages * 4096, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t first, i;
+
+	madvise(memory, pages * 4096, MADV_NOHUGEPAGE);
+	for (first = 0; first < 2; first++)
+		for (i = first; i < pages; i += 2)
+			memory[i * 4096] = 1;
+	return memory;
+}
+
 /*
- * A read of more pages than a bio takes, into memory that begins within a page: the
- * bio is cut where it is full, which has to be a block of the device with the larger
- * ones.
+ * A bio is full after 256 vectors. The first vector here is a block, and each further
+ * block takes two of them, so the last one that fits is half a block. The bio has to be
+ * cut at a block of the device with the larger ones, wherever it begins.
  */
 TEST(devices_of_different_block_sizes_are_read_rightly)
 {
-	const uint64_t length = MIB_SECTORS(16);
+	enum { BLOCKS = 300, ALL = BLOCKS * 4096 };
+	char *memory = map_apart(3 * BLOCKS);
+	struct iovec iov[BLOCKS];
 	struct dm_line lines[2];
 	struct volume mixed;
 	char line[2][128];
-	char *memory = dio_alloc(BYTES + 4096);
 	int node = node_open(), fd, i;
+	off_t pos;
 
 	if (shell("modprobe null_blk gb=1 memory_backed=1 blocksize=4096"))
 		SKIP(return, "there is no null_blk");
@@ -465,29 +483,32 @@ TEST(devices_of_different_block_sizes_are_read_rightly)
 	snprintf(line[1], sizeof(line[1]), "/dev/nullb0 0 1 any_storage");
 	for (i = 0; i < 2; i++)
 		lines[i] = (struct dm_line) {
-			.start = i * length, .sectors = length, .type = "bpio",
-			.params = line[i],
+			.start = i * MIB_SECTORS(16), .sectors = MIB_SECTORS(16),
+			.type = "bpio", .params = line[i],
 		};
+	for (i = 0; i < BLOCKS; i++)
+		iov[i] = (struct iovec) {
+			memory + i * 3 * 4096 + (i ? 512 : 0), 4096 };
 	ASSERT_EQ(0, volume_create_lines(&mixed, "mixed-blocks", lines, 2));
 	ASSERT_EQ(0, volume_format(&mixed, MKFS_EXT4 " -O ^has_journal"));
 	ASSERT_EQ(0, volume_mount(&mixed, "ext4", ""));
-	/* some of the file is on both */
-	ASSERT_EQ(0, file_create(volume_path(&mixed, "file"), BYTES, 5));
-	ASSERT_EQ(0, file_create(volume_path(&mixed, "more"), BYTES, 6));
-	for (i = 0; i < 2; i++) {
-		fd = file_open_direct(volume_path(&mixed, i ? "more" : "file"));
-		ASSERT_EQ(0, node_enable(node, fd));
-		ASSERT_EQ(0, file_armed(fd));
-		memset(memory, 0xa5, BYTES + 4096);
-		ASSERT_EQ(BYTES, pread(fd, memory + 512, BYTES, 0));
-		EXPECT_EQ(0, content_is(memory + 512, BYTES, 0, 5 + i, 1));
-		EXPECT_EQ(1u, file_direct(fd));
-		close(fd);
+	/* more than lies on the first device */
+	ASSERT_EQ(0, file_create(volume_path(&mixed, "file"), 20 * MIB, 5));
+	fd = file_open_direct(volume_path(&mixed, "file"));
+	ASSERT_EQ(0, node_enable(node, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	for (pos = 0; pos <= 20 * MIB - ALL; pos += 256 * KIB) {
+		ASSERT_EQ(ALL, preadv(fd, iov, BLOCKS, pos));
+		for (i = 0; i < BLOCKS; i++)
+			ASSERT_EQ(0, content_is(iov[i].iov_base, 4096,
+						pos + i * 4096, 5, 1));
 	}
+	EXPECT_EQ(pos / (256 * KIB), file_direct(fd));
+	close(fd);
 	close(node);
 	EXPECT_EQ(0, volume_remove(&mixed));
 	EXPECT_EQ(0, shell("modprobe -r null_blk"));
-	free(memory);
+	munmap(memory, 3 * BLOCKS * 4096);
 }
 
 PROGRAM_MAIN
