@@ -41,6 +41,12 @@
 #include <linux/types.h>
 #include <linux/dm-bpio.h>
 
+/*
+ * The release, of which the programs and packages read this line. Man pages and
+ * the changelog repeat it; "make lint" compares them.
+ */
+#define DM_BPIO_VERSION	"0.2.0"
+
 struct bpio_layer;
 struct bpio_request;
 

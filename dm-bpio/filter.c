@@ -769,4 +769,4 @@ module_exit(filter_exit);
 MODULE_DESCRIPTION("BypassIO: a layer to test with and to start from");
 MODULE_AUTHOR("The dm-bpio developers");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(DM_BPIO_VERSION);

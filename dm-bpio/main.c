@@ -9,6 +9,7 @@
 
 #include "bypass.h"
 #include "change.h"
+#include "dm-bpio.h"
 #include "drain.h"
 #include "event.h"
 #include "file.h"
@@ -131,4 +132,4 @@ module_exit(bpio_exit);
 MODULE_DESCRIPTION("BypassIO: reads that skip the file system and the layers below");
 MODULE_AUTHOR("The dm-bpio developers");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(DM_BPIO_VERSION);

@@ -547,7 +547,7 @@ const char *bpio_support_token(unsigned int support);
 /**
  * bpio_library_version() - version of the library that is in use
  *
- * Return: a string like "0.2.0".
+ * Return: a string like "1.2.3".
  */
 const char *bpio_library_version(void);
 

@@ -295,10 +295,14 @@ advice_keeps_protection()
 
 version()
 {
+	local release
+
+	release=$(sed -n 's/^#define DM_BPIO_VERSION[[:blank:]]*"\(.*\)"$/\1/p' \
+		"$HERE/../dm-bpio/dm-bpio.h")
 	expect 0 bpio version
-	says out 'bpio 0.2.0'
+	says out "bpio $release"
 	expect 0 bpio version --json
-	json out /version 0.2.0
+	json out /version "$release"
 	json out /abi_version 2
 	bpio version >verb
 	for option in --version -V; do
