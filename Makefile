@@ -11,6 +11,8 @@ KERNEL	?= 6.12
 DESTDIR	?=
 PREFIX	?= /usr/local
 DOCDIR	?= $(PREFIX)/share/doc/dm-bpio
+LICENSEDIR ?= $(DOCDIR)/LICENSES
+EXAMPLEDIR ?= $(DOCDIR)/examples
 MODDIR	?= /lib/modules/$(KREL)/updates
 INSTALL	?= install
 
@@ -33,6 +35,8 @@ help:
 	@echo '  make install         install them (DESTDIR=, PREFIX=$(PREFIX))'
 	@echo '  make modules, make user, make install-modules, make install-user'
 	@echo '                       the two halves (KREL=<release> names another kernel)'
+	@echo '  make uninstall       remove what "make install" put there'
+	@echo '  make deb             packages for Debian, in build/deb'
 	@echo
 	@echo 'In a virtual machine, with nothing to prepare (as root, on Debian 12):'
 	@echo '  make demo            see a file read with and without bypass'
