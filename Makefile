@@ -113,8 +113,46 @@ install-modules:
 
 install-user: user
 	$(MAKE) $(USER_ARGS) DESTDIR="$(DESTDIR)" install
-	$(INSTALL) -d "$(DESTDIR)$(DOCDIR)"
+	$(INSTALL) -d "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(LICENSEDIR)" \
+		"$(DESTDIR)$(EXAMPLEDIR)"
 	$(INSTALL) -m 644 README.md "$(DESTDIR)$(DOCDIR)/"
+	$(INSTALL) -m 644 LICENSES/* "$(DESTDIR)$(LICENSEDIR)/"
+	$(INSTALL) -m 644 dm-bpio/filter.c dm-bpio/example/Makefile \
+		"$(DESTDIR)$(EXAMPLEDIR)/"
+
+uninstall: uninstall-modules uninstall-user
+ifeq ($(DESTDIR),)
+	depmod $(KREL)
+	ldconfig
+endif
+
+uninstall-modules:
+	rm -f "$(DESTDIR)$(MODDIR)/dm-bpio.ko" "$(DESTDIR)$(MODDIR)/dm-bpio-filter.ko"
+
+# What to remove is found by installing it elsewhere, so the two cannot differ.
+# Folders stay, except those whose path says that they are ours.
+uninstall-user:
+	rm -rf $(BUILD)/uninstall
+	$(MAKE) install-user DESTDIR=$(BUILD)/uninstall
+	cd $(BUILD)/uninstall && find . ! -type d -print0 | \
+		(cd "$(DESTDIR)/" && xargs -0 rm -f --)
+	cd $(BUILD)/uninstall && find . -depth -type d -path '*bpio*' -print0 | \
+		(cd "$(DESTDIR)/" && \
+		xargs -0 -r rmdir --ignore-fail-on-non-empty -- 2>/dev/null || :)
+	rm -rf $(BUILD)/uninstall
+
+# The packages of Debian, in $(BUILD)/deb. Debian's tools expect debian/ on top
+# of the tree and put what they build beside it, so they get a copy. They must not
+# see the variables of this make, BUILD among them.
+DEB_TREE := $(BUILD)/deb/dm-bpio
+deb:
+	rm -rf $(BUILD)/deb
+	mkdir -p $(DEB_TREE)
+	tar -c --exclude-vcs --exclude=./build . | tar -x -C $(DEB_TREE)
+	mv $(DEB_TREE)/userspace/debian $(DEB_TREE)/
+	cd $(DEB_TREE) && env -i HOME="$$HOME" PATH="$$PATH" LC_ALL=C.UTF-8 \
+		dpkg-buildpackage -us -uc
+	@ls -l $(BUILD)/deb/*.deb
 
 demo:
 	@selftests/demo/run --kernel $(KERNEL)
@@ -167,6 +205,7 @@ clean:
 	rm -rf $(BUILD)
 
 .PHONY: all help kmod-links modules modules-if-possible guest-modules \
-	guest-test-modules user install install-modules install-user demo \
-	check stress stress-plants mutants shell bench bench-baseline lint \
-	debug-kernel coverage check-intree check-arm64 clean
+	guest-test-modules user install install-modules install-user uninstall \
+	uninstall-modules uninstall-user deb demo check stress stress-plants \
+	mutants shell bench bench-baseline lint debug-kernel coverage \
+	check-intree check-arm64 clean
