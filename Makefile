@@ -145,7 +145,10 @@ uninstall-user:
 # of the tree and put what they build beside it, so they get a copy. They must not
 # see the variables of this make, BUILD among them.
 DEB_TREE := $(BUILD)/deb/dm-bpio
+NO_DH = Packages are built on Debian, with its packages build-essential, debhelper \
+	and dh-dkms.
 deb:
+	@command -v dh_dkms >/dev/null || { echo "$(strip $(NO_DH))" >&2; exit 1; }
 	rm -rf $(BUILD)/deb
 	mkdir -p $(DEB_TREE)
 	tar -c --exclude-vcs --exclude=./build . | tar -x -C $(DEB_TREE)
