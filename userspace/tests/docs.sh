@@ -231,8 +231,8 @@ blanks()
 	local top="$WORK/a checkout"
 
 	mkdir "$top"
-	cp -r "$HERE/../Makefile" "$HERE/../README.md" "$HERE/../uapi" \
-		"$HERE/../dm-bpio" "$HERE" "$top/"
+	cp -r "$HERE/../Makefile" "$HERE/../README.md" "$HERE/../LICENSES" \
+		"$HERE/../uapi" "$HERE/../dm-bpio" "$HERE" "$top/"
 	mkdir "$top/selftests"
 	cp "$HERE/../selftests/build-folder" "$top/selftests/"
 	export XDG_CACHE_HOME=$WORK/cache
