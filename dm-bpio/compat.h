@@ -81,6 +81,11 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #define __uninitialized
 #endif
 
+/* From 6.6 on an array can name the member that holds its number of elements. */
+#ifndef __counted_by
+#define __counted_by(member)
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define blk_mode_t	fmode_t
 #define BLK_OPEN_WRITE	FMODE_WRITE
