@@ -83,7 +83,7 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 
 /* From 6.6 on an array can name the member that holds its number of elements. */
 #ifndef __counted_by
-#define __counted_by(member)
+#define __counted_by(...)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
