@@ -142,8 +142,8 @@ uninstall-user:
 	rm -rf $(BUILD)/uninstall
 
 # The packages of Debian, in $(BUILD)/deb. Debian's tools expect debian/ on top
-# of the tree and put what they build beside it, so they get a copy. They must not
-# see the variables of this make, BUILD among them.
+# of the tree and write packages beside the tree, so build in a copy. Clear the
+# environment, because it holds variables of this make.
 DEB_TREE := $(BUILD)/deb/dm-bpio
 NO_DH = Packages are built on Debian, with its packages build-essential, debhelper \
 	and dh-dkms.

@@ -42,8 +42,8 @@
 #include <linux/dm-bpio.h>
 
 /*
- * The release, of which the programs and packages read this line. Man pages and
- * the changelog repeat it; "make lint" compares them.
+ * The release. Modules and programs take it from this line. The man pages, packages
+ * and the changelog repeat it; "make lint" compares them.
  */
 #define DM_BPIO_VERSION	"0.2.0"
 
