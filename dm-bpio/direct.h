@@ -62,7 +62,7 @@ enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of);
 ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 			 struct iov_iter *to, bool present);
 int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
-		     struct iov_iter *to);
+		     struct iov_iter *to, bool part);
 ssize_t bpio_direct_unfilled(const struct bpio_direct *direct, struct kiocb *iocb,
 			     struct iov_iter *to, int error);
 void bpio_direct_wake(struct task_struct **waiter);

@@ -61,6 +61,7 @@ void bpio_direct_sleep(struct task_struct **waiter)
  * @direct: the read
  * @bio: the bio
  * @to: where the reader wants the bytes; advanced
+ * @part: it may be full before it has all of @to
  *
  * No page is faulted in, because that may take for ever (the memory may be
  * served by user space, or by a device that is suspended) while a reference to
@@ -81,8 +82,9 @@ void bpio_direct_sleep(struct task_struct **waiter)
  * memory and cannot be used, with @to and @bio as before.
  */
 int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
-		     struct iov_iter *to)
+		     struct iov_iter *to, bool part)
 {
+	unsigned int block = bdev_logical_block_size(bio->bi_bdev);
 	size_t count = iov_iter_count(to);
 	size_t size;
 	int ret;
@@ -91,7 +93,11 @@ int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
 	ret = bpio_compat_bio_fill(bio, to, direct->route->peer_memory);
 	to->nofault = false;
 	size = bio->bi_iter.bi_size;
-	if (likely(!ret && (size == count || bio->bi_vcnt == bio->bi_max_vecs)))
+	if (likely(!ret && size == count))
+		return 0;
+	/* A full bio is cut to whole blocks, which may take some vectors off it. */
+	if (!ret && part &&
+	    bio->bi_max_vecs - bio->bi_vcnt < block >> SECTOR_SHIFT)
 		return 0;
 
 	if (!ret || size) {

@@ -24,6 +24,12 @@
 static struct bio_set bpio_io_bios;
 static struct bio_set bpio_io_parts;
 
+/* Whether one bio has no room for all of it. */
+static bool bpio_io_is_large(struct iov_iter *to)
+{
+	return bpio_direct_vecs(to, BIO_MAX_VECS + 1) > BIO_MAX_VECS;
+}
+
 /*
  * How much of the read the next bio may take. One that has no room for all of it is
  * cut to whole blocks of the device it was allocated for; it goes beyond the first
@@ -33,8 +39,7 @@ static size_t bpio_io_room(const struct bpio_direct *direct, struct iov_iter *to
 {
 	const struct bpio_piece *piece = &direct->first;
 
-	if (piece->bytes < iov_iter_count(to) &&
-	    bpio_direct_vecs(to, BIO_MAX_VECS + 1) > BIO_MAX_VECS &&
+	if (piece->bytes < iov_iter_count(to) && bpio_io_is_large(to) &&
 	    bdev_logical_block_size(piece->bdev) - 1 <
 	    direct->route->length_mask)
 		return piece->bytes;
@@ -76,7 +81,7 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
 	/* Only vectors of the caller are not taken from their start. */
 	ibio->skip = iov_iter_is_bvec(to) ? to->iov_offset : 0;
 	iov_iter_truncate(to, bpio_io_room(direct, to));
-	ret = bpio_direct_fill(direct, bio, to);
+	ret = bpio_direct_fill(direct, bio, to, bpio_io_is_large(to));
 	iov_iter_reexpand(to, left - (ret ? 0 : bio->bi_iter.bi_size));
 	if (unlikely(ret))
 		return ret;
@@ -375,7 +380,7 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 		ibio->skip = to->iov_offset;
 		bpio_compat_bio_borrow(bio, to);
 	} else {
-		ret = bpio_direct_fill(direct, bio, to);
+		ret = bpio_direct_fill(direct, bio, to, false);
 	}
 	if (unlikely(ret)) {
 		bio_put(bio);

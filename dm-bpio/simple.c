@@ -95,7 +95,7 @@ static inline ssize_t bpio_simple_fill(const struct bpio_direct *direct,
 		/* Peer memory, perhaps: the general way knows more. */
 		bpio_simple_unpin(simple);
 	}
-	ret = bpio_direct_fill(direct, bio, to);
+	ret = bpio_direct_fill(direct, bio, to, false);
 	return ret ? ret : (ssize_t)bio->bi_iter.bi_size;
 }
 

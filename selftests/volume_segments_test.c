@@ -476,11 +476,13 @@ TEST(devices_of_different_block_sizes_are_read_rightly)
 	int node = node_open(), fd, i;
 	off_t pos;
 
-	if (shell("modprobe null_blk gb=1 memory_backed=1 blocksize=4096"))
-		SKIP(return, "there is no null_blk");
+	if (shell("modprobe -q scsi_debug sector_size=4096 dev_size_mb=32"))
+		SKIP(return, "there is no scsi_debug");
+	ASSERT_EQ(0, shell("udevadm settle; ln -sf /dev/$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block) /dev/blocks-of-4096"));
 	snprintf(line[0], sizeof(line[0]), "%s %llu", devices.nvme,
 		 (unsigned long long)MIB_SECTORS(64));
-	snprintf(line[1], sizeof(line[1]), "/dev/nullb0 0 1 any_storage");
+	snprintf(line[1], sizeof(line[1]),
+		 "/dev/blocks-of-4096 0 1 any_storage");
 	for (i = 0; i < 2; i++)
 		lines[i] = (struct dm_line) {
 			.start = i * MIB_SECTORS(16), .sectors = MIB_SECTORS(16),
@@ -507,7 +509,7 @@ TEST(devices_of_different_block_sizes_are_read_rightly)
 	close(fd);
 	close(node);
 	EXPECT_EQ(0, volume_remove(&mixed));
-	EXPECT_EQ(0, shell("modprobe -r null_blk"));
+	EXPECT_EQ(0, shell("rm /dev/blocks-of-4096; modprobe -r scsi_debug"));
 	munmap(memory, 3 * BLOCKS * 4096);
 }
 
