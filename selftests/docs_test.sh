@@ -31,7 +31,8 @@ prefix=$(dirname "$(dirname "$(command -v bpio || echo /usr/local/bin/bpio)")")
 pages=("$prefix/share/doc/dm-bpio/README.md"
 	"$prefix/share/man/man1/bpio.1"
 	"$prefix/share/man/man3/libbpio.3"
-	"$prefix/share/man/man4/dm-bpio.4")
+	"$prefix/share/man/man4/dm-bpio.4"
+	"$prefix/share/man/man5/bpiotab.5")
 [ $# -eq 0 ] || pages=("$@")
 
 skip_all()
@@ -87,6 +88,7 @@ remove_machine()
 {
 	local name
 
+	rm -f /etc/bpiotab
 	! mountpoint -q /mnt || umount /mnt
 	for name in vol lower scan; do
 		! dmsetup info "$name" >/dev/null 2>&1 || dmsetup remove "$name"

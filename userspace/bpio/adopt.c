@@ -155,17 +155,21 @@ static int ask(const struct place *place, struct layers *layers,
 
 static int set_kept(const struct plan *plan, bool kept, char *why, size_t size)
 {
+	const struct mapped *mapped = NULL;
+	int ret = 0;
 	size_t i;
-	int ret;
 
-	for (i = 0; i < plan->count; i++) {
-		ret = kept_set(&plan->swaps[i].before, kept);
-		if (!ret)
-			continue;
-		snprintf(why, size, "cannot change " KEPT_LIST ": %s",
-			 strerror(-ret));
-		return ret;
+	for (i = 0; i < plan->count && !ret; i++) {
+		mapped = &plan->swaps[i].before;
+		ret = kept_set(mapped, kept, plan->any_storage);
 	}
+	if (ret == -EEXIST)
+		return wrong(why, size, ret,
+			     "cannot change " TAB_PATH ": the name \"%s\" is that of another line",
+			     mapped->name);
+	if (ret)
+		return wrong(why, size, ret, "cannot change " TAB_PATH ": %s",
+			     strerror(-ret));
 	return 0;
 }
 
@@ -189,7 +193,7 @@ static int finish_adopted(const struct command_line *line,
 	report_flag(report, "kept", NULL, is_kept(plan));
 	if (is_kept(plan))
 		report_text(report, NULL, "Kept",
-			    "adopted again when its table is replaced, by " KEPT_LIST);
+			    "adopted again when its table is replaced, by " TAB_PATH);
 	verdict_report(report, layers);
 	storage_report(report, info, verdict,
 		       layers->stack.count ? &layers->stack : NULL);

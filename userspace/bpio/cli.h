@@ -39,6 +39,9 @@ enum verb_id {
 	VERB_DISABLE,
 	VERB_ADOPT,
 	VERB_RELEASE,
+	VERB_TAB,
+	VERB_UP,
+	VERB_DOWN,
 	VERB_WATCH,
 	VERB_RUN,
 	VERB_ATTACH,
@@ -114,6 +117,9 @@ enum option_id {
 	OPTION_KEEP,
 	OPTION_KEPT,
 	OPTION_ANY_STORAGE,
+	OPTION_CHECK,
+	OPTION_CLAIMS,
+	OPTION_INITRD,
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTION_COUNT
@@ -145,6 +151,9 @@ extern const size_t exit_meaning_count;
  * @keep: --keep
  * @kept: --kept
  * @any_storage: --any-storage
+ * @check: --check
+ * @claims: --claims
+ * @initrd: --initrd
  * @argc: Number of arguments after the verb and its options.
  * @argv: These arguments, terminated by NULL.
  */
@@ -167,6 +176,9 @@ struct command_line {
 	bool keep;
 	bool kept;
 	bool any_storage;
+	bool check;
+	bool claims;
+	bool initrd;
 	int argc;
 	char **argv;
 };
@@ -190,6 +202,9 @@ int verb_enable(const struct command_line *line);
 int verb_disable(const struct command_line *line);
 int verb_adopt(const struct command_line *line);
 int verb_release(const struct command_line *line);
+int verb_tab(const struct command_line *line);
+int verb_up(const struct command_line *line);
+int verb_down(const struct command_line *line);
 int verb_watch(const struct command_line *line);
 int verb_run(const struct command_line *line);
 int verb_attach(const struct command_line *line);

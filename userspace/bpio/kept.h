@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The list of devices that are adopted again whenever their table is replaced.
+ * The lines of /etc/bpiotab with "adopt": devices that are adopted again whenever
+ * their table is replaced.
  */
 #ifndef BPIO_KEPT_H
 #define BPIO_KEPT_H
@@ -8,19 +9,24 @@
 #include <stdbool.h>
 
 #include "mapped.h"
-
-#define KEPT_LIST	"/etc/bpio/adopted"
+#include "tab.h"
 
 /*
- * A line is "NAME UUID": the volume, VG/LV for one of LVM's, and its DM UUID or
- * "-". A device is found by its UUID, so that it may be renamed; by its name if
- * it has none. "#" begins a comment.
+ * A device is found by the DM UUID of the line, so that it may be renamed; by its
+ * name if the line has none. "bpio down" ends it until "bpio up" or the next boot.
  */
 
-/* Whether the list names the device */
+/* Whether a line names the device, and is not down */
 bool kept_has(const struct mapped *mapped);
 
-/* Adds or removes a line: 0, or a negative errno. Other lines stay as they are */
-int kept_set(const struct mapped *mapped, bool kept);
+/*
+ * Adds or removes a line: 0, or a negative errno; -EEXIST when the name is that of
+ * another line. The rest of the file stays as it is.
+ */
+int kept_set(const struct mapped *mapped, bool kept, bool any_storage);
+
+/* Whether the line is down, until the next boot at most */
+bool kept_is_down(const struct tab_line *line);
+int kept_set_down(const struct tab_line *line, bool down);
 
 #endif /* BPIO_KEPT_H */

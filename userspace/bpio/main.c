@@ -149,6 +149,15 @@ static void apply(struct command_line *line, const struct verb_option *option)
 	case OPTION_ANY_STORAGE:
 		line->any_storage = true;
 		break;
+	case OPTION_CHECK:
+		line->check = true;
+		break;
+	case OPTION_CLAIMS:
+		line->claims = true;
+		break;
+	case OPTION_INITRD:
+		line->initrd = true;
+		break;
 	case OPTION_FILE:
 		line->globs[line->glob_count++] = optarg;
 		break;

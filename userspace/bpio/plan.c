@@ -186,7 +186,7 @@ static int no_mapped_device(const struct place *place, char *why, size_t size)
 		    clause ? clause : stack.layers[0].type,
 		    clause ? "" :
 		    ", a plain disk or partition without a table that could be swapped; "
-		    "unmount it and mount it through a bpio volume, see dm-bpio(4)");
+		    "unmount it and mount it through a bpio volume, see bpiotab(5)");
 	free(node);
 	stack_free(&stack);
 	return ret;

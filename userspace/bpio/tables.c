@@ -56,6 +56,21 @@ const struct verb verbs[VERB_COUNT] = {
 		"Undo what \"adopt\" did.",
 		verb_release,
 	},
+	[VERB_TAB] = {
+		"tab", 0, 1, "[FILE]",
+		"Show the volumes of /etc/bpiotab, or of another table, and whether they are up.",
+		verb_tab,
+	},
+	[VERB_UP] = {
+		"up", 0, -1, "[NAME...]",
+		"Make volumes of /etc/bpiotab, all but those with noauto if none is named.",
+		verb_up,
+	},
+	[VERB_DOWN] = {
+		"down", 0, -1, "[NAME...]",
+		"Undo what \"up\" did.",
+		verb_down,
+	},
 	[VERB_WATCH] = {
 		"watch", 0, 0, "",
 		"Show vetoes, pauses and other events as they happen.",
@@ -150,6 +165,18 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 	[OPTION_ANY_STORAGE] = {
 		OPTION_ANY_STORAGE, 'S', "any-storage", NULL, BIT(VERB_ADOPT),
 		"Let reads go direct to storage other than NVMe, too.",
+	},
+	[OPTION_CHECK] = {
+		OPTION_CHECK, 'C', "check", NULL, BIT(VERB_TAB),
+		"Also fail when a volume could not be made, and say why.",
+	},
+	[OPTION_CLAIMS] = {
+		OPTION_CLAIMS, 'D', "claims", NULL, BIT(VERB_TAB),
+		"For udev: tell whether the device of the event is below a volume.",
+	},
+	[OPTION_INITRD] = {
+		OPTION_INITRD, 'i', "initrd", NULL, BIT(VERB_UP),
+		"Only volumes with x-initrd.attach.",
 	},
 	[OPTION_HELP] = {
 		OPTION_HELP, 'h', "help", NULL, ALL_VERBS,

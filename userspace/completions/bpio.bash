@@ -13,6 +13,21 @@ _bpio_volumes()
 	done
 }
 
+_bpio_table()
+{
+	local name
+
+	if [ ! -r /etc/bpiotab ]; then
+		return 0
+	fi
+	while read -r name _; do
+		case $name in
+		'' | '#'*) ;;
+		*) printf '%s\n' "$name" ;;
+		esac
+	done </etc/bpiotab
+}
+
 _bpio_processes()
 {
 	local dir
@@ -33,7 +48,8 @@ _bpio()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local verbs="state info list stack pause resume enable disable adopt
-		release watch run attach detach explain help version"
+		release tab up down watch run attach detach explain help
+		version"
 	local common="-j --json -q --quiet -h --help"
 	local verb='' at=0 i options words
 
@@ -63,6 +79,12 @@ _bpio()
 		words=$(_bpio_volumes)
 		options="$common -n --dry-run"
 		;;
+	tab)
+		words=''
+		options="$common -C --check -D --claims"
+		;;
+	up) words=$(_bpio_table) options="$common -i --initrd" ;;
+	down) words=$(_bpio_table) options=$common ;;
 	watch) words='' options="$common -c --count" ;;
 	list)
 		words=''
@@ -98,7 +120,7 @@ _bpio()
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $verb in
 	state | info | list | stack | pause | resume | enable | disable | \
-		adopt | release)
+		adopt | release | tab)
 		case $cur in
 		-*) ;;
 		*) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Completion of bpio(1) for fish.
 
-set -l verbs state info list stack pause resume enable disable adopt release watch run attach detach explain help version
+set -l verbs state info list stack pause resume enable disable adopt release tab up down watch run attach detach explain help version
 set -l paths state info list stack pause resume enable disable adopt release
 set -l none "not __fish_seen_subcommand_from $verbs"
 
@@ -16,6 +16,9 @@ complete -c bpio -n $none -a enable -d "Let all reads of a volume skip layers"
 complete -c bpio -n $none -a disable -d "End what enable began"
 complete -c bpio -n $none -a adopt -d "Make a volume of a device in use"
 complete -c bpio -n $none -a release -d "Undo what adopt did"
+complete -c bpio -n $none -a tab -d "Show the volumes of /etc/bpiotab"
+complete -c bpio -n $none -a up -d "Make volumes of /etc/bpiotab"
+complete -c bpio -n $none -a down -d "Undo what up did"
 complete -c bpio -n $none -a watch -d "Show events as they happen"
 complete -c bpio -n $none -a run -d "Run a command whose direct reads are bypassed"
 complete -c bpio -n $none -a attach -d "Enable BypassIO for open files of a process"
@@ -38,10 +41,15 @@ complete -c bpio -n "__fish_seen_subcommand_from adopt release" -s n -l dry-run 
 complete -c bpio -n "__fish_seen_subcommand_from adopt" -s k -l keep -d "Adopt again whenever the table is replaced"
 complete -c bpio -n "__fish_seen_subcommand_from adopt" -s K -l kept -d "Adopt what was to be kept, for udev"
 complete -c bpio -n "__fish_seen_subcommand_from adopt" -s S -l any-storage -d "Also storage other than NVMe"
+complete -c bpio -n "__fish_seen_subcommand_from tab" -s C -l check -d "Fail when a volume could not be made"
+complete -c bpio -n "__fish_seen_subcommand_from tab" -s D -l claims -d "Whether a device is below a volume, for udev"
+complete -c bpio -n "__fish_seen_subcommand_from up" -s i -l initrd -d "Only those of the initramfs"
 complete -c bpio -n "__fish_seen_subcommand_from run" -s s -l summary -r -F -d "Write the summary to a file"
 
 complete -c bpio -n "__fish_seen_subcommand_from $paths" -F
 complete -c bpio -n "__fish_seen_subcommand_from $paths" -a "(cat /sys/block/dm-*/dm/name 2>/dev/null)"
+complete -c bpio -n "__fish_seen_subcommand_from tab" -F
+complete -c bpio -n "__fish_seen_subcommand_from up down" -a "(string match -r -g '^\s*([^#\s]\S*)' </etc/bpiotab 2>/dev/null)"
 complete -c bpio -n "__fish_seen_subcommand_from attach detach" -a "(__fish_complete_pids)"
 complete -c bpio -n "__fish_seen_subcommand_from explain" -a "(bpio explain 2>/dev/null | string match -r -g '^ *\d+ +(\S+)')"
 complete -c bpio -n "__fish_seen_subcommand_from help" -a "$verbs"

@@ -14,6 +14,9 @@ _bpio_verbs() {
 		'disable:end what enable began'
 		'adopt:make a volume of a device in use'
 		'release:undo what adopt did'
+		'tab:show the volumes of /etc/bpiotab'
+		'up:make volumes of /etc/bpiotab'
+		'down:undo what up did'
 		'watch:show events as they happen'
 		'run:run a command whose direct reads are bypassed'
 		'attach:enable BypassIO for open files of a process'
@@ -32,6 +35,14 @@ _bpio_volumes() {
 
 	(( $#names )) && volumes=(${(f)"$(cat $names)"})
 	_alternative 'volumes:volume:compadd -a volumes' 'files:file:_files'
+}
+
+_bpio_table() {
+	local -a names
+
+	[[ -r /etc/bpiotab ]] &&
+		names=(${${${(f)"$(</etc/bpiotab)"}:#[[:space:]]#\#*}%%[[:space:]]*})
+	compadd -a names
 }
 
 _bpio_reasons() {
@@ -80,6 +91,20 @@ _bpio() {
 		_arguments $common \
 			'(-n --dry-run)'{-n,--dry-run}'[print the tables, change nothing]' \
 			'1: :_bpio_volumes'
+		;;
+	tab)
+		_arguments $common \
+			'(-C --check)'{-C,--check}'[fail when a volume could not be made]' \
+			'(-D --claims)'{-D,--claims}'[whether a device is below a volume, for udev]' \
+			'1: :_files'
+		;;
+	up)
+		_arguments $common \
+			'(-i --initrd)'{-i,--initrd}'[only those of the initramfs]' \
+			'*: :_bpio_table'
+		;;
+	down)
+		_arguments $common '*: :_bpio_table'
 		;;
 	watch)
 		_arguments $common \

@@ -42,7 +42,7 @@ knows()
 
 lint()
 {
-	mandoc -T lint -W warning "$HERE"/man/*.[134]
+	mandoc -T lint -W warning "$HERE"/man/*.[1345]
 }
 
 verbs_in_page()
@@ -190,12 +190,17 @@ installed()
 		lib/test/bpio/libbpio-preload.so include/bpio.h \
 		include/linux/dm-bpio.h share/man/man1/bpio.1 \
 		share/man/man3/bpio_open.3 share/man/man4/dm-bpio.4 \
+		share/man/man5/bpiotab.5 \
+		share/initramfs-tools/hooks/bpio \
+		share/initramfs-tools/scripts/local-top/bpio \
 		share/bash-completion/completions/bpio \
 		lib/udev/rules.d/69-dm-bpio.rules \
 		share/zsh/site-functions/_bpio \
 		share/fish/vendor_completions.d/bpio.fish; do
 		grep -qx "root/usr/$file" files || complain "no $file"
 	done
+	grep -q '/systemd/system-generators/bpio-generator$' files ||
+		complain "no generator"
 	export PKG_CONFIG_PATH=$WORK/root/usr/lib/test/pkgconfig
 	export PKG_CONFIG_SYSROOT_DIR=$WORK/root
 	# shellcheck disable=SC2046 # the flags are several words

@@ -74,7 +74,7 @@ remove_volume()
 	umount "$mnt"
 	vgremove -qq -ff -y vg
 	pvremove -qq -y "$BPIO_NVME_A1" "$BPIO_NVME_B1"
-	rm -f /etc/bpio/adopted
+	rm -f /etc/bpiotab
 }
 
 # shellcheck disable=SC2317 # called on exit

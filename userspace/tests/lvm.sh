@@ -98,7 +98,7 @@ after()
 kept_begin()
 {
 	bpio adopt -q --keep "$mnt"
-	grep -q '^vg/data LVM-' /etc/bpio/adopted
+	grep -q '^vg-data vg/data adopt,nofail,dm-uuid=LVM-' /etc/bpiotab
 	start_load
 }
 
@@ -108,7 +108,7 @@ kept_end()
 	same_content
 	expect 0 bpio release "$mnt"
 	stock vg-data
-	refute grep '^vg/data' /etc/bpio/adopted
+	refute grep '^vg-data' /etc/bpiotab
 	udevadm settle
 	stock vg-data
 	clean vg-data
