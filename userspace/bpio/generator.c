@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bpio-generator: makes units of systemd from /etc/bpiotab, see
+ * systemd.generator(7). It runs early at boot and at each "daemon-reload", looks at
+ * no device, and must not fail: a line that is wrong is told to the kernel's log and
+ * left out.
+ *
+ * For each line there is a service bpio@NAME. It is started by bpio.target, which is
+ * part of sysinit.target, and by whatever needs /dev/mapper/NAME.
+ *
+ * Mounts of local file systems wait for the volumes by local-fs-pre.target, and are
+ * unmounted before the volumes go. That orders them also when fstab names a file
+ * system by UUID or label, of which nothing is known here. What such a name leads to
+ * is up to the udev rule, see 69-dm-bpio.rules.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tab.h"
+#include "unit.h"
+
+#define TARGET	"bpio.target"
+
+struct output {
+	const char *dir;
+	const char *table;
+};
+
+/* One line a message, as printk would have it */
+__attribute__((__format__(printf, 1, 2)))
+static void complain(const char *format, ...)
+{
+	const char *path = getenv("BPIO_KMSG");
+	FILE *log = fopen(path ? path : "/dev/kmsg", "ae");
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	va_end(args);
+	if (log)
+		fprintf(log, "<3>bpio-generator: %s\n", text);
+	else
+		fprintf(stderr, "bpio-generator: %s\n", text);
+	if (log)
+		fclose(log);
+	free(text);
+}
+
+static FILE *new_file(const struct output *output, const char *dir,
+		      const char *name)
+{
+	FILE *file = NULL;
+	char *path;
+
+	if (asprintf(&path, "%s/%s", output->dir, dir) < 0)
+		abort();
+	mkdir(path, 0755);
+	free(path);
+	if (asprintf(&path, "%s/%s/%s", output->dir, dir, name) < 0)
+		abort();
+	file = fopen(path, "we");
+	if (!file)
+		complain("cannot create %s: %s", path, strerror(errno));
+	free(path);
+	return file;
+}
+
+/* Lets @unit be started by @other: @kind is "wants" or "requires" */
+static void add_to(const struct output *output, const char *other,
+		   const char *kind, const char *unit)
+{
+	char *dir, *path, *target;
+
+	if (asprintf(&dir, "%s/%s.%s", output->dir, other, kind) < 0 ||
+	    asprintf(&path, "%s/%s", dir, unit) < 0 ||
+	    asprintf(&target, "../%s", unit) < 0)
+		abort();
+	mkdir(dir, 0755);
+	if (symlink(target, path) && errno != EEXIST)
+		complain("cannot create %s: %s", path, strerror(errno));
+	free(target);
+	free(path);
+	free(dir);
+}
+
+/* Whether the device is named by its file system, which the volume has, too */
+static bool is_by_contents(const struct tab_line *line)
+{
+	char *tag, *value;
+	bool by_contents;
+
+	if (!tab_tag(line, &tag, &value))
+		return false;
+	by_contents = !strcmp(tag, "UUID") || !strcmp(tag, "LABEL");
+	free(tag);
+	free(value);
+	return by_contents;
+}
+
+/* The unit of the device below, for which udev's rule makes a link of its own */
+static char *device_unit(const struct tab_line *line)
+{
+	char *path, *unit;
+
+	if (line->dm_uuid) {
+		if (asprintf(&path, "/dev/disk/by-id/dm-uuid-%s",
+			     line->dm_uuid) < 0)
+			abort();
+	} else if (is_by_contents(line) && !line->adopt) {
+		if (asprintf(&path, "/dev/disk/by-bpio/%s", line->name) < 0)
+			abort();
+	} else {
+		path = tab_path(line);
+	}
+	unit = unit_device(path);
+	free(path);
+	return unit;
+}
+
+/* Mounts wait for this target, and go before it: blockdev@ of what they mount */
+static void write_blockdev(const struct tab_line *line, FILE *out)
+{
+	char *path, *escaped;
+
+	fprintf(out, "Wants=blockdev@dev-mapper-%%i.target\n"
+		"Before=blockdev@dev-mapper-%%i.target\n");
+	if (!is_by_contents(line))
+		return;
+	path = tab_path(line);
+	escaped = unit_escape_path(path);
+	fprintf(out, "Before=blockdev@%s.target\n", escaped);
+	free(escaped);
+	free(path);
+}
+
+static void write_order(const struct tab_line *line, FILE *out)
+{
+	const char *fs = line->netdev ? "remote-fs-pre" : "local-fs-pre";
+
+	if (!line->netdev && !line->nofail && !line->noauto)
+		fprintf(out, "Before=%s\n", TARGET);
+	/* A file system is mounted whether or not its device is adopted. */
+	if (line->adopt)
+		return;
+	write_blockdev(line, out);
+	/* Others must not wait for a device that may be missing. */
+	if (!line->nofail && !line->noauto)
+		fprintf(out, "Wants=%s.target\n"
+			"Before=%s.target\n", fs, fs);
+	/* The root file system is not unmounted before the end. */
+	if (!line->initrd)
+		fprintf(out, "Conflicts=umount.target\n"
+			"Before=umount.target\n");
+}
+
+static void write_service(const struct output *output,
+			  const struct tab_line *line, const char *unit,
+			  const char *device)
+{
+	FILE *out = new_file(output, ".", unit);
+
+	if (!out)
+		return;
+	fprintf(out, "# Made by bpio-generator\n\n"
+		"[Unit]\n"
+		"Description=BypassIO Volume %%I\n"
+		"Documentation=man:bpiotab(5) man:bpio(1)\n"
+		"SourcePath=%s\n"
+		"DefaultDependencies=no\n"
+		"IgnoreOnIsolate=yes\n"
+		"After=systemd-udevd-kernel.socket\n"
+		"BindsTo=%s\n"
+		"After=%s\n",
+		output->table, device, device);
+	write_order(line, out);
+	fprintf(out, "\n[Service]\n"
+		"Type=oneshot\n"
+		"RemainAfterExit=yes\n"
+		"TimeoutSec=0\n"
+		"ExecStart=%s up -- %s\n"
+		"ExecStop=%s down -- %s\n",
+		BPIO_COMMAND, line->name, BPIO_COMMAND, line->name);
+	fclose(out);
+}
+
+static void write_timeout(const struct output *output, const char *device,
+			  const char *timeout)
+{
+	char *dir;
+	FILE *out;
+
+	if (asprintf(&dir, "%s.d", device) < 0)
+		abort();
+	out = new_file(output, dir, "50-bpio-timeout.conf");
+	if (out) {
+		fprintf(out, "# Made by bpio-generator\n\n[Unit]\n"
+			"JobRunningTimeoutSec=%s\n", timeout);
+		fclose(out);
+	}
+	free(dir);
+}
+
+static void write_line(const struct output *output,
+		       const struct tab_line *line)
+{
+	char *unit = unit_instance("bpio", line->name, "service");
+	char *device = device_unit(line), *path, *volume;
+
+	write_service(output, line, unit, device);
+	if (line->device_timeout)
+		write_timeout(output, device, line->device_timeout);
+	if (!line->noauto)
+		add_to(output, line->netdev ? "remote-fs.target" : TARGET,
+		       line->nofail ? "wants" : "requires", unit);
+	if (!line->adopt) {
+		if (asprintf(&path, "/dev/mapper/%s", line->name) < 0)
+			abort();
+		volume = unit_device(path);
+		add_to(output, volume, "requires", unit);
+		free(volume);
+		free(path);
+	}
+	free(device);
+	free(unit);
+}
+
+static void write_target(const struct output *output)
+{
+	FILE *out = new_file(output, ".", TARGET);
+
+	if (!out)
+		return;
+	fprintf(out, "# Made by bpio-generator\n\n"
+		"[Unit]\n"
+		"Description=BypassIO Volumes\n"
+		"Documentation=man:bpiotab(5)\n"
+		"SourcePath=%s\n"
+		"DefaultDependencies=no\n"
+		"Conflicts=shutdown.target\n", output->table);
+	fclose(out);
+	add_to(output, "sysinit.target", "wants", TARGET);
+}
+
+static void generate(const struct output *output, const struct tab *tab)
+{
+	bool in_initrd = !access("/etc/initrd-release", F_OK);
+	size_t i, count = 0;
+
+	for (i = 0; i < tab->count; i++) {
+		if (in_initrd && !tab->lines[i].initrd)
+			continue;
+		write_line(output, &tab->lines[i]);
+		count++;
+	}
+	if (count)
+		write_target(output);
+	for (i = 0; i < tab->error_count; i++)
+		complain("%s", tab->errors[i].sentence);
+}
+
+int main(int argc, char **argv)
+{
+	const char *table = getenv("BPIO_TAB");
+	struct output output = { .table = table ? table : TAB_PATH };
+	struct tab tab;
+	int ret;
+
+	if (argc < 2) {
+		fprintf(stderr,
+			"bpio-generator: expected the directory for units, but got no argument; systemd runs this, see systemd.generator(7)\n");
+		return 1;
+	}
+	output.dir = argv[1];
+	ret = tab_read(output.table, &tab);
+	if (ret && ret != -ENOENT)
+		complain("cannot read \"%s\": %s", output.table, strerror(-ret));
+	if (!ret)
+		generate(&output, &tab);
+	tab_free(&tab);
+	return 0;
+}
