@@ -175,7 +175,7 @@ static int set_kept(const struct plan *plan, bool kept, char *why, size_t size)
 
 static bool is_kept(const struct plan *plan)
 {
-	return kept_has(&plan_top(plan)->before);
+	return kept_has(&plan_top(plan)->before, NULL);
 }
 
 static int finish_adopted(const struct command_line *line,
@@ -313,7 +313,7 @@ static int find_and_run(const struct command_line *line,
 }
 
 /* Whether the device was adopted for good, and its table replaced since */
-static bool is_lost(const char *path)
+static bool is_lost(const char *path, bool *any_storage)
 {
 	struct mapped mapped;
 	struct stat st;
@@ -322,13 +322,14 @@ static bool is_lost(const char *path)
 	if (stat(path, &st) || !S_ISBLK(st.st_mode) ||
 	    mapped_read(st.st_rdev, false, &mapped))
 		return false;
-	lost = !counterpart_is_volume(&mapped.table) && kept_has(&mapped);
+	lost = !counterpart_is_volume(&mapped.table) &&
+	       kept_has(&mapped, any_storage);
 	mapped_free(&mapped);
 	return lost;
 }
 
 /* A service of its own, because udevd ends what its rules leave behind */
-static int run_as_service(const char *path)
+static int run_as_service(const char *path, bool any_storage)
 {
 	char self[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -338,7 +339,7 @@ static int run_as_service(const char *path)
 	self[length] = '\0';
 	execlp("systemd-run", "systemd-run", "--quiet", "--no-block",
 	       "--collect", "--property=DefaultDependencies=no", self, "adopt",
-	       "--quiet", path, NULL);
+	       "--quiet", path, any_storage ? "--any-storage" : NULL, NULL);
 	return STATUS_FAILURE;
 }
 
@@ -348,12 +349,13 @@ static int run_as_service(const char *path)
  */
 static int adopt_kept(const struct command_line *line)
 {
+	struct command_line again = *line;
 	int fd;
 
-	if (!is_lost(line->argv[0]))
+	if (!is_lost(line->argv[0], &again.any_storage))
 		return STATUS_OK;
 	if (!access("/run/systemd/system", F_OK))
-		return run_as_service(line->argv[0]);
+		return run_as_service(line->argv[0], again.any_storage);
 	switch (fork()) {
 	case -1:
 		return fail(line, STATUS_FAILURE, "cannot start a process: %s",
@@ -370,7 +372,7 @@ static int adopt_kept(const struct command_line *line)
 	/* The log of a host without systemd's journal */
 	fd = open("/dev/kmsg", O_WRONLY);
 	dup2(fd, STDERR_FILENO);
-	return find_and_run(line, TO_BPIO);
+	return find_and_run(&again, TO_BPIO);
 }
 
 int verb_adopt(const struct command_line *line)

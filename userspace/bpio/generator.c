@@ -6,7 +6,7 @@
  * left out.
  *
  * For each line there is a service bpio@NAME. It is started by bpio.target, which is
- * part of sysinit.target, and by whatever needs /dev/mapper/NAME.
+ * part of sysinit.target, and by what needs /dev/mapper/NAME.
  *
  * Mounts of local file systems wait for the volumes by local-fs-pre.target, and are
  * unmounted before the volumes go. That orders them also when fstab names a file
@@ -207,11 +207,32 @@ static void write_timeout(const struct output *output, const char *device,
 	free(dir);
 }
 
+/* What needs the volume starts its service, by any name that only it has. */
+static void add_to_volume(const struct output *output,
+			  const struct tab_line *line, const char *unit)
+{
+	char *path, *volume;
+
+	if (asprintf(&path, "/dev/mapper/%s", line->name) < 0)
+		abort();
+	volume = unit_device(path);
+	add_to(output, volume, "requires", unit);
+	free(volume);
+	free(path);
+	if (!is_by_contents(line))
+		return;
+	path = tab_path(line);
+	volume = unit_device(path);
+	add_to(output, volume, "requires", unit);
+	free(volume);
+	free(path);
+}
+
 static void write_line(const struct output *output,
 		       const struct tab_line *line)
 {
 	char *unit = unit_instance("bpio", line->name, "service");
-	char *device = device_unit(line), *path, *volume;
+	char *device = device_unit(line);
 
 	write_service(output, line, unit, device);
 	if (line->device_timeout)
@@ -219,14 +240,8 @@ static void write_line(const struct output *output,
 	if (!line->noauto)
 		add_to(output, line->netdev ? "remote-fs.target" : TARGET,
 		       line->nofail ? "wants" : "requires", unit);
-	if (!line->adopt) {
-		if (asprintf(&path, "/dev/mapper/%s", line->name) < 0)
-			abort();
-		volume = unit_device(path);
-		add_to(output, volume, "requires", unit);
-		free(volume);
-		free(path);
-	}
+	if (!line->adopt)
+		add_to_volume(output, line, unit);
 	free(device);
 	free(unit);
 }

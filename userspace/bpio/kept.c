@@ -91,7 +91,7 @@ static const struct tab_line *find(const struct tab *tab,
 	return NULL;
 }
 
-bool kept_has(const struct mapped *mapped)
+bool kept_has(const struct mapped *mapped, bool *any_storage)
 {
 	const struct tab_line *line;
 	struct tab tab;
@@ -101,6 +101,8 @@ bool kept_has(const struct mapped *mapped)
 		return false;
 	line = find(&tab, mapped);
 	found = line && !kept_is_down(line);
+	if (found && any_storage)
+		*any_storage = line->any_storage;
 	tab_free(&tab);
 	return found;
 }

@@ -16,8 +16,8 @@
  * name if the line has none. "bpio down" ends it until "bpio up" or the next boot.
  */
 
-/* Whether a line names the device, and is not down */
-bool kept_has(const struct mapped *mapped);
+/* Whether a line names the device, and is not down; and its any_storage, if asked */
+bool kept_has(const struct mapped *mapped, bool *any_storage);
 
 /*
  * Adds or removes a line: 0, or a negative errno; -EEXIST when the name is that of

@@ -383,7 +383,7 @@ static int is_open(const struct tab_line *line, char *why, size_t size)
 	if (!info.open_count)
 		return 0;
 	return wrong(why, size, -EBUSY,
-		     "\"%s\" is open %d times; \"fuser /dev/mapper/%s\" and \"dmsetup ls --tree\" show by whom",
+		     "\"%s\" is in use, with an open count of %d; \"fuser /dev/mapper/%s\" and \"dmsetup ls --tree\" show by whom",
 		     line->name, info.open_count, line->name);
 }
 

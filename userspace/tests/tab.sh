@@ -229,7 +229,7 @@ open_volume()
 	exec 5</dev/mapper/data
 	expect 1 bpio down
 	exec 5<&-
-	says err '"data" is open 1 times; "fuser /dev/mapper/data"'
+	says err '"data" is in use, with an open count of 1; "fuser /dev/mapper/data"'
 	expect 0 bpio down
 }
 
@@ -238,7 +238,7 @@ not_automatic()
 	table "data $FIRST noauto" "more $SECOND x-initrd.attach"
 	expect 0 bpio up
 	refute dmsetup info data
-	expect 0 bpio up data
+	expect 0 bpio up -- data
 	expect 0 bpio down more
 	expect 0 bpio down
 	dmsetup info data >/dev/null

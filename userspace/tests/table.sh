@@ -203,6 +203,7 @@ Before=blockdev@dev-disk-by\\x2duuid-ab\\x2dcd.target
 $LOCAL
 $UMOUNT
 "
+	[ -L 'units/dev-disk-by\x2duuid-ab\x2dcd.device.requires/bpio@data.service' ]
 	generated 'data PARTUUID=ab-cd nofail' \
 		'dev-disk-by\x2dpartuuid-ab\x2dcd.device' "$BLOCKDEV
 $UMOUNT
