@@ -127,6 +127,10 @@ checked()
 	says err 'tab:1: expected a block device, but "/dev/none" cannot be looked up: No such file or directory'
 	says err 'tab:3: expected a block device, but "/dev/null" is none'
 	[ "$(wc -l <err)" -eq 2 ]
+	table 'data /dev/none' 'bad' 'more /dev/none3'
+	expect 1 bpio tab --check tab
+	# in the order of the lines, whenever they were found
+	[ "$(cut -d: -f3 err | tr -d '\n')" = 123 ]
 	expect 1 bpio tab none
 	says err 'cannot read "none": No such file or directory; bpiotab(5) says what belongs there'
 }
