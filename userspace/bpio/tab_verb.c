@@ -25,8 +25,9 @@ typedef int volume_action(const struct tab_line *line,
  *
  * @line: The command line.
  * @tab: The table.
- * @list: A member for each volume, for the report.
- * @rows: Rows of the text, NULL for verbs that print sentences.
+ * @report: What is printed in the end.
+ * @list: Its member for each volume.
+ * @rows: Rows of the text of "tab".
  * @row_count: Number of these.
  * @status: The exit status.
  */
