@@ -57,19 +57,25 @@ static int begin(const struct command_line *line, const char *path,
 	return 0;
 }
 
-/* The errors in the order of the lines, on standard error and in the report */
+/* In the order of the lines */
+static void print_errors(const struct tab *tab)
+{
+	size_t i;
+
+	for (i = 0; i < tab->error_count; i++)
+		fprintf(stderr, "bpio: %s\n", tab->errors[i].sentence);
+}
+
 static int finish(struct run *run)
 {
 	struct json_object *errors = json_object_new_array();
 	size_t i;
 	int ret;
 
-	for (i = 0; i < run->tab.error_count; i++) {
-		const char *error = run->tab.errors[i].sentence;
-
-		fprintf(stderr, "bpio: %s\n", error);
-		json_object_array_add(errors, json_object_new_string(error));
-	}
+	print_errors(&run->tab);
+	for (i = 0; i < run->tab.error_count; i++)
+		json_object_array_add(errors,
+				      json_object_new_string(run->tab.errors[i].sentence));
 	if (run->tab.error_count && !run->status)
 		run->status = STATUS_FAILURE;
 	report_json(run->report, "volumes", run->list);
@@ -211,6 +217,11 @@ static int up_or_down(const struct command_line *line, volume_action *action,
 		return ret;
 	if (line->argc)
 		return act_on_named(&run, action);
+	/* The initramfs retries what fails, and would not boot for another line. */
+	if (line->initrd) {
+		print_errors(&run.tab);
+		forget_errors(&run.tab);
+	}
 	act_on_all(&run, action, down);
 	return finish(&run);
 }

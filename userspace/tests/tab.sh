@@ -243,7 +243,9 @@ not_automatic()
 	expect 0 bpio down
 	dmsetup info data >/dev/null
 	expect 0 bpio down data
+	echo 'wrong' >>/etc/bpiotab
 	expect 0 bpio up --initrd
+	says err '/etc/bpiotab:3: expected NAME DEVICE'
 	refute grep data out
 	dmsetup info more >/dev/null
 }
