@@ -315,6 +315,39 @@ verified()
 	}
 }
 
+# With mounts of the volumes by each name, as systemd makes them from fstab
+no_cycle()
+{
+	local fstab
+
+	fstab=$(pkg-config --variable=systemdsystemgeneratordir \
+		systemd)/systemd-fstab-generator
+	[ -x "$fstab" ] || {
+		echo "there is no $fstab" >&2
+		return 0
+	}
+	table 'data UUID=ab-cd' 'more /dev/sda nofail' 'rare LABEL=x noauto' \
+		'root /dev/sdb x-initrd.attach' 'lv vg/lv adopt' \
+		'net /dev/sdc _netdev'
+	generate
+	sed -i "s|=$where |=$(command -v bpio) |" units/*.service
+	printf '%s\n' 'UUID=ab-cd /data ext4 defaults 0 2' \
+		'/dev/mapper/more /more ext4 nofail 0 2' \
+		'LABEL=x /rare xfs defaults 0 2' '/dev/vg/lv /lv xfs' \
+		'/dev/sdx /boot ext4 defaults 0 2' \
+		'/dev/mapper/net /net xfs _netdev 0 0' >fstab
+	mkdir mounts
+	SYSTEMD_FSTAB=$PWD/fstab "$fstab" mounts mounts mounts
+	[ -e mounts/data.mount ]
+	SYSTEMD_UNIT_PATH=$PWD/units:$PWD/mounts: systemd-analyze verify \
+		--man=no multi-user.target local-fs.target remote-fs.target \
+		>verified 2>&1
+	[ ! -s verified ] || {
+		cat verified
+		complain "systemd-analyze has something to say"
+	}
+}
+
 # claim WANTED NAME=VALUE...: what a device with these properties is told
 claim()
 {
@@ -381,8 +414,11 @@ it "Faults go to the kernel's log, and the other units are made" faults_in_log
 it "Without a table there are no units, and the generator never fails" harmless
 if command -v systemd-analyze >/dev/null; then
 	it "systemd-analyze finds nothing wrong with the units" verified
+	it "The units and those of fstab have no ordering cycle" no_cycle
 else
 	skip "systemd-analyze finds nothing wrong with the units" \
+		"there is no systemd-analyze"
+	skip "The units and those of fstab have no ordering cycle" \
 		"there is no systemd-analyze"
 fi
 it "udev is told of the device below a volume, by any name of it" claims
