@@ -2,16 +2,17 @@
 /*
  * bpio-generator: makes units of systemd from /etc/bpiotab, see
  * systemd.generator(7). It runs early at boot and at each "daemon-reload", looks at
- * no device, and must not fail: a line that is wrong is told to the kernel's log and
- * left out.
+ * no device, and must not fail: a wrong line is reported in the kernel log and left
+ * out.
  *
  * For each line there is a service bpio@NAME. It is started by bpio.target, which is
  * part of sysinit.target, and by what needs /dev/mapper/NAME.
  *
- * Mounts of local file systems wait for the volumes by local-fs-pre.target, and are
- * unmounted before the volumes go. That orders them also when fstab names a file
- * system by UUID or label, of which nothing is known here. What such a name leads to
- * is up to the udev rule, see 69-dm-bpio.rules.
+ * The services are ordered before local-fs-pre.target, and mounts of local file
+ * systems after it, so file systems are mounted after the volumes are made and
+ * unmounted before they are removed. This also holds when fstab names a file system by
+ * its UUID or label, which the generator cannot know. The udev rule makes sure that
+ * such a name leads to the volume, see 69-dm-bpio.rules.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -104,7 +105,10 @@ static bool is_by_contents(const struct tab_line *line)
 	return by_contents;
 }
 
-/* The unit of the device below, for which udev's rule makes a link of its own */
+/*
+ * The unit of the device below. The links by UUID and label belong to the volume, so
+ * the udev rule makes another link for the device.
+ */
 static char *device_unit(const struct tab_line *line)
 {
 	char *path, *unit;
@@ -124,7 +128,7 @@ static char *device_unit(const struct tab_line *line)
 	return unit;
 }
 
-/* Mounts wait for this target, and go before it: blockdev@ of what they mount */
+/* A mount unit is ordered after blockdev@ of its device, under the name it uses. */
 static void write_blockdev(const struct tab_line *line, FILE *out)
 {
 	char *path, *escaped;
@@ -146,15 +150,15 @@ static void write_order(const struct tab_line *line, FILE *out)
 
 	if (!line->netdev && !line->nofail && !line->noauto)
 		fprintf(out, "Before=%s\n", TARGET);
-	/* A file system is mounted whether or not its device is adopted. */
+	/* A file system can be mounted before its device is adopted. */
 	if (line->adopt)
 		return;
 	write_blockdev(line, out);
-	/* Others must not wait for a device that may be missing. */
+	/* Other mounts must not wait for a device that may be missing. */
 	if (!line->nofail && !line->noauto)
 		fprintf(out, "Wants=%s.target\n"
 			"Before=%s.target\n", fs, fs);
-	/* The root file system is not unmounted before the end. */
+	/* The root file system stays mounted until the end. */
 	if (!line->initrd)
 		fprintf(out, "Conflicts=umount.target\n"
 			"Before=umount.target\n");
@@ -207,7 +211,7 @@ static void write_timeout(const struct output *output, const char *device,
 	free(dir);
 }
 
-/* What needs the volume starts its service, by any name that only it has. */
+/* A unit that needs the volume, by a name only the volume has, starts its service. */
 static void add_to_volume(const struct output *output,
 			  const struct tab_line *line, const char *unit)
 {

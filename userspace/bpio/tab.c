@@ -27,7 +27,7 @@ static char *copy(const char *text)
 	return copied;
 }
 
-/* Words of the file must not end a message or steer a terminal. */
+/* Control characters must not end a message or reach a terminal. */
 static char *printable(char *text)
 {
 	char *at;
@@ -308,7 +308,7 @@ static bool parse_options(struct tab *tab, struct tab_line *line, char *words)
 	bool good = true;
 	char *word;
 
-	/* All of them, so that every fault of the line is told at once. */
+	/* Parse all of them, so that every fault of the line is reported at once. */
 	while ((word = strsep(&words, ",")))
 		if (!parse_option(tab, line, word))
 			good = false;

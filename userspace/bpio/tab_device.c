@@ -66,7 +66,7 @@ static int ambiguous(const struct tab_line *line, dev_t one, dev_t other,
 	return ret;
 }
 
-/* The devices are read, as links of udev's and caches may tell of the past. */
+/* Probe the devices themselves: udev's links and blkid's cache may be out of date. */
 static int find_by_tag(const struct tab_line *line, const char *tag,
 		       const char *value, dev_t *dev, char *why, size_t size)
 {

@@ -23,8 +23,8 @@ int tab_resolve(const struct tab_line *line, dev_t *dev, char *why,
 bool tab_mapped(const char *name, const char *uuid, dev_t *dev);
 
 /*
- * The line whose volume lies on the device of a udev event, told by the properties
- * in the environment; NULL when there is none.
+ * The line whose volume lies on the device of a udev event, or NULL. The properties of
+ * the device are taken from the environment.
  */
 const struct tab_line *tab_claim(const struct tab *tab);
 

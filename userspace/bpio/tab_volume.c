@@ -27,7 +27,7 @@
 
 #define SECTOR	512
 
-/* The kernel would load it for a table, but could not say why that failed. */
+/* The kernel loads it for a table too, but returns no error that says so. */
 static int load_module(char *why, size_t size)
 {
 	char *const argv[] = { "modprobe", "dm-bpio", NULL };
@@ -91,7 +91,7 @@ static void make_uuid(const struct tab_line *line, char *uuid, size_t size)
 	snprintf(uuid, size, TAB_UUID_PREFIX "%s", line->name);
 }
 
-/* By its UUID and its device, so that either may have got another size */
+/* The size may differ: the device may have grown since. */
 static bool is_volume_of(const struct tab_line *line,
 			 const struct mapped *mapped, const struct table *table)
 {
@@ -284,7 +284,7 @@ static int create(const struct tab_line *line, const struct table *table,
 		error = dm_task_get_errno(task) ? dm_task_get_errno(task) : EIO;
 	if (task)
 		dm_task_destroy(task);
-	/* udev has made the links of the volume when this returns. */
+	/* Wait until udev has made the links of the volume. */
 	if (cookie)
 		dm_udev_wait(cookie);
 	if (error == EBUSY)
@@ -293,7 +293,7 @@ static int create(const struct tab_line *line, const struct table *table,
 			     line->device);
 	if (error)
 		return wrong(why, size, -error,
-			     "the kernel does not make the volume: %s; dmesg tells more",
+			     "the kernel rejected the volume: %s; dmesg shows why",
 			     strerror(error));
 	return 0;
 }
@@ -359,7 +359,7 @@ static int release(const struct tab_line *line, struct tab_volume *volume,
 		ret = adopted_check(line, volume, why, size);
 	if (ret)
 		return ret;
-	/* First, or the change would have it adopted again. */
+	/* Do this first, or the udev rule adopts the device again. */
 	ret = kept_set_down(line, true);
 	if (ret)
 		return wrong(why, size, ret, "cannot write to /run/bpio: %s",

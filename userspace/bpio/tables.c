@@ -172,7 +172,7 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 	},
 	[OPTION_CLAIMS] = {
 		OPTION_CLAIMS, 'D', "claims", NULL, BIT(VERB_TAB),
-		"For udev: tell whether the device of the event is below a volume.",
+		"For udev: print the volume above the device of the event.",
 	},
 	[OPTION_INITRD] = {
 		OPTION_INITRD, 'i', "initrd", NULL, BIT(VERB_UP),

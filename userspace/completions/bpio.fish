@@ -42,7 +42,7 @@ complete -c bpio -n "__fish_seen_subcommand_from adopt" -s k -l keep -d "Adopt a
 complete -c bpio -n "__fish_seen_subcommand_from adopt" -s K -l kept -d "Adopt what was to be kept, for udev"
 complete -c bpio -n "__fish_seen_subcommand_from adopt" -s S -l any-storage -d "Also storage other than NVMe"
 complete -c bpio -n "__fish_seen_subcommand_from tab" -s C -l check -d "Fail when a volume could not be made"
-complete -c bpio -n "__fish_seen_subcommand_from tab" -s D -l claims -d "Whether a device is below a volume, for udev"
+complete -c bpio -n "__fish_seen_subcommand_from tab" -s D -l claims -d "Print the volume above a device, for udev"
 complete -c bpio -n "__fish_seen_subcommand_from up" -s i -l initrd -d "Only those of the initramfs"
 complete -c bpio -n "__fish_seen_subcommand_from run" -s s -l summary -r -F -d "Write the summary to a file"
 

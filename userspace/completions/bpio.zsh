@@ -95,7 +95,7 @@ _bpio() {
 	tab)
 		_arguments $common \
 			'(-C --check)'{-C,--check}'[fail when a volume could not be made]' \
-			'(-D --claims)'{-D,--claims}'[whether a device is below a volume, for udev]' \
+			'(-D --claims)'{-D,--claims}'[print the volume above a device, for udev]' \
 			'1: :_files'
 		;;
 	up)

@@ -353,7 +353,7 @@ it "any_storage and enable do what the table's feature and the verb do" \
 it "Links by UUID and label lead to the volume, before and after it is made" \
 	alone links
 it "So they do when the table names the device by a link" alone links_by_path
-it "Each fault is told by its line, and the other volumes are made" alone faults
+it "Each fault is reported with its line, and the other volumes are made" alone faults
 it "A missing device is a fault unless the line says nofail" alone missing
 it "A device that is mounted is refused" alone mounted
 it "A name in use is refused" alone name_in_use

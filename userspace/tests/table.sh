@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# /etc/bpiotab: its faults, the units that are made of it, and what udev is told.
+# /etc/bpiotab: its faults, the units made from it, and the properties for udev.
 # Needs no volume.
 # shellcheck source=tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
@@ -348,7 +348,7 @@ no_cycle()
 	}
 }
 
-# claim WANTED NAME=VALUE...: what a device with these properties is told
+# claim WANTED NAME=VALUE...: the properties that a device with these ones gets
 claim()
 {
 	local wanted=$1
@@ -364,11 +364,11 @@ claim()
 claims()
 {
 	local links='/dev/disk/by-id/nvme-x /dev/disk/by-uuid/ab-cd /dev/disk/by-label/a\x20b'
-	local told='BPIO_BELOW=data
+	local wanted='BPIO_BELOW=data
 BPIO_LINKS=disk/by-bpio/data disk/by-id/nvme-x'
 
 	table 'data UUID=ab-cd'
-	claim "$told" DEVNAME=/dev/sda ID_FS_UUID_ENC=ab-cd "DEVLINKS=$links"
+	claim "$wanted" DEVNAME=/dev/sda ID_FS_UUID_ENC=ab-cd "DEVLINKS=$links"
 	claim '' DEVNAME=/dev/sda ID_FS_UUID_ENC=ab-ce "DEVLINKS=$links"
 	claim '' DEVNAME=/dev/sda
 	claim '' DEVNAME=/dev/dm-3 DM_UUID=BPIO-data ID_FS_UUID_ENC=ab-cd
@@ -376,15 +376,15 @@ BPIO_LINKS=disk/by-bpio/data disk/by-id/nvme-x'
 BPIO_LINKS=disk/by-bpio/data' DEVNAME=/dev/dm-3 DM_UUID=LVM-x \
 		ID_FS_UUID_ENC=ab-cd
 	table 'data LABEL=a\040b'
-	claim "$told" DEVNAME=/dev/sda 'ID_FS_LABEL_ENC=a\x20b' "DEVLINKS=$links"
+	claim "$wanted" DEVNAME=/dev/sda 'ID_FS_LABEL_ENC=a\x20b' "DEVLINKS=$links"
 	table 'data PARTUUID=AB-cd'
-	claim "$told" DEVNAME=/dev/sda ID_PART_ENTRY_UUID=ab-cd "DEVLINKS=$links"
+	claim "$wanted" DEVNAME=/dev/sda ID_PART_ENTRY_UUID=ab-cd "DEVLINKS=$links"
 	table 'data PARTLABEL=x'
-	claim "$told" DEVNAME=/dev/sda ID_PART_ENTRY_NAME=x "DEVLINKS=$links"
+	claim "$wanted" DEVNAME=/dev/sda ID_PART_ENTRY_NAME=x "DEVLINKS=$links"
 	table 'data /dev/sda'
-	claim "$told" DEVNAME=/dev/sda "DEVLINKS=$links"
+	claim "$wanted" DEVNAME=/dev/sda "DEVLINKS=$links"
 	table 'data /dev/disk/by-id/nvme-x'
-	claim "$told" DEVNAME=/dev/sda "DEVLINKS=$links"
+	claim "$wanted" DEVNAME=/dev/sda "DEVLINKS=$links"
 	claim '' DEVNAME=/dev/sda DEVLINKS=/dev/disk/by-id/nvme-xy
 	table 'data UUID=ab-cd adopt'
 	claim '' DEVNAME=/dev/sda ID_FS_UUID_ENC=ab-cd "DEVLINKS=$links"
@@ -399,18 +399,18 @@ named()
 	expect 1 bpio down x
 }
 
-it "A line with a field too few or too many is told by its number" fields
+it "A field too few or too many is reported with the line's number" fields
 it "A name that device-mapper does not take, or twice, is quoted" names
 it "What is no device, or a device twice, is quoted" devices
 it "An option that is unknown, wrong, or wrong beside another is quoted" options
-it "All faults are told at once, and good lines are shown" all_at_once
+it "All faults are reported at once, and good lines are shown" all_at_once
 it "Comments, quotes, octal escapes and all options are understood" good
 it "With --check a missing device is a fault, unless the line says nofail" checked
 it "The generator makes the service of a line exactly" services
 it "The service of an adopted device orders nothing behind it" adopting_services
 it "A timeout becomes that of the device's unit" timeout_of_device
 it "Names of units are those of systemd-escape" escaped
-it "Faults go to the kernel's log, and the other units are made" faults_in_log
+it "Faults go to the kernel log, and the other units are made" faults_in_log
 it "Without a table there are no units, and the generator never fails" harmless
 if command -v systemd-analyze >/dev/null; then
 	it "systemd-analyze finds nothing wrong with the units" verified
@@ -421,6 +421,6 @@ else
 	skip "The units and those of fstab have no ordering cycle" \
 		"there is no systemd-analyze"
 fi
-it "udev is told of the device below a volume, by any name of it" claims
+it "The device below a volume is recognised by any of its names" claims
 it "Without a table up and down say so" named
 finish
