@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "swap.h"
 #include "tab_device.h"
@@ -34,10 +35,14 @@ static bool is_volume(dev_t dev)
 
 bool tab_mapped(const char *name, const char *uuid, dev_t *dev)
 {
-	struct dm_task *task = dm_task_create(DM_DEVICE_INFO);
+	struct dm_task *task;
 	struct dm_info info;
 	bool found;
 
+	/* libdevmapper would make the node, also where there is no device-mapper. */
+	if (access("/dev/mapper/control", F_OK))
+		return false;
+	task = dm_task_create(DM_DEVICE_INFO);
 	if (!task)
 		return false;
 	found = (name ? dm_task_set_name(task, name) :
