@@ -37,15 +37,16 @@ leads()
 # A test that begins without volumes and table: alone COMMAND...
 alone()
 {
-	local status=0
+	local name
 
-	"$@" || status=$?
 	umount -q "$mnt" || true
 	rm -f /etc/bpiotab
-	dmsetup remove --retry data 2>/dev/null || true
-	dmsetup remove --retry more 2>/dev/null || true
+	for name in data more good; do
+		! dmsetup info "$name" >/dev/null 2>&1 ||
+			dmsetup remove --retry "$name"
+	done
 	coldplug
-	return "$status"
+	"$@"
 }
 
 mkfs.ext4 -q -F -U "$UUID" -L 'my data' "$FIRST"
@@ -135,7 +136,8 @@ links()
 	expect 0 bpio down
 	udevadm settle
 	[ ! -e "/dev/disk/by-uuid/$UUID" ]
-	# The volume was there before the table: its links are those of the volume, too.
+	# Without the table the link is back. A volume that is made takes it over, though
+	# udev has not looked at the device since the table was written.
 	rm /etc/bpiotab
 	coldplug
 	leads "/dev/disk/by-uuid/$UUID" "$FIRST"
@@ -367,6 +369,7 @@ it "noauto waits for its name, and --initrd takes only what the initramfs needs"
 	alone not_automatic
 it "The module is loaded when it is needed" alone module_loaded
 it "A UUID that two devices have is refused" alone two_the_same
+alone true
 dd if=/dev/zero of="$FIRST" bs=1M count=2 status=none
 make_volume ext4
 it "A line with adopt adopts and releases a mounted logical volume" \
