@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# What the tests do in the machine. Sourced there, by bash with "set -e".
+
+IN=/in
+DIGESTS=/root/digests
+VOLUMES=(part whole linear striped)
+
+fail()
+{
+	printf '%s\n' "$*"
+	return 1
+}
+
+same()
+{
+	[ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
+}
+
+# The namespace $2 of the NVMe controller with serial $1.
+namespace()
+{
+	local disk serial nsid
+
+	for disk in /sys/block/nvme*n*; do
+		read -r serial <"$disk/device/serial"
+		read -r nsid <"$disk/nsid"
+		[ "$serial-$nsid" != "$1-$2" ] || printf '/dev/%s\n' "${disk##*/}"
+	done
+}
+
+# A partition, a whole disk, a linear and a striped volume of LVM, each with a file
+# system that /etc/fstab names by its UUID.
+make_disks()
+{
+	local a1 a2 b1
+
+	a1=$(namespace bpio-a 1)
+	a2=$(namespace bpio-a 2)
+	b1=$(namespace bpio-b 1)
+	sfdisk -q "$a1" <<-END
+	label: gpt
+	size=300M
+	type=lvm
+	END
+	udevadm settle
+	mkfs.ext4 -q "${a1}p1"
+	mkfs.xfs -q "$b1"
+	pvcreate -q "${a1}p2" "$a2"
+	vgcreate -q vg "${a1}p2" "$a2"
+	lvcreate -q -y -n linear -L 200M vg "${a1}p2"
+	lvcreate -q -y -n striped -i 2 -I 64k -L 400M vg
+	mkfs.ext4 -q /dev/vg/linear
+	mkfs.xfs -q /dev/vg/striped
+	udevadm settle
+	{
+		entry part "${a1}p1"
+		entry whole "$b1"
+		entry linear /dev/vg/linear
+		entry striped /dev/vg/striped
+	} >>/etc/fstab
+	systemctl daemon-reload
+}
+
+entry()
+{
+	mkdir -p "/srv/$1"
+	printf 'UUID=%s /srv/%s %s defaults 0 2\n' \
+		"$(blkid -p -s UUID -o value "$2")" "$1" \
+		"$(blkid -p -s TYPE -o value "$2")"
+}
+
+# The lines that a user adds. "whole" is named by what its file system is named by,
+# too.
+write_table()
+{
+	local a1 uuid
+
+	a1=$(namespace bpio-a 1)
+	uuid=$(findmnt --fstab -n -o SOURCE /srv/whole)
+	cat >>/etc/bpiotab <<-END
+	part     PARTUUID=$(blkid -p -s PART_ENTRY_UUID -o value "${a1}p1")
+	whole    $uuid
+	linear   vg/linear   adopt
+	striped  vg/striped  adopt
+	END
+}
+
+mount_all()
+{
+	mount --all
+}
+
+make_files()
+{
+	local name
+
+	for name in "${VOLUMES[@]}"; do
+		head -c 8M /dev/urandom >"/srv/$name/file"
+		chmod 644 "/srv/$name/file"
+	done
+	sync
+	sha256sum /srv/*/file >"$DIGESTS"
+}
+
+# The device that a file system is mounted from, as device-mapper names it.
+source_of()
+{
+	findmnt -n -o SOURCE "/srv/$1" || fail "/srv/$1 is not mounted"
+}
+
+# Each is mounted through a volume: every line of the table is one of bpio's.
+check_mounted()
+{
+	local name device table
+
+	for name in "${VOLUMES[@]}"; do
+		device=$(source_of "$name")
+		table=$(dmsetup table "$device") ||
+			fail "/srv/$name is mounted from $device"
+		! grep -v -E '^[0-9]+ [0-9]+ bpio(-striped)? ' <<<"$table" ||
+			fail "/srv/$name is on $device, which is no bpio volume"
+	done
+}
+
+# Without volumes: not one line is bpio's.
+check_plain()
+{
+	local name device
+
+	for name in "${VOLUMES[@]}"; do
+		device=$(source_of "$name")
+		! dmsetup table "$device" 2>/dev/null | grep bpio ||
+			fail "/srv/$name is on $device, still a bpio volume"
+	done
+	! dmsetup table | grep bpio || fail "volumes are left"
+	[ ! -d /sys/module/dm_bpio ] || fail "the module is still loaded"
+}
+
+# A user without privilege reads each file, all of it direct.
+check_direct()
+{
+	local name report copy=/home/reader/copy
+
+	for name in "${VOLUMES[@]}"; do
+		bpio state -q "/srv/$name/file" || {
+			bpio state "/srv/$name/file" || true
+			fail "bypass on /srv/$name is not fully supported"
+		}
+		rm -f "$copy"
+		report=$(runuser -u reader -- bpio run -- dd "if=/srv/$name/file" \
+			"of=$copy" iflag=direct bs=1M status=none 2>&1)
+		[[ $report =~ "Direct reads: 8"$'\n' && \
+		   $report =~ "Fall-back reads: 0"$'\n' ]] ||
+			fail "/srv/$name/file was not read direct: $report"
+		cmp "$copy" "/srv/$name/file"
+	done
+	rm -f "$copy"
+}
+
+check_digests()
+{
+	echo 3 >/proc/sys/vm/drop_caches
+	sha256sum --quiet -c "$DIGESTS"
+}
+
+check_units()
+{
+	local failed
+
+	failed=$(systemctl --failed --plain --no-legend)
+	if [ -n "$failed" ]; then
+		awk '{ print $1 }' <<<"$failed" |
+			xargs systemctl status --no-pager -n 20 || true
+		fail "failed units: $failed"
+	fi
+	same "the system's state" running "$(systemctl is-system-running)"
+}
+
+# No fault in the kernel's log, and no error in anybody's. $1 is which boot.
+check_journal()
+{
+	local boot=${1:-0} found
+
+	sed -e 's/#.*//' -e '/^ *$/d' "$IN/host/log-patterns" >/run/patterns
+	found=$(journalctl -q -b "$boot" -k -o cat | grep -E -f /run/patterns) || true
+	[ -z "$found" ] || fail "faults in the kernel's log: $found"
+	sed -e 's/#.*//' -e '/^ *$/d' "$IN/host/harmless" >/run/harmless
+	found=$(journalctl -q -b "$boot" -p err -o short-monotonic |
+		grep -v -E -f /run/harmless) || true
+	[ -z "$found" ] || fail "errors in the journal: $found"
+}
+
+# Somebody reads and writes all the time: a unit, which survives the command that
+# starts it.
+start_load()
+{
+	# shellcheck disable=SC2016 # expanded by the units' shells
+	systemd-run -q --unit=load --uid=reader -p KillMode=control-group \
+		bash -c '
+		while true; do
+			for name in part whole linear striped; do
+				bpio run -- dd "if=/srv/$name/file" of=/dev/null \
+					iflag=direct bs=64k status=none
+			done
+		done'
+	# shellcheck disable=SC2016
+	systemd-run -q --unit=writer bash -c '
+		while true; do
+			for name in part whole linear striped; do
+				head -c 1M /dev/urandom >"/srv/$name/written"
+				sync -f "/srv/$name"
+			done
+		done'
+	sleep 5
+	systemctl is-active -q load writer
+}
+
+stop_load()
+{
+	systemctl is-active -q load writer || fail "the load has stopped"
+	systemctl stop load writer
+	systemctl reset-failed load writer 2>/dev/null || true
+}
