@@ -11,6 +11,12 @@ HOST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 number=0
 failed=0
 
+# Where a test failed, and the first line of the command that did.
+failed_at()
+{
+	printf '%s: %s\n' "$1" "${2%%$'\n'*}" >&2
+}
+
 # it SENTENCE COMMAND...: true if the command succeeds
 it()
 {
@@ -23,7 +29,7 @@ it()
 	(
 		set -eE
 		# "[" says nothing when it fails
-		trap 'echo "${BASH_SOURCE##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
+		trap 'failed_at "${BASH_SOURCE##*/} line $LINENO" "$BASH_COMMAND"' ERR
 		"$@"
 	) >"$log" 2>&1
 	status=$?
