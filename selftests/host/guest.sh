@@ -4,7 +4,7 @@
 
 IN=/in
 DIGESTS=/root/digests
-VOLUMES=(part whole linear striped)
+VOLUMES=(part whole linear striped kept)
 
 fail()
 {
@@ -29,8 +29,8 @@ namespace()
 	done
 }
 
-# A partition, a whole disk, a linear and a striped volume of LVM, each with a file
-# system that /etc/fstab names by its UUID.
+# A partition, a whole disk, two linear volumes of LVM and a striped one, each with a
+# file system that /etc/fstab names by its UUID.
 make_disks()
 {
 	local a1 a2 b1
@@ -49,8 +49,10 @@ make_disks()
 	pvcreate -q "${a1}p2" "$a2"
 	vgcreate -q vg "${a1}p2" "$a2"
 	lvcreate -q -y -n linear -L 200M vg "${a1}p2"
+	lvcreate -q -y -n kept -L 100M vg "${a1}p2"
 	lvcreate -q -y -n striped -i 2 -I 64k -L 400M vg
 	mkfs.ext4 -q /dev/vg/linear
+	mkfs.ext4 -q /dev/vg/kept
 	mkfs.xfs -q /dev/vg/striped
 	udevadm settle
 	{
@@ -58,6 +60,7 @@ make_disks()
 		entry whole "$b1"
 		entry linear /dev/vg/linear
 		entry striped /dev/vg/striped
+		entry kept /dev/vg/kept
 	} >>/etc/fstab
 	systemctl daemon-reload
 }
@@ -86,9 +89,16 @@ write_table()
 	END
 }
 
-mount_all()
+# What bpiotab(5) says is to be done then; and a volume that is adopted by hand.
+bring_up()
 {
+	bpio tab --check
+	systemctl daemon-reload
+	udevadm trigger --subsystem-match=block
+	udevadm settle
+	systemctl start bpio.target
 	mount --all
+	bpio adopt --keep /srv/kept
 }
 
 make_files()
@@ -199,7 +209,7 @@ start_load()
 	systemd-run -q --unit=load --uid=reader -p KillMode=control-group \
 		bash -c '
 		while true; do
-			for name in part whole linear striped; do
+			for name in part whole linear striped kept; do
 				bpio run -- dd "if=/srv/$name/file" of=/dev/null \
 					iflag=direct bs=64k status=none
 			done
@@ -207,7 +217,7 @@ start_load()
 	# shellcheck disable=SC2016
 	systemd-run -q --unit=writer bash -c '
 		while true; do
-			for name in part whole linear striped; do
+			for name in part whole linear striped kept; do
 				head -c 1M /dev/urandom >"/srv/$name/written"
 				sync -f "/srv/$name"
 			done
@@ -221,4 +231,44 @@ stop_load()
 	systemctl is-active -q load writer || fail "the load has stopped"
 	systemctl stop load writer
 	systemctl reset-failed load writer 2>/dev/null || true
+}
+
+# The mount of a file system is asked for while its volume is down: it starts the
+# volume, and does not take the device below.
+mount_starts_volume()
+{
+	systemctl stop srv-whole.mount
+	systemctl stop bpio@whole.service
+	[ ! -e /dev/mapper/whole ] || fail "the volume is still there"
+	timeout 100 systemctl start srv-whole.mount
+	check_mounted
+}
+
+# LVM loads its own table when a volume grows; the udev rule adopts it again.
+grow_adopted()
+{
+	local name deadline
+
+	for name in linear kept; do
+		lvextend -q -r -L +16M "vg/$name"
+		udevadm settle
+		deadline=$((SECONDS + 30))
+		until dmsetup table "vg-$name" | grep -q ' bpio '; do
+			[ "$SECONDS" -lt "$deadline" ] ||
+				fail "vg/$name is not adopted again"
+			sleep 0.2
+		done
+	done
+}
+
+# blkdeactivate, which runs at shutdown, takes all volumes down; then they come back.
+deactivate()
+{
+	blkdeactivate -u
+	[ -z "$(dmsetup table | grep -v '^No devices')" ] ||
+		fail "mapped devices are left: $(dmsetup table)"
+	vgchange -q -ay vg
+	udevadm settle
+	bpio up
+	mount --all
 }
