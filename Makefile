@@ -57,6 +57,8 @@ help:
 	@echo '                       make check KERNEL=debug; KERNEL=kcsan finds data races'
 	@echo '  make coverage        which lines ran in the last "make check KERNEL=debug"'
 	@echo '  make check-intree    build it as part of a kernel tree'
+	@echo '  make check-host      install the packages, reboot, upgrade and purge them on a'
+	@echo '                       Debian 12 machine that keeps its disks; HOST=--short'
 	@echo '  make check-arm64     build for arm64 and run the tests on an emulated one'
 	@echo '  make clean           remove build/'
 
@@ -203,6 +205,10 @@ check-intree:
 
 check-arm64:
 	@selftests/check-arm64
+
+HOST	?=
+check-host:
+	@selftests/host/check $(HOST)
 
 clean:
 	rm -rf $(BUILD)

@@ -265,8 +265,7 @@ grow_adopted()
 deactivate()
 {
 	blkdeactivate -u
-	[ -z "$(dmsetup table | grep -v '^No devices')" ] ||
-		fail "mapped devices are left: $(dmsetup table)"
+	same "mapped devices" "No devices found" "$(dmsetup ls)"
 	vgchange -q -ay vg
 	udevadm settle
 	bpio up
