@@ -271,3 +271,36 @@ deactivate()
 	bpio up
 	mount --all
 }
+
+# A logical volume for the root file system; prints where on its disk it begins.
+make_root_volume()
+{
+	local c1
+
+	c1=$(namespace bpio-c 1)
+	{
+		pvcreate -q "$c1"
+		vgcreate -q sys "$c1"
+		lvcreate -q -y -n root -L 6G sys
+	} >&2
+	sed -i 's:^/dev/disk/by-id/virtio-root :/dev/mapper/sys-root :' /etc/fstab
+	pvs --noheadings --units b --nosuffix -o pe_start "$c1"
+}
+
+adopt_root()
+{
+	bpio adopt --keep /
+	check_root
+}
+
+check_root()
+{
+	local report
+
+	same "the root" /dev/mapper/sys-root "$(findmnt -n -o SOURCE /)"
+	dmsetup table sys-root | grep ' bpio '
+	report=$(runuser -u reader -- bpio run -- dd if=/bin/bash of=/dev/null \
+		iflag=direct bs=64k count=8 status=none 2>&1)
+	[[ $report =~ "Direct reads: 8"$'\n' ]] ||
+		fail "a file of the root was not read direct: $report"
+}

@@ -8,14 +8,16 @@
 # that started it:
 #   root.img          its root, an ext4 file system with Debian's kernel in it
 #   packages.img      a read-only squashfs, mounted on /in
-#   nvme-*.img        the namespaces of two NVMe controllers, made by the first start
+#   nvme-*.img        the namespaces of three NVMe controllers, made by the first start
 #   pid, console      of the emulator that runs; the console of the last start
 #   consoles          those of all starts before
 #
 # Commands and what they print pass through Debian's qemu-guest-agent on a virtio
 # port, which depends neither on the console nor on what is tested.
 
+# Sizes of the namespaces: of those for data, and of one that may take the root
 MACHINE_SIZE_NVME=1G
+MACHINE_SIZE_SYSTEM=7G
 
 # Copy file $2 of the root of machine $1 to $3. The file system may have been cut
 # off from power: what is copied was written long before.
@@ -50,6 +52,8 @@ machine_devices()
 	add_namespace nvme-a 2 "$dir/nvme-a-2.img" "$MACHINE_SIZE_NVME"
 	qemu+=(-device "$nvme,id=nvme-b,serial=bpio-b")
 	add_namespace nvme-b 1 "$dir/nvme-b-1.img" "$MACHINE_SIZE_NVME"
+	qemu+=(-device "$nvme,id=nvme-c,serial=bpio-c")
+	add_namespace nvme-c 1 "$dir/nvme-c-1.img" "$MACHINE_SIZE_SYSTEM"
 	rm -f "$dir/agent.in" "$dir/agent.out"
 	mkfifo "$dir/agent.in" "$dir/agent.out"
 	qemu+=(-chardev "file,id=console,path=$dir/console" -serial chardev:console
