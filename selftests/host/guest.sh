@@ -304,3 +304,48 @@ check_root()
 	[[ $report =~ "Direct reads: 8"$'\n' ]] ||
 		fail "a file of the root was not read direct: $report"
 }
+
+# notices CHECK...: that it fails. By a shell of its own, since "if" would switch
+# "set -e" off in a function.
+notices()
+{
+	local out
+
+	if out=$(bash -eEc '. /in/host/guest.sh; "$@"' bash "$@" 2>&1); then
+		fail "$1 has not noticed"
+	fi
+	printf '%s noticed: %s\n' "$1" "${out%%$'\n'*}"
+}
+
+# Faults that the checks have to find, each put right again.
+plant_volume_faults()
+{
+	chmod 600 /dev/bpio
+	notices check_direct
+	chmod 666 /dev/bpio
+	systemctl stop srv-part.mount
+	systemctl stop bpio@part.service
+	mount "$(namespace bpio-a 1)p1" /srv/part
+	notices check_mounted
+	notices check_direct
+	umount /srv/part
+	systemctl start srv-part.mount
+	check_mounted
+	check_direct
+}
+
+# Likewise, of those that stay in the journal.
+plant_faults()
+{
+	cp /srv/part/file /root/file
+	printf planted | dd of=/srv/part/file conv=notrunc status=none
+	notices check_digests
+	cp /root/file /srv/part/file
+	check_digests
+	systemd-run -q --wait --unit=planted false || true
+	notices check_units
+	systemctl reset-failed planted
+	check_units
+	echo '<4>WARNING: planted' >/dev/kmsg
+	notices check_journal
+}
