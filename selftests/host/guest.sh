@@ -201,8 +201,8 @@ check_journal()
 	[ -z "$found" ] || fail "errors in the journal: $found"
 }
 
-# Somebody reads and writes all the time: a unit, which survives the command that
-# starts it.
+# One unit reads all files again and again, one writes; they outlive the command that
+# starts them. The pauses leave the emulated processors to what runs beside.
 start_load()
 {
 	# shellcheck disable=SC2016 # expanded by the units' shells
@@ -212,6 +212,7 @@ start_load()
 			for name in part whole linear striped kept; do
 				bpio run -- dd "if=/srv/$name/file" of=/dev/null \
 					iflag=direct bs=64k status=none
+				sleep 0.5
 			done
 		done'
 	# shellcheck disable=SC2016
@@ -220,6 +221,7 @@ start_load()
 			for name in part whole linear striped kept; do
 				head -c 1M /dev/urandom >"/srv/$name/written"
 				sync -f "/srv/$name"
+				sleep 0.5
 			done
 		done'
 	sleep 5
