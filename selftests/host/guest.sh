@@ -73,8 +73,8 @@ entry()
 		"$(blkid -p -s TYPE -o value "$2")"
 }
 
-# The lines that a user adds. "whole" is named by what its file system is named by,
-# too.
+# The lines that a user adds. "whole" is named by the UUID of its file system, which
+# fstab names, too.
 write_table()
 {
 	local a1 uuid
@@ -147,7 +147,7 @@ check_plain()
 	[ ! -d /sys/module/dm_bpio ] || fail "the module is still loaded"
 }
 
-# A user without privilege reads each file, all of it direct.
+# All reads of an unprivileged user are direct, and return what the file system does.
 check_direct()
 {
 	local name report copy=/home/reader/copy
@@ -187,7 +187,8 @@ check_units()
 	same "the system's state" running "$(systemctl is-system-running)"
 }
 
-# No fault in the kernel's log, and no error in anybody's. $1 is which boot.
+# No fault in the kernel's log, and no error in the journal. $1 is a boot, as for
+# journalctl.
 check_journal()
 {
 	local boot=${1:-0} found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 # What the tests of installation share: TAP, and roots to work in. Sourced, never
-# run. What has to outlive a test is in files below $work.
+# run. Each test is a subshell, so state that later tests need is in files in $work.
 set -euo pipefail
 
 HOST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,7 +17,7 @@ failed_at()
 	printf '%s: %s\n' "$1" "${2%%$'\n'*}" >&2
 }
 
-# it SENTENCE COMMAND...: true if the command succeeds
+# it SENTENCE COMMAND...: passes if the command succeeds
 it()
 {
 	local sentence=$1 began=$SECONDS status=0 log=$work/test.log
@@ -45,7 +45,7 @@ it()
 	return 0
 }
 
-# it, but nothing that follows makes sense if it fails
+# Like it, but ends the program on failure, since the tests that follow need it.
 must()
 {
 	local before=$failed
@@ -67,8 +67,8 @@ fail()
 	return 1
 }
 
-# in_root DIR COMMAND...: in a root of Debian, as mmdebstrap runs scripts: with
-# /proc, and of the devices only those that change nothing here.
+# in_root DIR COMMAND...: run in a root of Debian, with /proc, and with those device
+# nodes only that cannot change this machine.
 in_root()
 {
 	# shellcheck disable=SC2016 # expanded by the inner shell

@@ -4,8 +4,8 @@
 # started, asked to do something, and cut off from power. Sourced after lib.sh and
 # qemu.sh, with a row of "kernels" read and $emulator set.
 #
-# All that is known of a machine is in its directory, so that it survives the shell
-# that started it:
+# The state of a machine is in its directory, so any shell can use a machine that
+# another one started:
 #   root.img          its root, an ext4 file system with Debian's kernel in it
 #   packages.img      a read-only squashfs, mounted on /in
 #   nvme-*.img        the namespaces of three NVMe controllers, made by the first start
