@@ -159,7 +159,8 @@ check_direct()
 		}
 		rm -f "$copy"
 		report=$(runuser -u reader -- bpio run -- dd "if=/srv/$name/file" \
-			"of=$copy" iflag=direct bs=1M status=none 2>&1)
+			"of=$copy" iflag=direct bs=1M status=none 2>&1) ||
+			fail "/srv/$name/file cannot be read by bpio run: $report"
 		[[ $report =~ "Direct reads: 8"$'\n' && \
 		   $report =~ "Fall-back reads: 0"$'\n' ]] ||
 			fail "/srv/$name/file was not read direct: $report"
@@ -332,6 +333,9 @@ plant_volume_faults()
 	notices check_mounted
 	notices check_direct
 	umount /srv/part
+	# fstab names the file system, and the table the partition, so nothing tells
+	# systemd that the mount needs the volume
+	systemctl start bpio@part.service
 	systemctl start srv-part.mount
 	check_mounted
 	check_direct
