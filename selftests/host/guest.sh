@@ -8,7 +8,7 @@ VOLUMES=(part whole linear striped kept)
 
 fail()
 {
-	printf '%s\n' "$*"
+	printf '%s\n' "$*" >&2
 	return 1
 }
 
