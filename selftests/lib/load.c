@@ -248,20 +248,31 @@ int load_start(struct load *load)
 	return 0;
 }
 
+/* How long many reads take is up to the machine; one must not take that long. */
+static void load_await(struct load *load, const struct load_thread *thread,
+		       uint64_t count)
+{
+	uint64_t deadline = now_ms() + DEADLINE_MS, seen = thread->reads, now;
+	uint64_t target = seen + count;
+
+	while ((now = thread->reads) < target && !load->failed) {
+		if (now > seen)
+			deadline = now_ms() + DEADLINE_MS;
+		seen = now;
+		if (!poll_again(deadline)) {
+			diag("thread %u of the load stands still",
+			     thread->number);
+			load_fails(load, "a thread stands still");
+		}
+	}
+}
+
 int load_progress(struct load *load, uint64_t count)
 {
-	uint64_t deadline = now_ms() + DEADLINE_MS;
 	unsigned int i;
 
-	for (i = 0; i < LOAD_THREADS; i++) {
-		uint64_t target = load->threads[i].reads + count;
-
-		while (load->threads[i].reads < target && !load->failed)
-			if (!poll_again(deadline)) {
-				diag("thread %u of the load stands still", i);
-				load_fails(load, "a thread stands still");
-			}
-	}
+	for (i = 0; i < LOAD_THREADS; i++)
+		load_await(load, &load->threads[i], count);
 	if (load->failed)
 		diag("%s", load->why);
 	return load->failed ? -1 : 0;
