@@ -102,8 +102,9 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
  *
  * Return: whether there was memory for that.
  */
-static bool bpio_io_submit_part(struct bpio_direct *direct, struct bpio_io *io,
-				struct bio *bio, loff_t pos)
+static noinline bool bpio_io_submit_part(struct bpio_direct *direct,
+					 struct bpio_io *io, struct bio *bio,
+					 loff_t pos)
 {
 	struct bpio_piece *piece = &direct->first;
 	struct bio *part;

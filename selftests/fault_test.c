@@ -547,7 +547,7 @@ TEST_F(step, gets_bypass_back_whatever_fails_while_a_worker_arms)
 #define HUNGRY		4
 #define HUNGRY_READS	100
 
-/* A thread that reads "pieces", a bio for each block, while there are none. */
+/* A thread that reads "pieces", a part for each block, while there are no bios. */
 struct hungry {
 	_Atomic bool	over;
 	int		fd;
@@ -582,10 +582,10 @@ static bool all_over(const struct hungry *hungry)
 }
 
 /*
- * There are two bios in reserve. If a read that has the one waited for more, it
- * would wait for the other reads, and they for it.
+ * There are two bios in reserve, and two parts of bios. If a read that has the one
+ * waited for more, it would wait for the other reads, and they for it.
  */
-TEST(reads_of_many_bios_end_when_there_are_hardly_any)
+static void read_hungrily(struct __test_metadata *_metadata, const char *function)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS, before;
 	struct hungry hungry[HUNGRY] = { 0 };
@@ -596,7 +596,7 @@ TEST(reads_of_many_bios_end_when_there_are_hardly_any)
 	ASSERT_EQ(0, fs_enable(volume.fd, fd));
 	ASSERT_EQ(0, file_armed(fd));
 	before = file_fallbacks(fd, BPIO_REASON_NO_MEMORY);
-	ASSERT_EQ(0, fault_below_function("bpio_io_bio_alloc"));
+	ASSERT_EQ(0, fault_below_function(function));
 	ASSERT_EQ(0, fault_any_task(0, UINT_MAX));
 	for (i = 0; i < HUNGRY; i++) {
 		hungry[i].fd = fd;
@@ -613,8 +613,17 @@ TEST(reads_of_many_bios_end_when_there_are_hardly_any)
 		EXPECT_EQ(0, hungry[i].wrong);
 	}
 	EXPECT_LT(before, file_fallbacks(fd, BPIO_REASON_NO_MEMORY));
-	EXPECT_LT(0u, file_direct(fd));
 	close(fd);
+}
+
+TEST(reads_end_when_there_are_hardly_any_bios)
+{
+	read_hungrily(_metadata, "bpio_io_bio_alloc");
+}
+
+TEST(reads_end_when_there_are_hardly_any_parts_of_bios)
+{
+	read_hungrily(_metadata, "bpio_io_submit_part");
 }
 
 PROGRAM_MAIN

@@ -251,7 +251,7 @@ deep()
 	local filter="devices { global_filter=[\"r|^$BPIO_NVME_A2\$|\"] }"
 
 	dmsetup create low --table "0 409600 linear $BPIO_NVME_A2 0"
-	pvcreate -qq --config "$filter" /dev/mapper/low
+	pvcreate -qq -y --config "$filter" /dev/mapper/low
 	vgcreate -qq --config "$filter" deep /dev/mapper/low
 	lvcreate -qq -y -W n --config "$filter" -n lv -L 32M deep
 	expect 0 bpio adopt deep/lv
