@@ -326,8 +326,8 @@ static inline void bpio_compat_io_schedule(void)
 
 /*
  * XFS breaks leases on the layout of a file before it repairs it only if it was
- * built with CONFIG_EXPORTFS_BLOCK_OPS, which also gives it these operations. This
- * is how the XFS that runs is seen to have been.
+ * built with CONFIG_EXPORTFS_BLOCK_OPS, which also gives it these operations. Their
+ * presence shows that the loaded XFS was built so.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 #define BPIO_COMPAT_BLOCK_OPS	block_ops

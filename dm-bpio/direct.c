@@ -17,7 +17,10 @@
 #include "route.h"
 #include "simple.h"
 
-/* Flags that the file system may raise on a file that is open read-only. */
+/*
+ * Flags that the file system may raise on a file that is open read-only: all that
+ * bpio_file_refuse() looks at.
+ */
 #define BPIO_DIRECT_REFUSED	(S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE)
 
 static inline enum bpio_reason
@@ -25,7 +28,7 @@ bpio_direct_check_file(const struct bpio_open_file *of)
 {
 	struct bpio_file *file = of->file;
 	struct address_space *mapping = file->inode->i_mapping;
-	/* Pairs with clear_bit_unlock() in bpio_file_publish(). */
+	/* Pairs with clear_bit_unlock() in bpio_file_map_leased(). */
 	unsigned long state = smp_load_acquire(&file->state);
 	enum bpio_reason reason = bpio_direct_blocked(of, state);
 
@@ -169,10 +172,9 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
  * and then waits until i_dio_count is zero. So if the state does not say
  * REVOKED, the breaker is behind us and will wait for our bios.
  *
- * The map that is found after that check is one of a time at which a lease was
- * held. It may be another one than was there at the check, when the file was
- * disarmed and armed again in between, but not one that has become wrong: blocks
- * cannot have been taken from the file since the check.
+ * The map is loaded after that check. The worker may have replaced it in between,
+ * but the new map is correct, too: it was made under a lease, and no block can leave
+ * the file while i_dio_count is raised.
  *
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
  * held; or why the file system has to serve it.

@@ -162,7 +162,7 @@ static unsigned long bpio_event_delay(void)
 	return earliest > now ? earliest - now : 0;
 }
 
-/* For how many jiffies the next event of a file, of which there is one, is. */
+/* Jiffies until the first event of files may be sent; there is one. */
 static unsigned long bpio_event_hold(void)
 {
 	const struct bpio_event *event = bpio_event_slot(&bpio_event_files, 0);
@@ -230,7 +230,7 @@ static void bpio_event_put(struct bpio_event_ring *ring, struct bpio_event *even
 		ring->lost++;
 	else
 		*bpio_event_slot(ring, ring->nr++) = *event;
-	/* One that a file was armed is, when there is not much room left. */
+	/* News that a file was armed can wait until half of the ring is full. */
 	if (event->type != BPIO_EVENT_ARM || ring->nr > ring->room / 2)
 		bpio_event_urgent = bpio_event_number;
 }

@@ -99,8 +99,9 @@ static void bpio_fallback_kick(struct bpio_file *file, const struct kiocb *iocb,
  *
  * The others are counted before they are served: one that waits is to be seen in the
  * counters. And once the file system has queued it, a read may complete at any moment
- * and take the last reference to the open file along. So its bytes are counted as
- * those that the file has, and corrected if it was not queued and returned others.
+ * and take the last reference to the open file along. So the counter is raised before
+ * the call by the bytes from the offset to the end of the file, at most the length of
+ * the read, and corrected afterwards unless the file system has queued the read.
  *
  * Context: as read_iter; neither i_dio_count nor a route is held.
  * Return: as read_iter.

@@ -27,8 +27,8 @@ struct bpio_volume;
  * @BPIO_FILE_PAUSED: STREAM_PAUSE was sent. Changed under volume->drain_lock.
  * @BPIO_FILE_KERNEL_PAUSED: bpio_pause_file() holds, see kernel_pause.c. Changed
  *	under volume->drain_lock.
- * @BPIO_FILE_VETOED: a layer vetoed the file when it was to be resumed. Changed
- *	under volume->drain_lock.
+ * @BPIO_FILE_VETOED: a layer vetoed the file when it was last asked. Changed under
+ *	volume->drain_lock.
  */
 enum bpio_file_state {
 	BPIO_FILE_UNARMED,

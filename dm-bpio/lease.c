@@ -5,9 +5,9 @@
  *
  * No inode lock. The VFS grants a delegation only if inode_trylock() succeeds,
  * which an O_DIRECT read by the file system prevents for as long as it takes: it
- * holds the lock shared. Three readers of a slow device never leave it free, and
- * waiting for the lock first does not help: it goes to the readers that queued
- * meanwhile before the trylock. So the lease is inserted as one of a kind that
+ * holds the lock shared. Three readers of a slow device never leave it free. Waiting
+ * for the inode lock does not help: readers queue behind the waiter, and get the lock
+ * before the VFS calls inode_trylock(). So the lease is inserted as one of a kind that
  * asks for no lock and no count (FL_LAYOUT), and lm_setup turns it into a
  * delegation. That runs under the spinlock under which the lease was inserted and
  * all others look at it, so nobody ever sees the first kind.

@@ -46,7 +46,7 @@ struct bpio_open_file_stats {
  * @asked_at: jiffies when the file system last said that it serves reads; written
  *	and read without a lock
  * @disabled: DISABLE was sent; written under volume->lock, read without
- * @untold: the layers do not know of it yet; volume->drain_lock
+ * @untold: the layers have not been told of the DISABLE; volume->drain_lock
  * @node: in file->opens; volume->lock
  * @tally: the tally it was enabled through, a reference, or NULL; immutable
  * @tally_node: in tally->opens; tally->lock

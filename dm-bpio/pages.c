@@ -46,8 +46,8 @@ static bool bpio_pages_vec_is_dirty(const struct bio_vec *vec)
  * bpio_pages_are_dirty() - whether all pages of a read are dirty
  * @bio: the read
  *
- * When it has ended, nothing is left to do about them then: who cleans one from now
- * on writes what the read has left there.
+ * If they are after the read has completed, none needs marking: later writeback of a
+ * page writes what the read has stored there.
  *
  * Context: any.
  */

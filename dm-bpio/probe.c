@@ -16,9 +16,9 @@
  * that was not.
  *
  * What the bios tell. The file system must send one for each block that holds data,
- * with the address that it would read; it sends none for what reads as zeroes. A
- * kernel that does not borrow the array lets no bio be taken: that there was none
- * where there ought to be data is compared with bmap(), for each file. A bio that was
+ * with the address that it would read; it sends none for what reads as zeroes. If
+ * the kernel copies the array, no bio matches, and the probe finds nothing where there
+ * ought to be data: for each file, that result is checked with bmap(). A bio that was
  * taken has the address that a read of the file would go to, because it is one. What
  * could be mistaken is its place in the array: a matter of the kernel and not of the
  * file. So that is compared with bmap() until it was right once with the driver of

@@ -161,9 +161,9 @@ static void bpio_stack_tell_veto(struct bpio_walk *walk,
 }
 
 /*
- * A layer that cannot say where it maps to is one that does not take part. But
- * where it could say so for another range, reads go past it: then it stays one of
- * the route's, or nobody would wait for them when it goes.
+ * A layer that cannot say where it maps to does not take part. If it could for
+ * another range, reads bypass it there. Then the route keeps the layer, so that
+ * bpio_layer_unregister() waits for those reads.
  */
 static void bpio_stack_unmapped(struct bpio_walk *walk,
 				const struct bpio_layer *layer,

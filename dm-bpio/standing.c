@@ -72,7 +72,7 @@ void bpio_standing_tell(struct bpio_volume *volume)
 
 	route = rcu_dereference_protected(volume->route,
 					  lockdep_is_held(&volume->drain_lock));
-	/* As mostly; each ENABLE asks. */
+	/* The common case: the event was sent. Each ENABLE calls this. */
 	if (route && route->told && READ_ONCE(bpio_standing_on))
 		return;
 

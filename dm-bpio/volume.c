@@ -108,7 +108,7 @@ struct bpio_volume *bpio_volume_next(struct bpio_volume *prev)
  */
 struct bpio_volume *bpio_volume_get(dev_t dev)
 {
-	/* Outside of the lock, which hooks need that memory may wait for. */
+	/* Before the lock is taken: reclaim may wait for hooks that need the lock. */
 	struct bpio_volume *fresh = bpio_volume_create(dev);
 	struct bpio_volume *volume;
 

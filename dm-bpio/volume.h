@@ -71,10 +71,9 @@ enum bpio_map_watch {
  *	top of bypass.c. Protects @table for reading, @storage_enabled,
  *	@attach_blocked. Taken before bpio_layers_lock and @lock.
  * @lock: protects @files and all their open files, and @active, which is also
- *	read without; with @drain_lock, @table and @route. Only bpio_lease_lock is
- *	taken inside; never held
- *	across file-system I/O or a wait for bios, nor while something is done for
- *	each open file.
+ *	read without; with @drain_lock, @table and @route. Only bpio_lease_lock
+ *	and the spinlock of a gate are taken inside. Never held across file-system
+ *	I/O or a wait for bios, nor while something is done for each open file.
  * @tables: struct bpio_table.node, those that are not destroyed; @lock
  * @table: the live one, NULL while there is none
  * @files: struct bpio_file by inode number; a file is in it from its first

@@ -478,7 +478,9 @@ TEST(devices_of_different_block_sizes_are_read_rightly)
 
 	if (shell("modprobe -q scsi_debug sector_size=4096 dev_size_mb=32"))
 		SKIP(return, "there is no scsi_debug");
-	ASSERT_EQ(0, shell("udevadm settle; ln -sf /dev/$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block) /dev/blocks-of-4096"));
+	ASSERT_EQ(0, shell("udevadm settle; cd /sys/bus/pseudo/drivers/scsi_debug; "
+			   "ln -sf /dev/$(ls adapter0/host*/target*/*/block) "
+			   "/dev/blocks-of-4096"));
 	snprintf(line[0], sizeof(line[0]), "%s %llu", devices.nvme,
 		 (unsigned long long)MIB_SECTORS(64));
 	snprintf(line[1], sizeof(line[1]),
