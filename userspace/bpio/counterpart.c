@@ -55,12 +55,15 @@ static void add_counterpart(struct table *to, const struct pair *pair,
 			    enum direction direction, bool any_storage)
 {
 	size_t length = common_length(pair, target->params);
-	bool had = strlen(target->params) > length;
+	const char *features = target->params + length;
 	char *params;
 
+	if (direction != TO_BPIO)
+		features = "";
+	else if (any_storage && !*features)
+		features = ANY_STORAGE;
 	if (asprintf(&params, "%.*s%s", (int)length, target->params,
-		     direction == TO_BPIO && (any_storage || had) ?
-		     ANY_STORAGE : "") < 0)
+		     features) < 0)
 		abort();
 	table_add(to, target->start, target->length,
 		  direction == TO_BPIO ? pair->bpio : pair->stock, params);
