@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The route that a volume has: publishing and withdrawing it, and what is to be said
- * of it.
+ * The route that a volume has: publishing and withdrawing it, and questions that are
+ * answered from it.
  *
  * Level: volume.
  */
@@ -105,7 +105,7 @@ enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
 
 /**
  * bpio_bypass_publish() - let reads take a route from now on
- * @volume: the volume, which has none
+ * @volume: the volume; without a route when @route is not NULL
  * @route: the route, or NULL
  * @reason: why there is none
  *

@@ -203,7 +203,7 @@ int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
 	return bpio_change_tell(table->layers, table->nr, paused, volume);
 }
 
-/* The worker tells those who watch the volumes. */
+/* The worker sends the events. */
 static int bpio_change_set_switch(const char *val, const struct kernel_param *kp)
 {
 	int ret = param_set_bool(val, kp);
@@ -231,7 +231,7 @@ static const struct bpio_layer_watcher bpio_change_watcher = {
 };
 
 /**
- * bpio_change_init() - begin to be told of layers
+ * bpio_change_init() - register for changes of layers
  *
  * Context: before there are any.
  */

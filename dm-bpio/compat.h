@@ -294,11 +294,30 @@ static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 	return iov_iter_is_aligned(iter, memory_mask, length_mask);
 }
 
-/* Asks the queue of the bio's device itself, and maps each page by itself. */
+static inline bool bpio_compat_bio_has_peer(const struct bio *bio)
+{
+	unsigned int i;
+
+	for (i = 0; i < bio->bi_vcnt; i++)
+		if (is_pci_p2pdma_page(bio->bi_io_vec[i].bv_page))
+			return true;
+	return false;
+}
+
+/*
+ * The block layer maps each page by itself, and asks the queue of the bio's device
+ * whether to take pages of PCI devices. Parts of the bio may go to other devices.
+ */
 static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 				       bool peer)
 {
-	return bio_iov_iter_get_pages(bio, iter);
+	int ret = bio_iov_iter_get_pages(bio, iter);
+
+	if (!ret && !peer && user_backed_iter(iter) &&
+	    bpio_compat_takes_peer_memory(bio->bi_bdev) &&
+	    bpio_compat_bio_has_peer(bio))
+		return -EREMOTEIO;
+	return ret;
 }
 
 /*

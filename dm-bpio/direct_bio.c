@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What all direct reads share: filling bios with the reader's memory, waiting for
- * them, and what becomes of a read whose memory could not be used.
+ * them, and reads whose memory cannot be pinned.
  *
  * Level: read.
  */
@@ -14,7 +14,7 @@
 
 /**
  * bpio_direct_wake() - end bpio_direct_sleep()
- * @waiter: who sleeps; gone as soon as it is NULL
+ * @waiter: the sleeping task; must not be touched once cleared
  *
  * Context: any.
  */
@@ -95,7 +95,10 @@ int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
 	size = bio->bi_iter.bi_size;
 	if (likely(!ret && size == count))
 		return 0;
-	/* A full bio is cut to whole blocks, which may take some vectors off it. */
+	/*
+	 * A full bio is cut to whole blocks. The cut is shorter than a block, and each
+	 * vector that it removes has at least a sector.
+	 */
 	if (!ret && part &&
 	    bio->bi_max_vecs - bio->bi_vcnt < block >> SECTOR_SHIFT)
 		return 0;

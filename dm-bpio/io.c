@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Direct reads that are asynchronous, or need more than one bio.
+ * Direct reads that are asynchronous, of several pieces, or of more pages than a bio
+ * holds.
  *
  * Level: read.
  */
@@ -24,7 +25,7 @@
 static struct bio_set bpio_io_bios;
 static struct bio_set bpio_io_parts;
 
-/* Whether one bio has no room for all of it. */
+/* Whether the read needs more vectors than one bio has. */
 static bool bpio_io_is_large(struct iov_iter *to)
 {
 	return bpio_direct_vecs(to, BIO_MAX_VECS + 1) > BIO_MAX_VECS;
@@ -89,6 +90,7 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
 	ibio->io = io;
 	ibio->pos = io->pos + io->size;
 	ibio->bytes = bio->bi_iter.bi_size;
+	ibio->part_status = BLK_STS_OK;
 	if (io->flags & BPIO_IO_DIRTY)
 		bpio_pages_set_dirty(bio);
 
@@ -97,23 +99,26 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
 }
 
 /*
- * Split the first piece off a bio that goes on beyond it, and submit it. The next
- * one becomes the first piece: it was found before the read began.
+ * Split the first piece off a longer bio and submit it. The next piece becomes the
+ * first one; it is there, because bpio_direct_find_rest() has found it before.
  *
  * Return: whether there was memory for that.
  */
 static noinline bool bpio_io_submit_part(struct bpio_direct *direct,
-					 struct bpio_io *io, struct bio *bio,
-					 loff_t pos)
+					 struct bpio_io *io,
+					 struct bpio_io_bio *ibio, loff_t pos)
 {
 	struct bpio_piece *piece = &direct->first;
-	struct bio *part;
+	struct bio *bio = &ibio->bio, *part;
 
 	part = bio_split(bio, piece->bytes >> SECTOR_SHIFT, BPIO_DIRECT_GFP,
 			 &bpio_io_parts);
+	/* It is NULL before 6.13. */
 	if (IS_ERR_OR_NULL(part))
 		return false;
-	bio_chain(part, bio);
+	part->bi_private = ibio;
+	part->bi_end_io = bpio_io_end_part;
+	bio_inc_remaining(bio);
 	trace_bpio_direct_read(io->of, pos, part);
 	pos += piece->bytes;
 	submit_bio(part);
@@ -138,7 +143,7 @@ static void bpio_io_bio_submit(struct bpio_direct *direct, struct bpio_io *io,
 	loff_t end = ibio->pos + ibio->bytes;
 
 	while (piece->bytes < bio->bi_iter.bi_size) {
-		if (bpio_io_submit_part(direct, io, bio,
+		if (bpio_io_submit_part(direct, io, ibio,
 					end - bio->bi_iter.bi_size))
 			continue;
 		bio->bi_status = BLK_STS_RESOURCE;
@@ -280,7 +285,7 @@ static inline bool bpio_io_may_poll(const struct bio *bio, struct kiocb *iocb)
 	       !bio->bi_bdev->bd_disk->fops->poll_bio;
 }
 
-/* Nothing more may be known of an asynchronous read after its last submission. */
+/* Do not touch an asynchronous read after its last submission. */
 static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 {
 	if (bpio_io_may_poll(bio, iocb)) {
@@ -430,7 +435,7 @@ fail:
 }
 
 /**
- * bpio_io_init() - make the pools of bios, and what ends reads
+ * bpio_io_init() - make the sets of bios and the workqueue
  *
  * Return: 0 or a negative errno.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How direct reads end whose bios are not on the caller's stack: they complete, or
- * the file system repeats what has failed.
+ * Completion of direct reads whose bios are not on the caller's stack. The file system
+ * repeats bios that failed.
  *
  * Level: read.
  */
@@ -19,7 +19,8 @@ static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
 
 	/* What the file answers; as vectors it would not recognize this memory. */
 	if (bpio_pages_are_peer(&ibio->bio))
-		return -EREMOTEIO;
+		return ibio->bio.bi_status == BLK_STS_RESOURCE ? -ENOMEM :
+								 -EREMOTEIO;
 	iov_iter_bvec(&iter, ITER_DEST, ibio->bio.bi_io_vec,
 		      ibio->bio.bi_vcnt, ibio->bytes + ibio->skip);
 	iov_iter_advance(&iter, ibio->skip);
@@ -129,6 +130,25 @@ static void bpio_io_unpoll(struct bio *bio)
 }
 
 /**
+ * bpio_io_end_part() - bi_end_io of a part that was split off a bio of a read
+ * @part: the part
+ *
+ * Not bio_chain(): some drivers write the status of a bio also when it has not failed,
+ * and would overwrite there that a part has.
+ *
+ * Context: any.
+ */
+void bpio_io_end_part(struct bio *part)
+{
+	struct bpio_io_bio *ibio = part->bi_private;
+
+	if (unlikely(part->bi_status))
+		WRITE_ONCE(ibio->part_status, part->bi_status);
+	bio_put(part);
+	bio_endio(&ibio->bio);
+}
+
+/**
  * bpio_io_end_io() - bi_end_io of a bio of a read
  * @bio: in a struct bpio_io_bio
  *
@@ -139,13 +159,13 @@ void bpio_io_end_io(struct bio *bio)
 	struct bpio_io_bio *ibio = container_of(bio, struct bpio_io_bio, bio);
 	struct bpio_io *io = ibio->io;
 
-	if (likely(!bio->bi_status)) {
+	if (likely(!bio->bi_status && !ibio->part_status)) {
 		bpio_pages_release(&ibio->bio,
 				   READ_ONCE(io->flags) & BPIO_IO_DIRTY);
 	} else {
-		/* Kept for whoever repeats it. */
+		/* Keep it: bpio_io_repeat() reads it again. */
 		bpio_io_unpoll(bio);
-		WRITE_ONCE(io->status, bio->bi_status);
+		WRITE_ONCE(io->status, bio->bi_status ?: ibio->part_status);
 		llist_add(&ibio->node, &io->failed);
 	}
 	if (atomic_dec_and_test(&io->ref))

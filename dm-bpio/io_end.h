@@ -58,7 +58,8 @@ struct bpio_io {
  * @pos: offset in the file
  * @bytes: length
  * @skip: bytes of the first bio_vec that are not part of the read
- * @bio: the bio
+ * @part_status: of a part that failed, whichever was the last
+ * @bio: the bio; has ended when all parts that were split off have
  */
 struct bpio_io_bio {
 	struct bpio_io		*io;
@@ -67,10 +68,12 @@ struct bpio_io_bio {
 	loff_t			pos;
 	unsigned int		bytes;
 	unsigned int		skip;
+	blk_status_t		part_status;
 	struct bio		bio;
 };
 
 void bpio_io_end_io(struct bio *bio);
+void bpio_io_end_part(struct bio *part);
 void bpio_io_single_end_io(struct bio *bio);
 void bpio_io_done(struct bpio_io *io);
 ssize_t bpio_io_repeat(struct bpio_io *io);

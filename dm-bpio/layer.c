@@ -24,15 +24,15 @@ atomic_t bpio_layers_generation = ATOMIC_INIT(0);
 /* Woken when a layer leaves its last route. */
 static DECLARE_WAIT_QUEUE_HEAD(bpio_layers_wait);
 
-static const struct bpio_layer_watcher *bpio_layers_watcher;
+static const struct bpio_layer_watcher *bpio_layers_watcher __ro_after_init;
 
 /**
- * bpio_layer_watch() - say who is to be told of layers
+ * bpio_layer_watch() - register the callbacks for changes of layers
  * @watcher: the functions; for as long as the module is loaded
  *
  * Context: once, before there are layers.
  */
-void bpio_layer_watch(const struct bpio_layer_watcher *watcher)
+void __init bpio_layer_watch(const struct bpio_layer_watcher *watcher)
 {
 	bpio_layers_watcher = watcher;
 }

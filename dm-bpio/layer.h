@@ -62,7 +62,7 @@ struct bpio_layer {
 };
 
 /**
- * struct bpio_layer_watcher - how the level above learns what becomes of layers
+ * struct bpio_layer_watcher - callbacks for changes of layers
  * @appeared: a layer was registered; may sleep, waits for no read
  * @changed: layers would answer otherwise now; see bpio_change_tell()
  * @drop: let no published route go past a layer that is off the list

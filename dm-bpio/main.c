@@ -24,6 +24,7 @@ static int __init bpio_init(void)
 {
 	int ret;
 
+	bpio_change_init();
 	ret = bpio_event_init();
 	if (ret)
 		return ret;
@@ -33,7 +34,6 @@ static int __init bpio_init(void)
 	ret = bpio_bypass_init();
 	if (ret)
 		goto exit_drain;
-	bpio_change_init();
 	ret = bpio_file_init();
 	if (ret)
 		goto exit_volume;
