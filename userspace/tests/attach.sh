@@ -723,9 +723,7 @@ files_unprivileged()
 
 no_module()
 {
-	# a test before may have left its own target
-	[ ! -d /sys/module/bpio_probe ] || rmmod bpio-probe
-	modprobe -r dm-bpio-filter dm-bpio
+	unload_modules
 	expect 1 bpio attach $$
 	modprobe dm-bpio
 	says err 'cannot open /dev/bpio: '

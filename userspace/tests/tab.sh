@@ -254,13 +254,13 @@ not_automatic()
 
 module_loaded()
 {
-	modprobe -r dm-bpio
+	unload_modules
 	table "data $FIRST"
 	expect 0 bpio up
 	[ -e /sys/module/dm_bpio ]
 	expect 0 bpio down
 	# For a table, the kernel asks for it by itself.
-	modprobe -r dm-bpio
+	unload_modules
 	new_volume more "$SECOND"
 	[ -e /sys/module/dm_bpio ]
 }

@@ -13,6 +13,13 @@ mnt=$WORK/mnt
 
 modprobe dm-bpio
 
+# Also the targets that tests before have left loaded
+unload_modules()
+{
+	[ ! -d /sys/module/bpio_probe ] || rmmod bpio-probe
+	modprobe -r dm-bpio-filter dm-bpio
+}
+
 sectors()
 {
 	blockdev --getsz "$1"
