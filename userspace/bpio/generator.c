@@ -211,25 +211,28 @@ static void write_timeout(const struct output *output, const char *device,
 	free(dir);
 }
 
+/* Lets @unit be started by the unit of a device; frees @path */
+static void add_to_device(const struct output *output, char *path,
+			  const char *unit)
+{
+	char *device = unit_device(path);
+
+	add_to(output, device, "requires", unit);
+	free(device);
+	free(path);
+}
+
 /* A unit that needs the volume, by a name only the volume has, starts its service. */
 static void add_to_volume(const struct output *output,
 			  const struct tab_line *line, const char *unit)
 {
-	char *path, *volume;
+	char *path;
 
 	if (asprintf(&path, "/dev/mapper/%s", line->name) < 0)
 		abort();
-	volume = unit_device(path);
-	add_to(output, volume, "requires", unit);
-	free(volume);
-	free(path);
-	if (!is_by_contents(line))
-		return;
-	path = tab_path(line);
-	volume = unit_device(path);
-	add_to(output, volume, "requires", unit);
-	free(volume);
-	free(path);
+	add_to_device(output, path, unit);
+	if (is_by_contents(line))
+		add_to_device(output, tab_path(line), unit);
 }
 
 static void write_line(const struct output *output,

@@ -263,30 +263,42 @@ static int swap_tables(const struct tab_line *line, struct tab_volume *volume,
 	return ret;
 }
 
+/*
+ * Run a task and wait until udev has made or removed the links of the volume. The task
+ * may be NULL, and is destroyed. 0, or an errno: ENOMEM unless it was set up.
+ */
+static int run_with_udev(struct dm_task *task, bool set_up)
+{
+	uint32_t cookie = 0;
+	int error = 0;
+
+	if (!set_up || !dm_task_set_cookie(task, &cookie, 0))
+		error = ENOMEM;
+	else if (!dm_task_run(task))
+		error = dm_task_get_errno(task) ? dm_task_get_errno(task) : EIO;
+	if (task)
+		dm_task_destroy(task);
+	if (cookie)
+		dm_udev_wait(cookie);
+	return error;
+}
+
 static int create(const struct tab_line *line, const struct table *table,
 		  char *why, size_t size)
 {
 	const struct target *target = &table->targets[0];
 	struct dm_task *task = dm_task_create(DM_DEVICE_CREATE);
 	char uuid[sizeof(TAB_UUID_PREFIX) + TAB_NAME_MAX];
-	uint32_t cookie = 0;
-	int error = 0;
+	int error;
 
 	make_uuid(line, uuid, sizeof(uuid));
-	if (!task || !dm_task_set_name(task, line->name) ||
-	    !dm_task_set_uuid(task, uuid) ||
-	    !dm_task_add_target(task, target->start, target->length,
-				target->type, target->params) ||
-	    (line->readonly && !dm_task_set_ro(task)) ||
-	    !dm_task_set_cookie(task, &cookie, 0))
-		error = ENOMEM;
-	else if (!dm_task_run(task))
-		error = dm_task_get_errno(task) ? dm_task_get_errno(task) : EIO;
-	if (task)
-		dm_task_destroy(task);
-	/* Wait until udev has made the links of the volume. */
-	if (cookie)
-		dm_udev_wait(cookie);
+	error = run_with_udev(task, task &&
+			      dm_task_set_name(task, line->name) &&
+			      dm_task_set_uuid(task, uuid) &&
+			      dm_task_add_target(task, target->start,
+						 target->length, target->type,
+						 target->params) &&
+			      (!line->readonly || dm_task_set_ro(task)));
 	if (error == EBUSY)
 		return wrong(why, size, -EBUSY,
 			     "\"%s\" is in use by another program, or one of its partitions is",
@@ -371,15 +383,16 @@ static int release(const struct tab_line *line, struct tab_volume *volume,
 	return ret;
 }
 
-static int is_open(const struct tab_line *line, char *why, size_t size)
+static int is_open(const struct tab_line *line, dev_t volume, char *why,
+		   size_t size)
 {
-	struct dm_task *task = dm_task_create(DM_DEVICE_INFO);
+	struct dm_task *task = mapped_task(DM_DEVICE_INFO, volume);
 	struct dm_info info = { 0 };
 
-	if (task && dm_task_set_name(task, line->name) && dm_task_run(task))
+	if (task) {
 		dm_task_get_info(task, &info);
-	if (task)
 		dm_task_destroy(task);
+	}
 	if (!info.open_count)
 		return 0;
 	return wrong(why, size, -EBUSY,
@@ -390,20 +403,12 @@ static int is_open(const struct tab_line *line, char *why, size_t size)
 static int remove_volume(const struct tab_line *line, char *why, size_t size)
 {
 	struct dm_task *task = dm_task_create(DM_DEVICE_REMOVE);
-	uint32_t cookie = 0;
-	int error = 0;
+	int error;
 
 	/* udev may have it open for a moment. */
-	if (!task || !dm_task_set_name(task, line->name) ||
-	    !dm_task_retry_remove(task) ||
-	    !dm_task_set_cookie(task, &cookie, 0))
-		error = ENOMEM;
-	else if (!dm_task_run(task))
-		error = dm_task_get_errno(task) ? dm_task_get_errno(task) : EIO;
-	if (task)
-		dm_task_destroy(task);
-	if (cookie)
-		dm_udev_wait(cookie);
+	error = run_with_udev(task, task &&
+			      dm_task_set_name(task, line->name) &&
+			      dm_task_retry_remove(task));
 	if (error)
 		return wrong(why, size, -error, "cannot remove \"%s\": %s",
 			     line->name, strerror(error));
@@ -427,7 +432,7 @@ static int unmade(const struct tab_line *line, struct tab_volume *volume,
 	}
 	json_object_put(mounts);
 	if (!ret)
-		ret = is_open(line, why, size);
+		ret = is_open(line, volume->volume, why, size);
 	if (!ret)
 		ret = remove_volume(line, why, size);
 	volume->changed = !ret;
