@@ -39,6 +39,8 @@
 #include <linux/sched/task.h>
 #include <linux/uio.h>
 
+#include "pages.h"
+
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 #include <linux/filelock.h>
 #endif
@@ -294,16 +296,6 @@ static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 	return iov_iter_is_aligned(iter, memory_mask, length_mask);
 }
 
-static inline bool bpio_compat_bio_has_peer(const struct bio *bio)
-{
-	unsigned int i;
-
-	for (i = 0; i < bio->bi_vcnt; i++)
-		if (is_pci_p2pdma_page(bio->bi_io_vec[i].bv_page))
-			return true;
-	return false;
-}
-
 /*
  * The block layer maps each page by itself, and asks the queue of the bio's device
  * whether to take pages of PCI devices. Parts of the bio may go to other devices.
@@ -315,7 +307,7 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 
 	if (!ret && !peer && user_backed_iter(iter) &&
 	    bpio_compat_takes_peer_memory(bio->bi_bdev) &&
-	    bpio_compat_bio_has_peer(bio))
+	    bpio_pages_are_peer(bio))
 		return -EREMOTEIO;
 	return ret;
 }
