@@ -4,7 +4,7 @@
 # stored (there may be none), $tolerance what a row may grow by.
 #
 # What workers of the kernel have a part in is not the same each time: such a figure
-# may grow by a tenth if its batches differ by more than the tolerance.
+# may grow by what its batches differ by as well, up to a tenth in all.
 #
 # What reads cost while a file arms depends on how many come too early, which the
 # slightest change of the timing changes: it is told and not judged.
@@ -20,7 +20,7 @@ def values:
 	from_entries;
 
 def tolerated:
-	if .waited and .max > .min * $tolerance then 1.1 else $tolerance end;
+	if .waited then [$tolerance * .max / .min, 1.1] | min else $tolerance end;
 
 def verdict($before; $scale; $comparable; $judged):
 	tolerated as $tolerated |
