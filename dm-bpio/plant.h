@@ -19,6 +19,7 @@
  * @BPIO_PLANT_LAYOUT: no lease on the layout of files of XFS
  * @BPIO_PLANT_DIRTY: reads do not mind dirty pages
  * @BPIO_PLANT_STRIPE: a chunk is looked for on the leg beside the right one
+ * @BPIO_PLANT_PROBE: a probe takes the bios of other reads for its own
  */
 enum bpio_plant {
 	BPIO_PLANT_DIO_COUNT,
@@ -29,6 +30,7 @@ enum bpio_plant {
 	BPIO_PLANT_LAYOUT,
 	BPIO_PLANT_DIRTY,
 	BPIO_PLANT_STRIPE,
+	BPIO_PLANT_PROBE,
 };
 
 #ifdef CONFIG_DM_BPIO_PLANT

@@ -45,6 +45,7 @@
 #include "compat.h"
 #include "extent.h"
 #include "file.h"
+#include "plant.h"
 #include "probe.h"
 #include "volume.h"
 
@@ -168,14 +169,18 @@ static void bpio_probe_note(struct bpio_probe *probe, struct bio *bio)
 bool bpio_probe_take(struct bpio_volume *volume, struct bio *bio)
 {
 	struct bpio_probe *probe;
+	bool taken;
 
 	spin_lock(&volume->probes_lock);
 	probe = bpio_probe_find(volume, bio);
 	if (probe)
 		bpio_probe_note(probe, bio);
+	taken = probe || (bpio_plant(BPIO_PLANT_PROBE) &&
+			  !list_empty(&volume->probes) &&
+			  !(bio->bi_opf & REQ_META));
 	spin_unlock(&volume->probes_lock);
 
-	if (!probe)
+	if (!taken)
 		return false;
 	/* With success always: a failure may end in a report of a bad disk. */
 	bio_endio(bio);

@@ -6,6 +6,8 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -390,6 +392,57 @@ TEST_F(map, a_file_whose_pieces_moved_after_it_was_mapped)
 	ASSERT_EQ(0, fsync(fd));
 	close(fd);
 	ASSERT_EQ(0, file_armed(self->fd));
+	COMPARE();
+}
+
+/* Somebody who freezes a file system and thaws it, in a thread. */
+struct freezer {
+	_Atomic bool	stop;
+	int		fd;		/* a file of it */
+	unsigned int	freezes;
+	int		result;
+};
+
+static void *freeze_and_thaw(void *argument)
+{
+	struct freezer *freezer = argument;
+
+	while (!freezer->stop && !freezer->result) {
+		if (ioctl(freezer->fd, FIFREEZE, 0)) {
+			freezer->result = -errno;
+			break;
+		}
+		freezer->freezes++;
+		usleep(5000);
+		if (ioctl(freezer->fd, FITHAW, 0))
+			freezer->result = -errno;
+		usleep(1000);
+	}
+	return NULL;
+}
+
+TEST_F(map, a_file_that_is_mapped_while_its_file_system_is_frozen_and_thawed)
+{
+	struct freezer freezer = {};
+	unsigned int i;
+	pthread_t thread;
+
+	ASSERT_LE(0, file_create_interleaved(self->path, 40, self->block, 1));
+	OPEN_FILES();
+	freezer.fd = self->plain;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, freeze_and_thaw, &freezer));
+	for (i = 0; i < 30; i++) {
+		/* a writer that comes and goes: mapped again */
+		int fd = open(self->path, O_RDWR | O_CLOEXEC);
+
+		EXPECT_LE(0, fd);
+		close(fd);
+		EXPECT_EQ(0, file_armed(self->fd));
+	}
+	freezer.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, freezer.result);
+	EXPECT_LE(10, freezer.freezes);
 	COMPARE();
 }
 

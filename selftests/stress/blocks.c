@@ -61,6 +61,17 @@ bool some_blocks(struct file *file, struct dice *dice,
 	return true;
 }
 
+unsigned int first_blocks(const struct file *file, unsigned int most)
+{
+	unsigned int delay = ground_delay_ms(file), blocks = 0;
+
+	if (delay && most > 1000 / delay)
+		most = 1000 / delay;
+	while (blocks < most && file->model.blocks[blocks].mapped)
+		blocks++;
+	return blocks;
+}
+
 unsigned int reset(struct file *file)
 {
 	stress.counters.no_space++;

@@ -21,6 +21,12 @@ unsigned int blocks_of(const struct file *file);
 /* Some of the file's blocks; false when it is empty. */
 bool some_blocks(struct file *file, struct dice *dice, unsigned int *first,
 		 unsigned int *count);
+/*
+ * Blocks at the beginning of a file without a gap, at most that many. What the
+ * kernel reads page by page, with the file locked and the file system kept from
+ * being frozen, takes long on a slow device: no more than a second's worth.
+ */
+unsigned int first_blocks(const struct file *file, unsigned int most);
 int open_for_change(struct file *file, int flags);
 
 /* The way back when nobody knows what the file holds. */

@@ -16,6 +16,7 @@
 
 #include "blocks.h"
 #include "files.h"
+#include "shares.h"
 
 static unsigned int overwrite(struct file *file, struct dice *dice, int how)
 {
@@ -279,22 +280,6 @@ static unsigned int lease(struct file *file, struct dice *dice)
 	return freed;
 }
 
-/*
- * Blocks at the beginning of a file without a gap, at most that many. What the
- * kernel reads page by page, with the file locked and the file system kept from
- * being frozen, takes long on a slow device: no more than a second's worth.
- */
-static unsigned int first_blocks(const struct file *file, unsigned int most)
-{
-	unsigned int delay = ground_delay_ms(file), blocks = 0;
-
-	if (delay && most > 1000 / delay)
-		most = 1000 / delay;
-	while (blocks < most && file->model.blocks[blocks].mapped)
-		blocks++;
-	return blocks;
-}
-
 /* Defragmentation: the same bytes from other blocks, and the old ones go. */
 static unsigned int move_extents(struct file *file, struct dice *dice)
 {
@@ -322,66 +307,116 @@ static unsigned int move_extents(struct file *file, struct dice *dice)
 }
 
 /*
- * The file's blocks are given back in favour of those of a copy, on behalf of
- * somebody who has it open for reading only.
+ * Have @run change another file as well, that nobody else changes meanwhile. Returns
+ * the blocks that were freed.
  */
-static int share_blocks(struct file *file, struct file *copy,
-			unsigned int blocks)
+static unsigned int with_other(struct file *file, struct dice *dice,
+			       unsigned int (*run)(struct file *file,
+						   struct file *other,
+						   struct dice *dice))
 {
-	int from = open_for_change(copy, O_RDONLY);
-	int to = open_for_change(file, O_RDONLY), ret;
+	unsigned int tries = FILES, freed = 0;
+	bool done = false;
 
-	ret = file_dedupe(from, to, (uint64_t)blocks * BLOCK);
-	close(from);
-	close(to);
-	return ret;
-}
+	while (!done && tries--) {
+		struct file *other = file_get(roll(dice, FILES));
 
-static unsigned int dedupe_with(struct file *file, struct file *copy,
-				unsigned int blocks)
-{
-	struct model *model = &copy->model;
-	unsigned int freed;
-
-	/* a copy that is not there yet */
-	freed = shorten(copy, 0, 1);
-	spare_give(freed);
-	blocks = spare_take(blocks);
-	if (!blocks)
-		return 0;
-	model_begin(model);
-	model_copy(model, &file->model, blocks);
-	model_size(model, (uint64_t)blocks * BLOCK);
-	model_go(model);
-	freed = store_blocks(copy, 0, blocks, O_DIRECT);
-	if (freed)
-		return freed;
-	if (ground_delay_ms(copy) || share_blocks(file, copy, blocks))
-		stress.counters.no_space++;
-	/* what the copy had is the file's alone now */
-	freed = shorten(copy, 0, 1);
-	/* XFS gives away blocks that were just freed when its log is written */
-	syncfs(file->fd);
+		if (other != file && !pthread_mutex_trylock(&other->change)) {
+			done = !access(other->path, F_OK);
+			freed = done ? run(file, other, dice) : 0;
+			other->changed_at = now_ms();
+			pthread_mutex_unlock(&other->change);
+		}
+		file_put(other);
+	}
 	return freed;
 }
 
 static unsigned int dedupe(struct file *file, struct dice *dice)
 {
-	unsigned int blocks = first_blocks(file, BLOCKS / 2), freed = 0;
-	unsigned int tries = FILES;
+	return with_other(file, dice, share_by_dedupe);
+}
 
-	while (blocks && tries--) {
-		struct file *copy = file_get(roll(dice, FILES));
+static unsigned int unshare_blocks(struct file *file, struct dice *dice)
+{
+	unsigned int blocks = first_blocks(file, BLOCKS / 4);
 
-		if (copy != file && !pthread_mutex_trylock(&copy->change)) {
-			freed = dedupe_with(file, copy, blocks);
-			copy->changed_at = now_ms();
-			pthread_mutex_unlock(&copy->change);
-			blocks = 0;
-		}
-		file_put(copy);
+	(void)dice;
+	if (blocks && do_fallocate(file, FALLOC_FL_UNSHARE_RANGE, 0, blocks))
+		stress.counters.no_space++;
+	return 0;
+}
+
+/* What may happen to one of two files that share blocks. */
+static unsigned int change_shared(struct file *file, struct dice *dice)
+{
+	static unsigned int (*const ways[])(struct file *file,
+					    struct dice *dice) = {
+		overwrite_direct, overwrite_buffered, overwrite_mapped, punch,
+		zero, collapse, insert, cut_off, empty, unshare_blocks,
+		recreate,
+	};
+
+	return ways[roll(dice, sizeof(ways) / sizeof(*ways))](file, dice);
+}
+
+/*
+ * Both go on to be read, while this or that one changes, until the other is emptied.
+ * Shared blocks take no room, so what they leave must not stay free for long.
+ */
+static unsigned int share_for_a_while(struct file *file, struct file *other,
+				      struct dice *dice)
+{
+	unsigned int changes = 1 + roll(dice, 3);
+
+	if (!share_by_clone(file, other))
+		return 0;
+	file->changed_at = now_ms();
+	other->changed_at = now_ms();
+	while (changes-- && goes_on()) {
+		struct file *victim = roll(dice, 2) ? file : other;
+
+		rest(100 + roll(dice, 300));
+		if (!access(victim->path, F_OK))
+			refill(victim, dice, change_shared(victim, dice));
 	}
-	return freed;
+	rest(roll(dice, 300));
+	return access(other->path, F_OK) ? 0 : shorten(other, 0, 1);
+}
+
+static unsigned int share(struct file *file, struct dice *dice)
+{
+	return shares_blocks() ? with_other(file, dice, share_for_a_while) : 0;
+}
+
+/* Nothing but a flag: ext4 waits for the reads in flight, with the file locked. */
+static unsigned int set_flags(struct file *file, struct dice *dice)
+{
+	int fd = open_for_change(file, O_RDONLY), flags = 0, ret;
+
+	ret = ioctl(fd, FS_IOC_GETFLAGS, &flags);
+	flags |= FS_IMMUTABLE_FL;
+	ret = ret ?: ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	rest(roll(dice, 50));
+	flags &= ~FS_IMMUTABLE_FL;
+	ret = ret ?: ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	if (ret)
+		broken("flags of %s: %s", file->path, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+/* A check of its map, by kernels that can: that waits for the reads, too. */
+static unsigned int scrub(struct file *file, struct dice *dice)
+{
+	struct xfs_scrub check = { .type = XFS_SCRUB_DATA_FORK };
+	int fd = open_for_change(file, O_RDONLY);
+
+	(void)dice;
+	if (!ioctl(fd, XFS_IOC_SCRUB_METADATA, &check) && check.flags)
+		broken("XFS finds the map of %s wrong", file->path);
+	close(fd);
+	return 0;
 }
 
 struct way {
@@ -389,7 +424,7 @@ struct way {
 	unsigned int	weight;
 	unsigned int	(*run)(struct file *file, struct dice *dice);
 	const char	*fs;
-	bool		moves_only;	/* empty_later() follows */
+	bool		moves_only;	/* the bytes stay as they are */
 };
 
 static const struct way ways[] = {
@@ -410,8 +445,11 @@ static const struct way ways[] = {
 	{ "recreate", 4, recreate, NULL, false },
 	{ "linger", 3, linger, NULL, false },
 	{ "lease", 2, lease, NULL, false },
+	{ "set_flags", 3, set_flags, NULL, false },
 	{ "move_extents", 6, move_extents, "ext4", true },
 	{ "dedupe", 20, dedupe, "xfs", true },
+	{ "share", 8, share, "xfs", false },
+	{ "scrub", 3, scrub, "xfs", false },
 };
 
 static const struct way *choose_way(struct dice *dice)
@@ -431,17 +469,6 @@ static const struct way *choose_way(struct dice *dice)
 	}
 }
 
-/*
- * Blocks are elsewhere while the bytes are as they were, so the file is as good to
- * read as before. Not for ever: XFS tells nothing of a file that has shared blocks
- * until it was empty once.
- */
-static void empty_later(struct file *file, struct dice *dice)
-{
-	rest(500);
-	refill(file, dice, shorten(file, 0, 1));
-}
-
 /* In one way, or in any that is chosen when @way is NULL. */
 static void change_one(struct file *file, const struct way *way,
 		       struct dice *dice)
@@ -455,8 +482,9 @@ static void change_one(struct file *file, const struct way *way,
 		way = way ?: choose_way(dice);
 		freed = way->run(file, dice);
 		refill(file, dice, freed);
+		/* as good to read as before, from where the blocks were */
 		if (way->moves_only)
-			empty_later(file, dice);
+			rest(500);
 		file->changed_at = now_ms();
 		stress.counters.changes++;
 	}

@@ -3,8 +3,8 @@
  * The stack, and those who change it:
  *
  *	file system, almost full
- *	stress		bpio, bpio-striped, bpio, as a logical volume has segments and
- *			stripes; for a while the kernel's own linear and striped
+ *	stress		bpio and bpio-striped in turn, as a logical volume has segments
+ *			and stripes; for a while the kernel's own linear and striped
  *	stress-upper	bpio-filter, or linear for a while
  *	stress-lower	bpio-filter, one line for each slice of it
  *	NVMe, at one of two places, or "delay" on it: stress-slow, stress-slower
@@ -29,9 +29,8 @@
 
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
-/* Of the stripes, in sectors; the quarters of the volume are multiples of it. */
+/* Of the stripes, in sectors. */
 #define CHUNK		16
-#define VOLUME_LINES	3
 #define PLACE_A		2048
 /* For the maps of files when extents are split. */
 #define SPARE_BYTES	(512 * 1024)
@@ -118,64 +117,73 @@ static int load_one(const char *name, const char *type, const char *below)
 	       dm_reload_unseen(name, &line, 1);
 }
 
-/*
- * The volume's first quarter lies in the last one below, the next two are striped over
- * the first two there, and the last one is in the third.
- */
-static void volume_lines(struct dm_line lines[VOLUME_LINES], bool stock)
+/* The slice that a segment of the volume lies in: the last one of its kind first. */
+static unsigned int slice_below(unsigned int slice)
 {
-	static char params[VOLUME_LINES][128];
-	const char *upper = dm_node("stress-upper");
-	unsigned long long quarter = ground.sectors / 4;
-	const char *type = stock ? "linear" : "bpio";
-	const char *striped = stock ? "striped" : "bpio-striped";
+	unsigned int last = ground.slices - 1;
 
-	snprintf(params[0], sizeof(params[0]), "%s %llu", upper, 3 * quarter);
-	snprintf(params[1], sizeof(params[1]), "2 %u %s 0 %s %llu", CHUNK,
-		 upper, upper, quarter);
-	snprintf(params[2], sizeof(params[2]), "%s %llu", upper, 2 * quarter);
-	lines[0] = (struct dm_line) {
-		.sectors = quarter, .type = type, .params = params[0],
-	};
-	lines[1] = (struct dm_line) {
-		.start = quarter, .sectors = 2 * quarter, .type = striped,
-		.params = params[1],
-	};
-	lines[2] = (struct dm_line) {
-		.start = 3 * quarter, .sectors = quarter, .type = type,
-		.params = params[2],
-	};
+	return slice % 2 ? last - !(last % 2) + 1 - slice :
+			   last - last % 2 - slice;
+}
+
+/*
+ * A segment of the volume for each slice, so that files have blocks in many of them:
+ * one slice as it is, the next one striped over halves of two, and so on.
+ */
+static void volume_lines(struct dm_line lines[MOST_SLICES], bool stock)
+{
+	static char params[MOST_SLICES][128];
+	const char *upper = dm_node("stress-upper");
+	unsigned int i;
+
+	for (i = 0; i < ground.slices; i++) {
+		unsigned int first = i * SLICE, below = slice_below(i) * SLICE;
+		bool striped = i % 2;
+
+		if (striped)
+			snprintf(params[i], sizeof(params[i]), "2 %u %s %u %s %u",
+				 CHUNK, upper, first, upper,
+				 (unsigned int)(below + SLICE / 2));
+		else
+			snprintf(params[i], sizeof(params[i]), "%s %u", upper,
+				 below);
+		lines[i] = (struct dm_line) {
+			.start = first, .sectors = SLICE,
+			.type = stock ? striped ? "striped" : "linear" :
+				striped ? "bpio-striped" : "bpio",
+			.params = params[i],
+		};
+	}
 }
 
 static int ground_create_volume(void)
 {
-	struct dm_line lines[VOLUME_LINES];
+	struct dm_line lines[MOST_SLICES];
 
 	volume_lines(lines, false);
 	return volume_create_lines(&stress.volume, "stress", lines,
-				   VOLUME_LINES);
+				   ground.slices);
 }
 
 static int load_volume(bool stock)
 {
-	struct dm_line lines[VOLUME_LINES];
+	struct dm_line lines[MOST_SLICES];
 
 	volume_lines(lines, stock);
-	return dm_reload_unseen("stress", lines, VOLUME_LINES);
+	return dm_reload_unseen("stress", lines, ground.slices);
 }
 
 /* Where a sector of the volume lies below it. */
 static uint64_t sector_below(uint64_t sector)
 {
-	uint64_t quarter = ground.sectors / 4, chunk;
+	unsigned int slice = sector / SLICE, offset = sector % SLICE;
+	unsigned int below = slice_below(slice), chunk = offset / CHUNK;
+	unsigned int on_leg = chunk / 2 * CHUNK + offset % CHUNK;
 
-	if (sector < quarter)
-		return sector + 3 * quarter;
-	if (sector >= 3 * quarter)
-		return sector - quarter;
-	sector -= quarter;
-	chunk = sector / CHUNK;
-	return chunk % 2 * quarter + chunk / 2 * CHUNK + sector % CHUNK;
+	if (!(slice % 2))
+		return below * SLICE + offset;
+	return chunk % 2 ? below * SLICE + SLICE / 2 + on_leg :
+			   slice * SLICE + on_leg;
 }
 
 static int upper_load(const char *type)

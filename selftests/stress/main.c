@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "shares.h"
 #include "stress.h"
 
 /* Progress is said so often; none for so long is a failure, and no end too. */
@@ -46,6 +48,7 @@ static const struct {
 	{ change_by_open, "truncation" },
 	{ change_stack, "stack" },
 	{ change_policy, "policy" },
+	{ hold_leases, "leases" },
 	{ fork_beside_reads, "fork" },
 };
 
@@ -186,6 +189,8 @@ static const char *judge(uint64_t direct, uint64_t fallback)
 		return "too few reads were direct to prove anything";
 	if (!c->changes || !c->refills || !c->moves)
 		return "nothing moved";
+	if (!c->leases || (shares_blocks() && !c->shares))
+		return "no file was leased or shared";
 	if (c->unknown * 10 > c->judged)
 		return "too few reads could be judged";
 	return NULL;
@@ -255,7 +260,8 @@ static int verdict(void)
 	printf("# VERDICT %s: %s%s%s: %llu s, %llu reads, %llu direct (%u %%), "
 	       "fall-backs: %s; %llu judged, %llu not; %llu changes, "
 	       "%llu refills, %llu without room; %llu suspends, %llu reloads, "
-	       "%llu moves, %llu pauses, %llu vetoes; %llu violations\n",
+	       "%llu moves, %llu pauses, %llu vetoes, %llu shares, %llu leases; "
+	       "%llu violations\n",
 	       stress.fs, why ? "FAILED" : "passed", why ? ", " : "", why ?: "",
 	       (unsigned long long)elapsed_ms() / 1000,
 	       (unsigned long long)(direct + fallback),
@@ -265,6 +271,7 @@ static int verdict(void)
 	       (unsigned long long)c->no_space, (unsigned long long)c->suspends,
 	       (unsigned long long)c->reloads, (unsigned long long)c->moves,
 	       (unsigned long long)c->pauses, (unsigned long long)c->vetoes,
+	       (unsigned long long)c->shares, (unsigned long long)c->leases,
 	       (unsigned long long)c->violations);
 	fflush(stdout);
 	return c->violations ? 1 : why ? 3 : 0;
@@ -380,6 +387,8 @@ int main(int argc, char **argv)
 	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	/* that a lease is broken is no news to who holds it only for a moment */
+	signal(SIGIO, SIG_IGN);
 	parse(argc, argv);
 	diag("seed %u, %s, %u s", stress.seed, stress.fs, stress.seconds);
 	why = devices_find(&devices);

@@ -3,6 +3,7 @@
  * Those who do not want reads to go direct for a moment.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -91,6 +92,33 @@ void *change_policy(void *name)
 			veto(&dice);
 		}
 		rest(400 + roll(&dice, 1200));
+	}
+	return NULL;
+}
+
+/* Somebody who wants to be told of writers himself, and lets them wait a moment. */
+static void hold_lease(struct dice *dice)
+{
+	struct file *file = file_for_reader(dice);
+	int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+
+	/* it has lost its name, or there is a writer */
+	if (fd >= 0 && !fcntl(fd, F_SETLEASE, F_RDLCK)) {
+		stress.counters.leases++;
+		rest(roll(dice, 300));
+	}
+	close(fd);
+	file_put(file);
+}
+
+void *hold_leases(void *name)
+{
+	struct dice dice;
+
+	dice_init(&dice, name);
+	while (goes_on()) {
+		hold_lease(&dice);
+		rest(500 + roll(&dice, 1000));
 	}
 	return NULL;
 }

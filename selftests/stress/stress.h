@@ -40,6 +40,8 @@ struct counters {
 	_Atomic uint64_t	changes;
 	_Atomic uint64_t	refills;	/* of blocks that were just freed */
 	_Atomic uint64_t	no_space;
+	_Atomic uint64_t	shares;		/* files that were given another's blocks */
+	_Atomic uint64_t	leases;		/* of others, beside reads */
 	_Atomic uint64_t	suspends;
 	_Atomic uint64_t	reloads;
 	_Atomic uint64_t	moves;		/* reloads to where the data went */
@@ -143,6 +145,7 @@ void *change_files(void *name);
 void *change_by_open(void *name);
 void *change_stack(void *name);
 void *change_policy(void *name);
+void *hold_leases(void *name);
 /* Only where that is harmless. */
 void *fork_beside_reads(void *name);
 

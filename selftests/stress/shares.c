@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "blocks.h"
+#include "files.h"
+#include "shares.h"
+
+bool shares_blocks(void)
+{
+	return !strcmp(stress.fs, "xfs") && !strstr(stress.mkfs, "reflink=0");
+}
+
+/*
+ * Note that @other will be as the first blocks of @file are, at most that many.
+ * Blocks are counted as if nothing were shared: so there is room for those that
+ * will be no longer. Returns how many, 0 when there is no room.
+ */
+static unsigned int begin_copy(struct file *file, struct file *other,
+			       unsigned int blocks)
+{
+	struct model *model = &other->model;
+
+	spare_give(shorten(other, 0, 1));
+	blocks = spare_take(blocks);
+	if (!blocks)
+		return 0;
+	model_begin(model);
+	model_copy(model, &file->model, blocks);
+	model_size(model, (uint64_t)blocks * BLOCK);
+	model_go(model);
+	return blocks;
+}
+
+static int clone_blocks(struct file *file, struct file *other,
+			unsigned int blocks)
+{
+	struct file_clone_range range = {
+		.src_length = (uint64_t)blocks * BLOCK,
+	};
+	int from = open_for_change(file, O_RDONLY);
+	int to = open_for_change(other, O_WRONLY), ret;
+
+	range.src_fd = from;
+	ret = ioctl(to, FICLONERANGE, &range) ? -errno : 0;
+	close(from);
+	close(to);
+	return ret;
+}
+
+bool share_by_clone(struct file *file, struct file *other)
+{
+	unsigned int blocks = first_blocks(file, BLOCKS), i;
+
+	blocks = begin_copy(file, other, blocks);
+	for (i = 0; i < blocks; i++)
+		other->model.blocks[i].mapped = true;
+	if (!blocks || clone_blocks(file, other, blocks)) {
+		spare_give(reset(other));
+		return false;
+	}
+	model_done(&other->model);
+	stress.counters.shares++;
+	return true;
+}
+
+/* On behalf of somebody who has both open for reading only. */
+static int dedupe_blocks(struct file *file, struct file *other,
+			 unsigned int blocks)
+{
+	int from = open_for_change(other, O_RDONLY);
+	int to = open_for_change(file, O_RDONLY), ret;
+
+	ret = file_dedupe(from, to, (uint64_t)blocks * BLOCK);
+	close(from);
+	close(to);
+	return ret;
+}
+
+unsigned int share_by_dedupe(struct file *file, struct file *other,
+			     struct dice *dice)
+{
+	unsigned int blocks = first_blocks(file, BLOCKS / 2), freed;
+
+	(void)dice;
+	blocks = blocks ? begin_copy(file, other, blocks) : 0;
+	if (!blocks)
+		return 0;
+	freed = store_blocks(other, 0, blocks, O_DIRECT);
+	if (freed)
+		return freed;
+	if (ground_delay_ms(other) || dedupe_blocks(file, other, blocks))
+		stress.counters.no_space++;
+	/* what the other had is the file's alone now */
+	freed = shorten(other, 0, 1);
+	/* XFS gives away blocks that were just freed when its log is written */
+	syncfs(file->fd);
+	return freed;
+}
