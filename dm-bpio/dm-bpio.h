@@ -2,36 +2,37 @@
 /*
  * How a device-mapper target takes part in BypassIO.
  *
- * A layer is one live instance of a target below, or at, a bypass volume. While
- * it is registered, reads of files on the volume may be sent past it, straight
- * to the device that it maps to. A layer that must see a read (because it
- * decrypts, redirects or watches the data) says so, for a file or for the whole
- * volume, with bpio_veto() or by pausing; then the read enters the stack at the
- * layer, or goes through the file system.
+ * A layer is one live instance of a target in a bypass volume or below one. While
+ * it is registered, reads of files on the volume may skip it and go straight to
+ * the device that it maps to. A layer that must see a read (because it decrypts,
+ * redirects or watches the data) objects with bpio_veto(), for a file or for the
+ * whole volume, or pauses. The read then enters the stack at the layer, or goes
+ * through the file system.
  *
  * The life of a layer:
  *
  *	.resume		bpio_layer_register()
- *	.presuspend	bpio_layer_unregister(): afterwards no read is in flight
- *			that went past the layer, and none will be
+ *	.presuspend	bpio_layer_unregister(): when it returns, no read that
+ *			skipped the layer is in flight, and none will start
  *
- * A target type that never registers is a layer that did not opt in: reads enter
- * the stack there. dm-bpio-filter is an example to start from.
+ * A target that never registers has not opted in: reads enter the stack there.
+ * dm-bpio-filter is an example to start from.
  *
- * A veto of a file concerns the bypass of that file only. When the whole volume is
- * bypassed (BPIO_OP_ENABLE), its reads go past the layer all the same, unless the
- * layer vetoes that as well: see bpio_request_all_reads(). DISABLE may come for
- * what a layer was never told ENABLE; it ignores that.
+ * A veto of a file applies to the bypass of that file only. When the whole volume is
+ * bypassed (BPIO_OP_ENABLE), its reads skip the layer all the same, unless the layer
+ * vetoes that as well: see bpio_request_all_reads(). A layer may receive DISABLE
+ * without a preceding ENABLE and must ignore it.
  *
- * Callbacks run in process context, one at a time for the whole module, with a
- * lock held that bpio_layer_*(), bpio_pause_*(), bpio_resume_*() and
- * bpio_storage_control() need: calling one of these from a callback deadlocks. A
- * callback may sleep, but must not wait for I/O of any device, which somebody may
- * keep suspended, nor for a suspend or resume: all volumes would wait with it.
+ * Callbacks run in process context, one at a time for the whole module, under a
+ * lock that bpio_layer_*(), bpio_pause_*(), bpio_resume_*() and
+ * bpio_storage_control() take: calling one of these from a callback deadlocks. A
+ * callback may sleep, but must not wait for I/O, because the device may stay
+ * suspended, nor for a suspend or resume: all volumes would wait with it.
  *
- * bpio_layer_changed() and the pauses wait for reads in flight, which end no earlier
- * than somebody resumes the device that has them. The wait can be killed. Hold no
- * lock across it that anybody else needs: bpio_layer_get() is there for that.
+ * bpio_layer_changed() and the pauses wait for reads in flight. If a device that
+ * has such reads is suspended, the wait lasts until it is resumed. A fatal signal
+ * ends the wait. Do not hold a lock across it that other tasks need: take a
+ * reference with bpio_layer_get() instead.
  */
 #ifndef DM_BPIO_H
 #define DM_BPIO_H
@@ -42,8 +43,8 @@
 #include <linux/dm-bpio.h>
 
 /*
- * The release. Modules and programs take it from this line. The man pages, packages
- * and the changelog repeat it; "make lint" compares them.
+ * The release. Modules and programs read it from here. The man pages, packages and
+ * the changelog repeat it; "make lint" compares them.
  */
 #define DM_BPIO_VERSION	"0.2.0"
 
@@ -52,17 +53,17 @@ struct bpio_request;
 
 /**
  * struct bpio_mapping - where a range of a layer lies below
- * @bdev: the device below; the layer keeps it open while it is registered. Not used
- *	when the range is striped
+ * @bdev: the device below; the layer keeps it open while it is registered. Unused
+ *	if the range is striped
  * @sector: 512-byte sector on @bdev, or on the striped set
- * @length: 512-byte sectors for which this holds, at least 1
+ * @length: 512-byte sectors for which the mapping holds, at least 1
  * @stripes: 0, or the number of legs over which the range is striped. Chunk number c of
  *	the set is chunk number c / @stripes of leg number c % @stripes, and the @leg
- *	callback says where that leg begins
- * @chunk: 512-byte sectors of a chunk, when striped
+ *	callback returns where that leg begins
+ * @chunk: 512-byte sectors of a chunk, if striped
  *
- * All zero when a callback gets it. A range of any length over stripes is one mapping:
- * nobody has to list the chunks.
+ * The caller of a callback passes it zeroed. A striped range of any length is one
+ * mapping; its chunks are not listed.
  */
 struct bpio_mapping {
 	struct block_device	*bdev;
@@ -73,30 +74,31 @@ struct bpio_mapping {
 };
 
 /**
- * struct bpio_layer_ops - what a layer has to say
+ * struct bpio_layer_ops - callbacks of a layer
  *
  * @name: Driver name that verdicts show, 1 to BPIO_DRIVER_NAME_MAX bytes.
  * @map: Map a sector of the target, counted from its start, to the device
- *	below. Must give what the target's map method would do to a read, and may
- *	change only while the layer is not registered. Mandatory.
+ *	below. Must return the mapping that the target's map method applies to
+ *	reads. The mapping may change only while the layer is not registered.
+ *	Mandatory.
  *	Return: 0 or a negative errno, which ends the route at this layer.
- * @leg: Tell where a leg of a striped set begins: @bdev and @sector of the mapping,
- *	for legs from 0 to bpio_mapping.stripes - 1. Needed by a layer whose @map
- *	says that a range is striped, and like it.
+ * @leg: Return where a leg of a striped set begins, in @bdev and @sector of the
+ *	mapping, for legs from 0 to bpio_mapping.stripes - 1. Mandatory if @map
+ *	returns striped ranges; the same rules apply.
  *	Return: 0 or a negative errno, which ends the route at this layer.
- * @file_pre: A file is about to be enabled or is queried; the layer may veto
+ * @file_pre: A file is about to be enabled, or is queried; the layer may veto
  *	that file. Optional: a layer without it agrees for all files. Follows the
  *	pre-operation callback of a minifilter for FSCTL_MANAGE_BYPASS_IO.
  *	Return: 0, also after bpio_veto(). A negative errno without bpio_veto()
- *	counts as a veto in the layer's name without a sentence of its own.
- * @file_post: The same file after all layers were asked, bottom to top; called
- *	for a layer that agreed. @status is 0 or the errno of who vetoed. Also
+ *	counts as a veto of this layer with a generic reason text.
+ * @file_post: Called for the same file once all layers were queried, bottom to top,
+ *	for each layer that agreed. @status is 0 or the errno of the veto. Also
  *	called with operation DISABLE. Optional.
- * @storage_pre: Bypass of the volume is about to be enabled or is queried; the
+ * @storage_pre: Bypass of the volume is about to be enabled, or is queried; the
  *	layer may veto. Optional. Return: as @file_pre.
- * @storage_post: The same, bottom to top, and with operation DISABLE when bypass
- *	ends: at once when something below the volume changes, a second after the
- *	last file that was enabled is closed. Optional.
+ * @storage_post: As @file_post, for the volume. Operation DISABLE comes when bypass
+ *	ends: at once when something below the volume changes, or a second after the
+ *	last enabled file is closed. Optional.
  */
 struct bpio_layer_ops {
 	const char *name;

@@ -5,24 +5,24 @@
  *
  * What it is for
  * --------------
- * A file system sits on a mapped device whose table consists of the "bpio"
- * target, the volume. A program enables BypassIO for one open file, that is,
- * for what open(2) returned and dup(2) and fork(2) share. From then on the
- * O_DIRECT reads of this open file skip the file system and every layer of the
- * volume and go straight to the NVMe device. The program keeps its descriptor;
- * everything else that it does with it (locks, mmap, fstat, reads without
- * O_DIRECT, splice) remains the file system's business.
+ * A volume is a mapped device whose table consists of "bpio" targets; a file
+ * system is mounted from it. A program enables BypassIO for one open file: the
+ * open file description that open(2) creates and that dup(2) and fork(2) share.
+ * From then on, O_DIRECT reads of this open file skip the file system and all
+ * layers of the volume and go straight to the NVMe device. The program keeps
+ * using its descriptor; the file system still handles all other operations on it
+ * (locks, mmap, fstat, reads without O_DIRECT, splice).
  *
  * When a read cannot go direct at the moment (another process has the file open
  * for writing, the volume is suspended, the range is a hole), the file system
  * serves it instead. Such a fall-back is counted together with its reason, and
- * bypass resumes by itself. An enabled file never returns other bytes than the
- * file system would.
+ * bypass resumes by itself. A read of an enabled file always returns the bytes
+ * that the file system would return.
  *
  * The operations and structures follow the control codes
  * FSCTL_MANAGE_BYPASS_IO (one file) and IOCTL_STORAGE_MANAGE_BYPASS_IO (the
- * storage below a volume) of BypassIO, with errno values for status codes,
- * UTF-8 for UTF-16, and the descriptors that Linux needs.
+ * storage below a volume) of BypassIO on Windows, with errno values instead of
+ * status codes, UTF-8 instead of UTF-16, and file descriptors added.
  *
  * How to call it
  * --------------
@@ -30,25 +30,25 @@
  * 2. Fill a struct fs_bpio_input (operation FS_BPIO_OP_ENABLE, fd the file)
  *    and send FSCTL_MANAGE_BYPASS_IO to /dev/bpio with a struct bpio_ioctl that
  *    points to this input and to a struct fs_bpio_output.
- * 3. The ioctl returns 0 also when bypass was refused. fs_bpio_output.support
- *    is BPIO_SUPPORT_NONE then, and .enable gives the reason.
+ * 3. The ioctl also returns 0 when bypass was refused. In that case
+ *    fs_bpio_output.support is BPIO_SUPPORT_NONE and .enable gives the reason.
  * 4. Read the file as before. FS_BPIO_INFL_ARM with ENABLE, or later
- *    BPIO_IOC_FILE_ARM on the file itself, waits until reads can go direct; it
- *    is never needed for correctness. BPIO_IOC_FILE_INFO on the file returns
- *    its counters.
- * 5. Close the file. The last close of the open file disables BypassIO; it also
- *    happens when the process is killed.
+ *    BPIO_IOC_FILE_ARM on the file itself, waits until reads can go direct;
+ *    reads are correct without it. BPIO_IOC_FILE_INFO on the file returns its
+ *    counters.
+ * 5. Close the file. The last close of the open file, also by the exit of a
+ *    killed process, disables BypassIO.
  *
- * The same operations can be sent to the mapped device of the volume, if its
- * table is a single line: device-mapper passes ioctls only to those. A volume
- * of several segments is served by /dev/bpio.
+ * The same operations can be sent to the mapped device of the volume if its
+ * table has a single line: device-mapper passes ioctls to no other table. For a
+ * volume of several segments, use /dev/bpio.
  *
- * Who may do what
- * ---------------
- * "file" stands for a descriptor that is open for reading: being allowed to
- * read a file is the permission to bypass it. "device" stands for a descriptor
- * of the mapped device. "admin" is CAP_SYS_ADMIN in the initial user namespace.
- * How /dev/bpio itself was opened makes no difference.
+ * Permissions
+ * -----------
+ * "file" stands for a descriptor that is open for reading: permission to read a
+ * file is permission to bypass it. "device" stands for a descriptor of the
+ * mapped device. "admin" is CAP_SYS_ADMIN in the initial user namespace. The
+ * mode in which /dev/bpio itself was opened makes no difference.
  *
  *	operation		sent to /dev/bpio	sent to the device
  *	ENABLE, DISABLE		file			file
@@ -64,10 +64,10 @@
  *	BPIO_IOC_TALLY		any			-
  *	BPIO_IOC_FILE_ARM, _INFO: sent to the enabled file, any
  *
- * Anyone who may open the mapped device may read every block of the volume,
- * whatever the permissions of its files are. /dev/bpio gives no such access.
+ * A process that may open the mapped device can read every block of the volume,
+ * whatever the permissions of its files. /dev/bpio gives no such access.
  *
- * Errors of the ioctls (nothing was done):
+ * Errors of the ioctls (the call had no effect):
  *
  *	EINVAL	   unknown operation or flag, a reserved field that is not zero,
  *		   an unknown version; FS_BPIO_INFL_ARM on the mapped device
@@ -75,23 +75,23 @@
  *	ERANGE	   the output buffer is shorter than its structure
  *	EOPNOTSUPP the operation is not available
  *	EXDEV	   mapped device only: the descriptor is not a file of this volume;
- *		   the output says so in words
+ *		   the output names this reason
  *	ENXIO	   /dev/bpio only: the descriptor is neither a bpio volume nor on one
  *	EBADF	   no such descriptor, or one opened with O_PATH
  *	EACCES	   /dev/bpio only: the descriptor is not open for reading (QUERY,
  *		   GET_INFO)
- *	EPERM	   the caller lacks the right that the table above demands
+ *	EPERM	   the caller lacks a permission listed in the table above
  *	EFAULT	   a buffer cannot be read or written
  *	EAGAIN	   the volume is suspended, or is being suspended, or its table was
- *		   replaced while a file of it is enabled; try again
+ *		   replaced while one of its files is enabled; try again
  *	ENOTTY	   not a bpio volume, or its table has more than one line; a file
  *		   that was never enabled
  *
- * Rules for all structures: sizes and lengths are in bytes, fields have a fixed
- * width, padding is explicit, everything named reserved must be zero on input
- * and is zero on output, layouts are the same for 32-bit and 64-bit programs.
- * Strings are UTF-8 with a length in bytes beside them and are not terminated
- * by a NUL.
+ * Rules for all structures: sizes and lengths are in bytes; fields have a fixed
+ * width; padding is explicit; fields named reserved must be zero on input and
+ * are zero on output; layouts are the same for 32-bit and 64-bit programs.
+ * Strings are UTF-8, not NUL-terminated; a separate field has their length in
+ * bytes.
  */
 #ifndef _UAPI_LINUX_DM_BPIO_H
 #define _UAPI_LINUX_DM_BPIO_H
@@ -103,7 +103,7 @@
  * BPIO_ABI_VERSION - version of this interface
  *
  * Raised when operations, flags or reasons are added. Existing ones never
- * change their meaning. Ask with BPIO_IOC_GET_VERSION what a kernel offers.
+ * change their meaning. BPIO_IOC_GET_VERSION returns what a kernel offers.
  */
 #define BPIO_ABI_VERSION	2
 
@@ -114,9 +114,9 @@
 /**
  * enum fs_bpio_operations - operations of FSCTL_MANAGE_BYPASS_IO
  *
- * @FS_BPIO_OP_ENABLE: Enable BypassIO for one open file. Sent again for the same
- *	open file it changes nothing. A refusal or veto is not an error of the
- *	ioctl; it is in the results. Regular files that are open read-only.
+ * @FS_BPIO_OP_ENABLE: Enable BypassIO for one open file, which must be a regular
+ *	file open read-only. Enabling it twice has no further effect. A refusal or
+ *	veto is not an error of the ioctl; it is in the results.
  * @FS_BPIO_OP_DISABLE: Disable BypassIO for one open file; its direct reads have
  *	drained when this returns. Never fails; ignored when not enabled. The file
  *	can be enabled again.
@@ -125,16 +125,17 @@
  * @FS_BPIO_OP_VOLUME_STACK_PAUSE: Stop the bypass of the volume and storage
  *	stack for all files of the volume; direct reads have drained when it
  *	returns. May be sent repeatedly. Never fails. Reads do not drain while a
- *	device below is suspended: only this call waits for them, can be killed,
- *	and has paused the volume before it waits.
- * @FS_BPIO_OP_VOLUME_STACK_RESUME: End the pause. Not counted: the stack is
- *	asked again and bypass resumes if nobody objects. Never fails.
- * @FS_BPIO_OP_STREAM_PAUSE: The same for one file, for everybody who has enabled
- *	it: their direct reads have drained when it returns. Ignored when not
- *	enabled. The pause ends with the last close of the file. One by kernel
- *	code is another one, see FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED.
- * @FS_BPIO_OP_STREAM_RESUME: End the pause of one file. Not counted. Ignored
- *	when not paused.
+ *	device below is suspended: only this call waits for them. It sets the pause
+ *	before it waits, and the wait can be killed.
+ * @FS_BPIO_OP_VOLUME_STACK_RESUME: End the pause, however often PAUSE was sent.
+ *	The stack is queried again and bypass resumes if no layer objects. Never
+ *	fails.
+ * @FS_BPIO_OP_STREAM_PAUSE: Pause one file, for all open files that have enabled
+ *	it: their direct reads have drained when this returns. Ignored when not
+ *	enabled. The pause ends with the last close of the file. A pause by kernel
+ *	code is separate, see FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED.
+ * @FS_BPIO_OP_STREAM_RESUME: End the pause of one file, however often PAUSE was
+ *	sent. Ignored when not paused.
  * @FS_BPIO_OP_GET_INFO: Number of open files with BypassIO enabled on the
  *	volume, name of the storage driver, and counters. Changes nothing.
  */
@@ -152,12 +153,13 @@ enum fs_bpio_operations {
 /**
  * enum bpio_operations - operations of IOCTL_STORAGE_MANAGE_BYPASS_IO
  *
- * @BPIO_OP_ENABLE: Let all reads of the mapped device, by whatever program and
- *	file system, skip the layers below it while these agree. Needs write
- *	access to the mapped device or CAP_SYS_ADMIN. Holds until DISABLE or until
- *	the device is removed, and is not counted with the files.
- * @BPIO_OP_DISABLE: End that. Ignored when not enabled; needs the same rights.
- * @BPIO_OP_QUERY: Ask the stack below the volume and change nothing.
+ * @BPIO_OP_ENABLE: Let all reads of the mapped device, from any program or file
+ *	system, skip the layers below it while these agree. Needs write access to
+ *	the mapped device or CAP_SYS_ADMIN. Stays in force until DISABLE or until
+ *	the device is removed. Not part of fs_bpio_info.active_count.
+ * @BPIO_OP_DISABLE: Undo BPIO_OP_ENABLE. Ignored when not enabled; needs the same
+ *	permission.
+ * @BPIO_OP_QUERY: Query the stack below the volume and change nothing.
  */
 enum bpio_operations {
 	BPIO_OP_ENABLE	= 1,
@@ -167,21 +169,21 @@ enum bpio_operations {
 
 /*
  * fs_bpio_input.in_flags, with ENABLE and QUERY: do not send the query to the
- * storage stack. The answer then speaks of the file and the file system part only,
- * and support is at most BPIO_SUPPORT_PARTIAL, whatever way reads then take.
+ * storage stack. The answer then covers only the file and the file system, and
+ * support is at most BPIO_SUPPORT_PARTIAL, even if reads go straight to storage.
  */
 #define FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY	(1U << 0)
 /*
- * fs_bpio_input.in_flags, with QUERY only: ask all layers, also those below one
- * that objects, and report each. The output buffer then holds a struct
+ * fs_bpio_input.in_flags, with QUERY only: query all layers, including those below
+ * a layer that objects, and report each. The output buffer then holds a struct
  * fs_bpio_stack. Not part of the original protocol.
  */
 #define FS_BPIO_INFL_ALL_LAYERS			(1U << 16)
 /*
  * fs_bpio_input.in_flags, with ENABLE sent to /dev/bpio only: arm the file before
- * returning, as BPIO_IOC_FILE_ARM does; fs_bpio_output.obstacle tells whether it
- * worked. The mapped device answers EINVAL, because device-mapper would make a
- * suspend wait for the file-system I/O that arming takes.
+ * returning, as BPIO_IOC_FILE_ARM does; fs_bpio_output.obstacle has the result.
+ * The mapped device returns EINVAL, because device-mapper would make a suspend wait
+ * for the file-system I/O of arming.
  */
 #define FS_BPIO_INFL_ARM			(1U << 17)
 #define FS_BPIO_INFL_ALL	(FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY | \
@@ -192,12 +194,12 @@ enum bpio_operations {
 /* fs_bpio_output.out_flags: this file is paused, by STREAM_PAUSE or kernel code. */
 #define FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED		(1U << 1)
 /*
- * fs_bpio_output.out_flags: a layer that appeared later blocks the bypass. Known
- * from the moment at which the volume has asked its stack again: at once when a
- * layer that takes part came or went, else with the next read of an enabled file.
+ * fs_bpio_output.out_flags: a layer that was inserted after ENABLE blocks the
+ * bypass. Set when the volume queries its stack again: at once if the layer takes
+ * part in BypassIO, otherwise with the next read of an enabled file.
  */
 #define FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED		(1U << 2)
-/* fs_bpio_output.out_flags: the storage device is one that takes part. */
+/* fs_bpio_output.out_flags: the storage device can be read directly. */
 #define FS_BPIO_OUTFL_COMPATIBLE_STORAGE_DRIVER		(1U << 3)
 
 /*
@@ -206,8 +208,8 @@ enum bpio_operations {
  */
 #define FS_BPIO_OUTFL_ALL_READS_ENABLED			(1U << 16)
 /*
- * fs_bpio_output.out_flags: kernel code has paused this file; STREAM_RESUME does not
- * end that, nor does the last close. Not part of the original protocol.
+ * fs_bpio_output.out_flags: kernel code has paused this file; neither STREAM_RESUME
+ * nor the last close ends this pause. Not part of the original protocol.
  */
 #define FS_BPIO_OUTFL_STREAM_KERNEL_PAUSED		(1U << 17)
 
@@ -215,8 +217,8 @@ enum bpio_operations {
  * enum bpio_support - how much of the path a read may skip
  *
  * @BPIO_SUPPORT_NONE: Nothing; reads go through the file system.
- * @BPIO_SUPPORT_PARTIAL: The file system and the layers above the one that
- *	objected. Reads enter the stack there. The results name it.
+ * @BPIO_SUPPORT_PARTIAL: The file system and the layers above the layer that
+ *	objected. Reads enter the stack at that layer. The results name it.
  * @BPIO_SUPPORT_FULL: Everything down to the storage device.
  */
 enum bpio_support {
@@ -228,18 +230,19 @@ enum bpio_support {
 /**
  * enum bpio_reason - why something is not bypassed
  *
- * One numbering for refusals of a file, for vetoes, and for single reads that
- * were served by the file system. Numbers are stable; new ones are appended.
+ * The same numbers are used for refusals of a file, for vetoes, and for single
+ * reads that the file system served. Numbers are stable; new ones are appended.
  *
  * Refusals of a file (ENABLE and QUERY):
- * @BPIO_REASON_NONE: Nothing stands in the way.
+ * @BPIO_REASON_NONE: Nothing prevents bypass.
  * @BPIO_REASON_NOT_REGULAR_FILE: Directories, devices, pipes and sockets.
  * @BPIO_REASON_NOT_READABLE: The descriptor is not open for reading.
  * @BPIO_REASON_NOT_DIRECT: The descriptor is not open with O_DIRECT. Not a
  *	refusal: reads go direct once O_DIRECT is set with fcntl(2).
  * @BPIO_REASON_OTHER_VOLUME: The file is not on this volume.
- * @BPIO_REASON_FILE_SYSTEM: The file system does not take part. XFS does where it
- *	was built with CONFIG_EXPORTFS_BLOCK_OPS: else its repair breaks no lease.
+ * @BPIO_REASON_FILE_SYSTEM: The file system does not take part. XFS takes part only
+ *	if built with CONFIG_EXPORTFS_BLOCK_OPS: without it, its online repair breaks
+ *	no lease.
  * @BPIO_REASON_VERITY: fs-verity must check every byte of the file.
  * @BPIO_REASON_ENCRYPTED: The file system must decrypt the file.
  * @BPIO_REASON_COMPRESSED: The file system must decompress the file.
@@ -252,8 +255,8 @@ enum bpio_support {
  * @BPIO_REASON_METADATA: The storage device carries metadata (integrity data)
  *	with each block.
  * @BPIO_REASON_LAYER_UNAWARE: A layer does not take part in BypassIO.
- * @BPIO_REASON_LAYER_VETO: A layer vetoed the volume; status and text are its.
- * @BPIO_REASON_FILE_VETO: A layer vetoed this file; status and text are its.
+ * @BPIO_REASON_LAYER_VETO: A layer vetoed the volume; it chose status and text.
+ * @BPIO_REASON_FILE_VETO: A layer vetoed this file; it chose status and text.
  * @BPIO_REASON_QUERY_SKIPPED: FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY was set.
  *
  * Reads served by the file system for now:
@@ -261,37 +264,39 @@ enum bpio_support {
  * @BPIO_REASON_WRITER: The file is open for writing or shared writable mapped.
  * @BPIO_REASON_REVOKED: The file was opened for writing, truncated, renamed,
  *	linked, unlinked, or its attributes changed a moment ago.
- * @BPIO_REASON_LEASE: Somebody else holds a lease or delegation on the file, or
- *	has asked for one less than a second ago; or leases are switched off.
+ * @BPIO_REASON_LEASE: Another process or a file server holds a lease or delegation
+ *	on the file, or asked for one less than a second ago; or leases are disabled
+ *	(/proc/sys/fs/leases-enable).
  * @BPIO_REASON_DIRTY_PAGES: The page cache holds data not yet on the device.
  * @BPIO_REASON_UNMAPPED: The range is a hole, preallocated, or stored inline.
- * @BPIO_REASON_MAP_LIMIT: Where the range lies is not remembered, because the maps
- *	of all files take as much memory as they may.
+ * @BPIO_REASON_MAP_LIMIT: The extent map lacks the range, because the maps of all
+ *	files together have reached their memory limit.
  * @BPIO_REASON_UNALIGNED: Offset, length or buffer is not aligned to the
  *	logical block size or to the memory alignment of the device.
  * @BPIO_REASON_VOLUME_SUSPENDED: The volume or a layer below it is suspended,
  *	was replaced, or is gone.
- * @BPIO_REASON_VOLUME_PAUSED: VOLUME_STACK_PAUSE.
- * @BPIO_REASON_STREAM_PAUSED: STREAM_PAUSE.
+ * @BPIO_REASON_VOLUME_PAUSED: VOLUME_STACK_PAUSE is in force.
+ * @BPIO_REASON_STREAM_PAUSED: STREAM_PAUSE is in force.
  * @BPIO_REASON_DISABLED: BypassIO was disabled for this open file.
  * @BPIO_REASON_DEVICE_ERROR: The direct read failed on the device.
- * @BPIO_REASON_NO_MEMORY: Memory for the extent map or the read ran out.
- * @BPIO_REASON_NO_WAIT: A read that is polled for found no free request, and
- *	could not wait for one (before Linux 6.2).
- * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off. Also the verdict
- *	of ENABLE and QUERY then, with BPIO_SUPPORT_PARTIAL and -EAGAIN: files can be
- *	enabled, and their reads go direct when it is on again.
+ * @BPIO_REASON_NO_MEMORY: No memory for the extent map or for the read.
+ * @BPIO_REASON_NO_WAIT: A polled read found no free request, and could not wait for
+ *	one (before Linux 6.2).
+ * @BPIO_REASON_SWITCHED_OFF: The module parameter "bypass" is off. ENABLE and QUERY
+ *	return this reason too, with BPIO_SUPPORT_PARTIAL and -EAGAIN: files can be
+ *	enabled, and their reads go direct when the parameter is on again.
  * @BPIO_REASON_REALTIME: The file lies on the realtime device of XFS, which is not
  *	the volume.
- * @BPIO_REASON_NOT_READ_ONLY: The descriptor is open for writing. A refusal.
+ * @BPIO_REASON_NOT_READ_ONLY: The descriptor is open for writing; ENABLE and QUERY
+ *	refuse it.
  * @BPIO_REASON_KERNEL_PAUSED: Kernel code has paused the file.
- * @BPIO_REASON_LOCKED: The file system holds the lock of the file, to change its
- *	flags or to check it. Reads wait for that, whether BypassIO is enabled or not.
+ * @BPIO_REASON_LOCKED: The file system holds the inode lock, to change the flags of
+ *	the file or to check it. Reads wait for that lock with or without BypassIO.
  * @BPIO_REASON_SHUT_DOWN: The file system was shut down, by its administrator or
- *	after an error, and fails reads.
- * @BPIO_REASON_PEER_MEMORY: The buffer is peer memory, and the route lacks
- *	BPIO_INFO_PEER_MEMORY, or other memory is part of the same read. The file
- *	system answers EREMOTEIO.
+ *	after an error, and fails all reads.
+ * @BPIO_REASON_PEER_MEMORY: The buffer is peer memory, but the devices below cannot
+ *	transfer to it (BPIO_INFO_PEER_MEMORY is not set), or the same read has other
+ *	memory too. The file system fails such reads with EREMOTEIO.
  * @BPIO_REASON_COUNT: One more than the highest reason of this header.
  */
 enum bpio_reason {
@@ -344,9 +349,9 @@ enum bpio_reason {
 /**
  * struct bpio_ioctl - the envelope of both control codes
  *
- * Input and output are two buffers with their own lengths. They may overlap.
- * A longer input must be zero behind its structure and may have 4096 bytes at
- * most, else EINVAL; a longer output is left alone behind what was written.
+ * Input and output are two buffers, each with a length. They may overlap. An input
+ * longer than its structure must be zero behind it and at most 4096 bytes long, else
+ * EINVAL. The kernel does not touch the output buffer behind @bytes_returned.
  *
  * @size: sizeof(struct bpio_ioctl), in bytes.
  * @flags: Must be zero.
@@ -375,10 +380,10 @@ struct bpio_ioctl {
  * @in_flags: FS_BPIO_INFL_*.
  * @reserved1: Must be zero.
  * @reserved2: Must be zero.
- * @fd: The file the operation is about. Sent to /dev/bpio, it also says which
- *	volume: a file or directory on it, or its mapped device. Sent to the mapped
- *	device, -1 stands for the volume itself with QUERY, GET_INFO and the two
- *	VOLUME_STACK operations, of which the last three look at the volume only.
+ * @fd: The file to operate on. On /dev/bpio it also selects the volume: it is a file
+ *	or directory on the volume, or the mapped device. On the mapped device, -1
+ *	stands for the volume itself in QUERY, GET_INFO and the two VOLUME_STACK
+ *	operations; the last three ignore @fd.
  * @reserved3: Must be zero.
  */
 struct fs_bpio_input {
@@ -393,15 +398,15 @@ struct fs_bpio_input {
 /**
  * struct bpio_results - the verdict
  *
- * @op_status: 0 when nothing objected, else a negative errno of whoever did.
- *	With support BPIO_SUPPORT_PARTIAL it is negative too, and the rest tells
- *	which layer keeps the bypass from being full; only when the storage stack
- *	was not asked (BPIO_REASON_QUERY_SKIPPED) it is 0.
+ * @op_status: 0 when nothing objected, else the negative errno of the objection.
+ *	With BPIO_SUPPORT_PARTIAL it is negative too, and the other fields name the
+ *	layer that keeps the bypass from being full. Exception: it is 0 when the
+ *	storage stack was not queried (BPIO_REASON_QUERY_SKIPPED).
  * @failing_driver_name_len: Bytes used of @failing_driver_name.
- * @failing_driver_name: File system, layer or driver that objected, the first
- *	from top to bottom. A target that does not take part is called by the
- *	module of device-mapper, which is all that the kernel tells; ask
- *	device-mapper for its type.
+ * @failing_driver_name: The file system, layer or driver that objected, the
+ *	topmost if several did. For a target that does not take part it is the name
+ *	of the device-mapper module, because the kernel does not export the target
+ *	type; device-mapper's own interface returns that.
  * @failure_reason_len: Bytes used of @failure_reason.
  * @failure_reason: One English sentence, never translated.
  * @reason: enum bpio_reason.
@@ -417,11 +422,11 @@ struct bpio_results {
 
 /*
  * fs_bpio_info.flags and bpio_file_info.flags: direct reads may go into peer memory,
- * which is memory of a PCI device (P2PDMA) that a program has mapped, such as that
- * of a GPU. All devices at which reads enter the stack can transfer to it. Whether
- * they reach the device whose memory it is, only a read shows. O_DIRECT reads that
- * the file system serves, for whatever reason, fail with EREMOTEIO, except for
- * those of holes.
+ * which is memory of a PCI device (P2PDMA), such as a GPU, that a program has
+ * mapped. All devices at which reads enter the stack support P2PDMA. Whether they
+ * can reach the device that owns the memory shows only when a read is sent. O_DIRECT
+ * reads into peer memory that the file system serves fail with EREMOTEIO, except
+ * reads of holes.
  */
 #define BPIO_INFO_PEER_MEMORY	(1U << 0)
 
@@ -433,21 +438,22 @@ struct bpio_results {
  * @active_count: Open files of the volume with BypassIO enabled.
  * @storage_driver_name_len: Bytes used of @storage_driver_name.
  * @storage_driver_name: Driver of the device where the reads of the volume
- *	enter the stack: "nvme", or what stands in the way.
- * @flags: BPIO_INFO_* of the way that reads would take now.
+ *	enter the stack: "nvme", or the driver that prevents full bypass.
+ * @flags: BPIO_INFO_* of the path that direct reads would take now.
  * @storage_major: Device number of that device, 0 when there is none now.
  * @storage_minor: See @storage_major.
- * @volume_major: Device number of the volume that answered. A stock target
- *	above a volume may pass the ioctl down, so it need not be the device asked.
+ * @volume_major: Device number of the volume that answered. A stock target above a
+ *	volume may pass the ioctl down, so this can differ from the device it was
+ *	sent to.
  * @volume_minor: See @volume_major.
  * @direct_reads: O_DIRECT reads of enabled files that went direct.
  * @direct_bytes: Bytes these returned.
  * @fallback_reads: O_DIRECT reads of enabled files that the file system served.
  * @fallback_bytes: As in struct bpio_file_info.
  * @mapped_reads: Reads of the mapped device itself that skipped the layers below
- *	because BPIO_OP_ENABLE was sent to it.
- * @bmap_steps: How often a part of a file had to be mapped block by block, which
- *	takes long, because its file system did not tell otherwise.
+ *	because of BPIO_OP_ENABLE.
+ * @bmap_steps: How often a part of a file had to be mapped block by block with
+ *	bmap(), which is slow, because the faster method gave no answer.
  */
 struct fs_bpio_info {
 	__u32	active_count;
@@ -481,9 +487,8 @@ struct fs_bpio_info {
  * @support: enum bpio_support. Zero after DISABLE, the PAUSEs and GET_INFO.
  * @obstacle: enum bpio_reason. After ENABLE: what keeps reads from going direct
  *	at this moment, BPIO_REASON_NONE when nothing does. After QUERY of a file:
- *	what keeps the reads of those who have enabled it from going direct at this
- *	moment, or BPIO_REASON_NOT_DIRECT when the descriptor lacks O_DIRECT. Else
- *	zero.
+ *	the same for the open files of it that are enabled, or BPIO_REASON_NOT_DIRECT
+ *	when the queried descriptor lacks O_DIRECT. Otherwise zero.
  */
 struct fs_bpio_output {
 	__u32	operation;
@@ -504,11 +509,11 @@ struct fs_bpio_output {
 
 /* bpio_layer_info.flags: the layer takes part in BypassIO. */
 #define BPIO_LAYER_TAKES_PART	(1U << 0)
-/* bpio_layer_info.flags: this is where the stack ends, the storage device. */
+/* bpio_layer_info.flags: this is the storage device at the end of the stack. */
 #define BPIO_LAYER_STORAGE	(1U << 1)
 /* bpio_layer_info.flags: reads of files with bypass skip it now. */
 #define BPIO_LAYER_BYPASSED	(1U << 2)
-/* bpio_layer_info.flags: it is paused; see paused_since, who and why. */
+/* bpio_layer_info.flags: the layer is paused; see paused_since, who and why. */
 #define BPIO_LAYER_PAUSED	(1U << 3)
 
 /* Longest explanation of a pause, in bytes. */
@@ -528,11 +533,11 @@ struct fs_bpio_output {
  * @who_len: Bytes used of @who.
  * @why_len: Bytes used of @why.
  * @reserved: Zero.
- * @name: What the layer calls itself, or the driver of the device.
- * @who: Who paused it: a layer, or a command and its process number.
- * @why: Why, in words.
- * @verdict: What it says, 0 when it agrees. When a file is asked about, a veto of
- *	that file comes before one of the volume.
+ * @name: Name under which the layer registered, or the driver of the device.
+ * @who: What paused it: a layer, or a command with its process ID.
+ * @why: The reason for the pause, as text.
+ * @verdict: Answer of the layer; op_status is 0 when it agrees. In a query of a
+ *	file, a veto of that file takes precedence over one of the volume.
  * @reserved2: Zero.
  */
 struct bpio_layer_info {
@@ -557,9 +562,9 @@ struct bpio_layer_info {
  * struct fs_bpio_stack - output of QUERY with FS_BPIO_INFL_ALL_LAYERS
  *
  * @output: As without the flag.
- * @layers: Number of layers there are, which may be more than fit the buffer.
- * @written: Number of @layer written, top to bottom.
- * @layer: The layers.
+ * @layers: Number of layers in the stack, which may be more than fit the buffer.
+ * @written: Number of entries in @layer.
+ * @layer: The layers, top to bottom.
  */
 struct fs_bpio_stack {
 	struct fs_bpio_output	output;
@@ -579,7 +584,7 @@ struct fs_bpio_stack {
  * @size: sizeof(struct bpio_input), in bytes.
  * @operation: enum bpio_operations.
  * @in_flags: Must be zero.
- * @fd: Sent to /dev/bpio, a descriptor of the mapped device; else zero.
+ * @fd: On /dev/bpio: a descriptor of the mapped device. On the mapped device: zero.
  * @reserved1: Must be zero.
  * @reserved2: Must be zero.
  */
@@ -599,7 +604,7 @@ struct bpio_input {
  * @version: BPIO_OUTPUT_VERSION.
  * @size: sizeof(struct bpio_output), in bytes.
  * @operation: The operation this answers.
- * @out_flags: FS_BPIO_OUTFL_* that speak of the volume.
+ * @out_flags: Those FS_BPIO_OUTFL_* that describe the volume.
  * @reserved1: Zero.
  * @reserved2: Zero.
  * @enable: Verdict of ENABLE.
@@ -626,8 +631,8 @@ struct bpio_output {
 /**
  * struct bpio_version - answer to BPIO_IOC_GET_VERSION
  *
- * @size: In: bytes the caller has room for, 24 to 4096, else EINVAL. Out: bytes
- *	the kernel knows. What the kernel does not know is set to zero.
+ * @size: In: size of the caller's buffer, 24 to 4096 bytes, else EINVAL. Out: size
+ *	of the kernel's structure. The kernel sets the rest of the buffer to zero.
  * @abi_version: BPIO_ABI_VERSION of the kernel.
  * @features: BPIO_FEATURE_* the kernel offers.
  * @fs_operations: Bit n is set when FSCTL operation n is available.
@@ -650,9 +655,9 @@ struct bpio_version {
 /**
  * struct bpio_file_arm - argument of BPIO_IOC_FILE_ARM
  *
- * Arming takes the lease and builds the extent map. It happens by itself soon
- * after ENABLE and whenever it was undone; this call does it now and waits. It
- * may write back dirty pages of the file. A signal ends it with EINTR.
+ * Arming takes the lease and builds the extent map. The kernel does so soon after
+ * ENABLE, and again after each revoke; this call arms now and waits. It may write
+ * back dirty pages of the file. A signal ends the wait with EINTR.
  *
  * @size: sizeof(struct bpio_file_arm), in bytes.
  * @flags: Must be zero.
@@ -673,8 +678,8 @@ struct bpio_file_arm {
 /**
  * struct bpio_file_info - argument of BPIO_IOC_FILE_INFO
  *
- * Counters run from the first ENABLE of the open file. Reads without O_DIRECT
- * are the file system's and are not counted, nor are those behind the end of the file.
+ * Counters start at the first ENABLE of the open file. Reads without O_DIRECT and
+ * reads behind the end of the file are not counted.
  *
  * @size: sizeof(struct bpio_file_info), in bytes.
  * @flags: In: must be zero. Out: BPIO_INFO_* of the route in use.
@@ -691,8 +696,8 @@ struct bpio_file_arm {
  * @direct_reads: Reads of this open file that went direct.
  * @direct_bytes: Bytes these returned.
  * @fallback_reads: Reads of this open file that the file system served.
- * @fallback_bytes: Bytes these returned; of asynchronous ones, whose end is not
- *	seen, the bytes asked for up to the end of the file.
+ * @fallback_bytes: Bytes these returned. For asynchronous reads, whose completion
+ *	dm-bpio does not see: the bytes requested, up to the end of the file.
  * @fallback_reason: Reads served by the file system, by enum bpio_reason.
  */
 struct bpio_file_info {
@@ -717,13 +722,13 @@ struct bpio_file_info {
 /**
  * struct bpio_tally - argument of BPIO_IOC_TALLY
  *
- * Each open(2) of /dev/bpio is a tally: it sums the reads of all open files that
- * were first enabled through it, by any process, including those that are closed
- * by now. Children inherit it with the descriptor.
+ * Each open(2) of /dev/bpio creates a tally: the sums over all open files that were
+ * first enabled through it, by any process, including files that have been closed.
+ * Children inherit it with the descriptor.
  *
  * @size: sizeof(struct bpio_tally), in bytes.
  * @flags: Must be zero.
- * @files: Open files whose first ENABLE came through it.
+ * @files: Open files that were first enabled through this open of /dev/bpio.
  * @open_files: Those of them that are enabled now.
  * @direct_reads: Reads of these files, as in struct bpio_file_info.
  * @direct_bytes: See @direct_reads.
@@ -731,8 +736,8 @@ struct bpio_file_info {
  * @fallback_bytes: See @direct_reads.
  * @refused: ENABLEs that were refused or vetoed.
  * @fallback_reason: Reads served by the file system, by enum bpio_reason.
- * @refused_reason: ENABLEs that were refused, by enum bpio_reason. Files on no
- *	bpio volume, for which ENABLE fails with ENXIO, count as
+ * @refused_reason: ENABLEs that were refused, by enum bpio_reason. ENABLE of a
+ *	file that is on no bpio volume fails with ENXIO and counts as
  *	BPIO_REASON_OTHER_VOLUME.
  */
 struct bpio_tally {
