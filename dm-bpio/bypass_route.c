@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The route that a volume has: publishing and withdrawing it, and questions that are
- * answered from it.
+ * The route of a volume: publish it, withdraw it, and query it.
  *
  * Level: volume.
  */
@@ -19,11 +18,11 @@
  * bpio_bypass_lock() - take a volume's drain_lock
  * @volume: the volume
  *
- * The hooks that let a suspended device go on need the lock, and memory may wait
- * for such a device. So its holder allocates without I/O and waits for none.
+ * The resume hook of a device needs the lock, and memory reclaim may wait for a
+ * suspended device. So the holder allocates without I/O and does not wait for I/O.
  *
  * Context: may sleep.
- * Return: what bpio_bypass_unlock() needs.
+ * Return: the allocation flags that bpio_bypass_unlock() restores.
  */
 unsigned int bpio_bypass_lock(struct bpio_volume *volume)
 {
@@ -36,7 +35,7 @@ unsigned int bpio_bypass_lock(struct bpio_volume *volume)
 /**
  * bpio_bypass_unlock() - undo bpio_bypass_lock()
  * @volume: the volume
- * @noio: what it returned
+ * @noio: the return value of bpio_bypass_lock()
  */
 void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio)
 {
@@ -45,7 +44,7 @@ void bpio_bypass_unlock(struct bpio_volume *volume, unsigned int noio)
 }
 
 /**
- * bpio_bypass_route_reads() - reads that took the present route
+ * bpio_bypass_route_reads() - number of reads that used the current route
  * @volume: the volume
  *
  * Context: any.
@@ -59,7 +58,7 @@ u64 bpio_bypass_route_reads(const struct bpio_volume *volume)
 }
 
 /**
- * bpio_bypass_skips() - whether the present route goes past a layer
+ * bpio_bypass_skips() - whether the current route skips a layer
  * @volume: the volume
  * @layer: the layer
  *
@@ -78,10 +77,10 @@ bool bpio_bypass_skips(struct bpio_volume *volume,
 /**
  * bpio_bypass_support() - how much of the stack direct reads skip now
  * @volume: the volume
- * @compatible: whether the storage device takes part, out; may be NULL
+ * @compatible: out: whether the storage device can be read directly; may be NULL
  *
  * Context: any.
- * Return: support of the present route, NONE while there is none or bypass is
+ * Return: support of the current route, NONE while there is none or bypass is
  * switched off.
  */
 enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
@@ -92,7 +91,7 @@ enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
 
 	rcu_read_lock();
 	route = rcu_dereference(volume->route);
-	/* One that only lingers is not used. */
+	/* An idle route is not used, only not yet withdrawn. */
 	if (READ_ONCE(volume->idle))
 		route = NULL;
 	if (route && READ_ONCE(bpio_standing_on))
@@ -104,10 +103,10 @@ enum bpio_support bpio_bypass_support(struct bpio_volume *volume,
 }
 
 /**
- * bpio_bypass_publish() - let reads take a route from now on
- * @volume: the volume; without a route when @route is not NULL
+ * bpio_bypass_publish() - make new reads use a route
+ * @volume: the volume; has no route if @route is not NULL
  * @route: the route, or NULL
- * @reason: why there is none
+ * @reason: why there is no route
  *
  * Context: may sleep; volume->drain_lock held.
  */
@@ -128,11 +127,11 @@ void bpio_bypass_publish(struct bpio_volume *volume, struct bpio_route *route,
 }
 
 /**
- * bpio_bypass_withdraw() - give up the present route, if there is one
+ * bpio_bypass_withdraw() - unpublish and retire the current route, if any
  * @volume: the volume
  * @reason: why reads fall back
  *
- * Its layers are told when its reads have ended, see bpio_bypass_drain_work().
+ * Its layers get DISABLE when its reads have ended, see bpio_bypass_drain_work().
  *
  * Context: may sleep; volume->drain_lock held.
  */

@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Routes that are published no longer: when nobody is on them, and how to wait for
- * that without a lock.
+ * Retired routes, which are no longer published: when the last read on them has
+ * ended, and how to wait for that without a lock.
  *
- * Who may still be on a route when it is retired, and why it ends:
+ * Reads that may still use a route when it is retired, and why they end:
  *
  * - A read that found the pointer under RCU but has no reference yet: its
- *   percpu_ref_tryget_live() fails from percpu_ref_kill() on, or succeeded
- *   before, which makes it the next case.
- * - A read with a reference: its bios are on their way below. Each bio ends by
- *   itself and the last one puts the reference. Nothing that a read does
- *   between taking and putting it waits for much: it faults in no memory of the
- *   user, allocates without I/O, and takes no lock that others hold while they
- *   wait for I/O, but for the lock of the reader's own address space when its
- *   memory is not where it was a moment ago. Another thread of the same process
- *   that maps a file of a suspended device may keep that one.
+ *   percpu_ref_tryget_live() either fails, because percpu_ref_kill() came first,
+ *   or has succeeded, which makes it the next case.
+ * - A read with a reference: its bios are in flight below. Each bio ends by
+ *   itself and the last one puts the reference. Between taking and putting the
+ *   reference a read hardly waits: it faults in no user memory, allocates without
+ *   I/O, and takes no lock that is held across I/O. The exception is the mmap lock
+ *   of the reader, taken if its pages have moved since they were last looked up.
+ *   Another thread of the same process may hold it while it maps a file of a
+ *   suspended device.
  *
- * A reference gets zero only after a grace period that begins with the kill. So
- * whoever looked, in the same RCU section, at a flag that says whether to go
- * direct, and did so before the flag was changed and the route retired, is waited
- * for as well.
+ * The count reaches zero only after a grace period that begins with the kill. So
+ * this also waits for a reader that tested a flag (whether to go direct) in the
+ * same RCU section, before the flag was changed and the route retired.
  *
- * The device at the end of a partial route may itself be suspended. Then its bios
- * wait there for its resume, as any bio does, and the route drains when somebody
- * resumes the device: no bound can be given. So nobody waits for a drain with a
- * lock held; see the top of bypass.c.
+ * The device at the end of a partial route may itself be suspended. Its bios then
+ * wait for its resume, as any bio does, and so does the drain of the route: its
+ * time is unbounded. So no task waits for a drain with a lock held; see the top of
+ * bypass.c.
  *
- * The last put queues the work that collects the route, which always finds a
- * volume: a route is published only while the volume has a live table, whose
- * presuspend hook waits until all routes are gone.
+ * The last put queues the work that collects the route. The volume still exists
+ * then: a route is published only while the volume has a live table, and the
+ * presuspend hook of the table waits until all routes are gone.
  *
  * Level: foundation.
  */
@@ -40,16 +39,16 @@
 #include "route.h"
 
 /*
- * A suspend waits for it: it must go on when memory is short, and needs nothing
- * but the drain_lock of a volume.
+ * A suspend waits for this work, so it must make progress when memory is short. It
+ * takes only the drain_lock of a volume.
  */
 static struct workqueue_struct *bpio_drain_wq;
 
 /**
  * bpio_drain_setup() - initialise
  * @drain: the drain
- * @work: takes what bpio_drain_collect() returns until it returns NULL, then
- *	calls bpio_drain_announce()
+ * @work: calls bpio_drain_collect() until it returns NULL, then
+ *	bpio_drain_announce()
  */
 void bpio_drain_setup(struct bpio_drain *drain, work_func_t work)
 {
@@ -59,7 +58,7 @@ void bpio_drain_setup(struct bpio_drain *drain, work_func_t work)
 	INIT_WORK(&drain->work, work);
 }
 
-/* The work may run, and the volume go, as soon as the lock is dropped. */
+/* The work may run, and free the volume, as soon as the lock is dropped. */
 static void bpio_drain_ended(struct bpio_route *route)
 {
 	struct bpio_drain *drain = route->drain;
@@ -73,11 +72,11 @@ static void bpio_drain_ended(struct bpio_route *route)
 
 /**
  * bpio_drain_add() - retire a route
- * @drain: that of its volume
- * @route: the route that is published; about to be replaced or withdrawn
+ * @drain: the drain of the route's volume
+ * @route: the published route, which is about to be replaced or withdrawn
  *
- * Context: volume->drain_lock held. bpio_drain_start() follows before that is
- * dropped, when the route is no longer published.
+ * Context: volume->drain_lock held. The caller unpublishes the route and calls
+ * bpio_drain_start() before it drops the lock.
  */
 void bpio_drain_add(struct bpio_drain *drain, struct bpio_route *route)
 {
@@ -89,8 +88,8 @@ void bpio_drain_add(struct bpio_drain *drain, struct bpio_route *route)
 }
 
 /**
- * bpio_drain_start() - let nobody get onto a retired route any more
- * @route: the route; bpio_drain_collect() returns it when nobody is on it
+ * bpio_drain_start() - stop reads from taking a reference to a retired route
+ * @route: the route; bpio_drain_collect() returns it when all references are gone
  *
  * Context: may sleep; volume->drain_lock held.
  */
@@ -105,9 +104,9 @@ void bpio_drain_start(struct bpio_route *route)
 
 /**
  * bpio_drain_release() - the last reference to a route is gone
- * @ref: of the route
+ * @ref: the route's reference count
  *
- * Context: any; under RCU, which keeps the volume's memory until the return.
+ * Context: any; under RCU, so that the volume is not freed before this returns.
  */
 void bpio_drain_release(struct percpu_ref *ref)
 {
@@ -119,7 +118,7 @@ void bpio_drain_release(struct percpu_ref *ref)
  * @drain: the drain
  *
  * Context: volume->drain_lock held.
- * Return: the route, which is the caller's now, or NULL.
+ * Return: the route, which the caller now owns, or NULL.
  */
 struct bpio_route *bpio_drain_collect(struct bpio_drain *drain)
 {
@@ -140,7 +139,7 @@ struct bpio_route *bpio_drain_collect(struct bpio_drain *drain)
 }
 
 /**
- * bpio_drain_announce() - let those go on who waited for what was collected
+ * bpio_drain_announce() - wake the tasks that wait for the collected routes
  * @drain: the drain
  *
  * Context: may sleep; volume->drain_lock held.
@@ -151,22 +150,22 @@ void bpio_drain_announce(struct bpio_drain *drain)
 		list_first_entry_or_null(&drain->retired, struct bpio_route,
 					 node);
 
-	/* What was done before, for those who see the number without the lock. */
+	/* Pairs with bpio_drain_reached(), which reads without the lock. */
 	smp_store_release(&drain->ended,
 			  oldest ? oldest->number - 1 : drain->begun);
 	wake_up_all(&drain->wait);
 }
 
 /**
- * bpio_drain_wait() - wait until all routes up to a number are gone
+ * bpio_drain_wait() - wait until all routes up to a ticket are gone
  * @drain: the drain
- * @ticket: the number
+ * @ticket: the ticket
  * @state: TASK_UNINTERRUPTIBLE or TASK_KILLABLE
  * @timeout: jiffies
  *
  * Context: sleeps. The caller holds no lock.
- * Return: positive when they are, 0 after the timeout, -ERESTARTSYS when the task
- * was killed.
+ * Return: positive when they are gone, 0 after the timeout, -ERESTARTSYS when the
+ * task was killed.
  */
 long bpio_drain_wait(struct bpio_drain *drain, unsigned long ticket,
 		     unsigned int state, unsigned long timeout)
@@ -179,7 +178,7 @@ long bpio_drain_wait(struct bpio_drain *drain, unsigned long ticket,
 }
 
 /**
- * bpio_drain_init() - make the workqueue
+ * bpio_drain_init() - create the workqueue
  *
  * Return: 0 or -ENOMEM.
  */

@@ -12,11 +12,11 @@ struct bpio_route;
 struct percpu_ref;
 
 /**
- * struct bpio_drain - the routes of a volume that are published no longer, until
- *	the reads on them have ended
- * @retired: struct bpio_route.node, in the order of their numbers; protected by
- *	the volume's drain_lock
- * @nr: number of these; likewise
+ * struct bpio_drain - the retired routes of a volume, until the reads on them have
+ *	ended
+ * @retired: list of struct bpio_route.node, ordered by number; protected by the
+ *	volume's drain_lock
+ * @nr: number of @retired; likewise
  * @begun: number of the route that was retired last. Written under drain_lock,
  *	read without.
  * @ended: all routes up to this number have drained and are gone; likewise
@@ -24,8 +24,8 @@ struct percpu_ref;
  * @wait: woken when @ended changes
  * @work: collects the routes that have drained
  *
- * A number is a ticket: who wants to wait for all reads that are on the way notes
- * @begun under drain_lock, drops the lock, and waits until @ended gets there.
+ * A number serves as a ticket: to wait for all reads in flight, note @begun under
+ * drain_lock, drop the lock, and wait until @ended reaches the noted number.
  */
 struct bpio_drain {
 	struct list_head	retired;
@@ -47,16 +47,16 @@ long bpio_drain_wait(struct bpio_drain *drain, unsigned long ticket,
 		     unsigned int state, unsigned long timeout);
 
 /**
- * bpio_drain_reached() - whether all routes up to a number are gone
+ * bpio_drain_reached() - whether all routes up to a ticket are gone
  * @drain: the drain
- * @ticket: the number
+ * @ticket: the ticket
  *
  * Context: any.
  */
 static inline bool bpio_drain_reached(const struct bpio_drain *drain,
 				      unsigned long ticket)
 {
-	/* What the collector did before it announced the number. */
+	/* Pairs with bpio_drain_announce(). */
 	return (long)(smp_load_acquire(&drain->ended) - ticket) >= 0;
 }
 

@@ -1,34 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events for programs that watch: uevents of subsystem "bpio".
+ * Events for monitoring programs: uevents of subsystem "bpio".
  *
- * They are sent for an object of our own and not for the mapped device, because
- * a change event of a device makes udev read it again. Each carries BPIO_EVENT
- * and, unless it tells of a loss, BPIO_DEVICE (major:minor), and what else the
- * event has.
+ * They are sent for a separate kobject instead of the mapped device, because a
+ * change event of a device makes udev probe it again. Each carries BPIO_EVENT,
+ * BPIO_DEVICE (major:minor) except in LOST, and variables specific to the event.
  *
- * Anybody who may read a file can cause events: ENABLE that a layer vetoes, ENABLE
- * and ARM and close in a loop, a change of the file between. Four things bound
- * what this costs others:
+ * Any process that may read a file can cause events: with an ENABLE that a layer
+ * vetoes, or with a loop of ENABLE, ARM and close, and changes of the file. The cost
+ * to other processes is bounded as follows:
  *
  * - An event is posted only when something has changed. A QUERY changes nothing,
- *   and a pause of what is paused does not either. The veto of a file that is not
- *   enabled leaves no trace that could change, so the same veto is posted once in
- *   BPIO_EVENT_REPEAT.
- * - Posting copies the event into a ring of fixed size and allocates nothing. So
- *   there is no memory to be charged to the user. While a ring is full
- *   events are dropped and counted, and those who watch are told how many. It
- *   takes events again when it is empty, so that a flood is told in blocks: many
- *   events, then one that tells of the loss.
- * - Events that anybody can cause have a ring of their own, and are sent at a
- *   limited rate: each wakes all who listen, udevd among them. What takes
- *   privileges (pauses, tables, layers) is not lost or delayed because of them.
- * - While they are held back, an event that a file was armed or revoked takes the
- *   place of an earlier one about the same file.
- * - That a file was armed is held back until something else has to be told, for
- *   BPIO_EVENT_HOLD at most, and not told when the file is closed by then. Programs
- *   open one file after the other, read it once, and close it: an event of each
- *   would cost more than arming it, and everybody who listens far more.
+ *   nor does a second pause. The veto of a file that is not enabled leaves no state
+ *   to compare with, so the same veto is posted once in BPIO_EVENT_REPEAT.
+ * - Posting copies the event into a ring of fixed size and allocates no memory that
+ *   would have to be charged to the user. While a ring is full, events are dropped
+ *   and counted. The ring accepts events again when it is empty, so a flood shows
+ *   as blocks: many events, then one LOST with the number of dropped events.
+ * - Events that need no privilege have a separate ring and are sent at a limited
+ *   rate, because each wakes all listeners, including udevd. They neither displace
+ *   nor delay events that need privileges (pauses, tables, layers).
+ * - In that ring, a waiting ARM or REVOKE is replaced by a later one of the same
+ *   file.
+ * - ARM is held back until another event is sent, for BPIO_EVENT_HOLD at most, and
+ *   dropped if the file is closed by then. Programs that open many files, read each
+ *   once and close it would otherwise cause one event per file, which costs more
+ *   than arming the file, and far more in the listeners.
  *
  * Level: foundation.
  */
@@ -44,35 +41,35 @@
 #include "reason.h"
 #include "standing.h"
 
-/* Longest value, with its name: a failure reason. */
+/* Longest variable, with its name: a failure reason. */
 #define BPIO_EVENT_TEXT_MAX	(BPIO_REASON_TEXT_MAX + 32)
 
 /* Events that wait to be sent: of files, and of volumes and layers. */
 #define BPIO_EVENT_FILES_ROOM	256
 #define BPIO_EVENT_OTHERS_ROOM	64
 
-/* At most one event of a file in that time, on average, with bursts of a full ring. */
+/* Average minimum interval between events of files; a burst may be a full ring. */
 #define BPIO_EVENT_INTERVAL	DIV_ROUND_UP(HZ, 100)
 #define BPIO_EVENT_BURST	(BPIO_EVENT_FILES_ROOM * BPIO_EVENT_INTERVAL)
 
-/* How long it is held back that a file was armed. */
+/* How long an ARM is held back. */
 #define BPIO_EVENT_HOLD		DIV_ROUND_UP(HZ, 10)
 
-/* How long a veto is not posted again, unless the ring has forgotten it. */
+/* How long a repeated veto is suppressed, while the ring still has the first. */
 #define BPIO_EVENT_REPEAT	(10 * HZ)
 
 /**
  * struct bpio_event - an event that waits to be sent, or was sent
  * @type: what happened
  * @dev: the volume, or the device of the layer
- * @ino: the inode number of the file it is about, or 0
- * @support: of SUPPORT
+ * @ino: the inode number of the file concerned, or 0
+ * @support: enum bpio_support, for SUPPORT
  * @objector: the device of the layer that objects, or 0
  * @status: a negative errno, or 0
  * @reason: enum bpio_reason
- * @number: of all events that were posted
- * @posted: in jiffies, plus 1; 0 when the slot was never used
- * @lost: number of events, of LOST
+ * @number: sequence number over both rings
+ * @posted: time in jiffies, plus 1; 0 when the slot was never used
+ * @lost: number of lost events, for LOST
  * @driver: a driver or a command
  * @text: a sentence
  */
@@ -95,11 +92,11 @@ struct bpio_event {
  * struct bpio_event_ring - events of one kind, oldest first
  * @slots: the events; those that were sent stay until they are overwritten
  * @room: number of @slots
- * @first: the next one to be sent
- * @nr: number of those to be sent
- * @lost: events that were dropped and of which nobody was told
+ * @first: index of the next event to be sent
+ * @nr: number of events to be sent
+ * @lost: number of dropped events that no LOST has reported yet
  *
- * All but @slots and @room is protected by bpio_event_lock, and so are the slots.
+ * bpio_event_lock protects all of it, except @slots and @room, which are constant.
  */
 struct bpio_event_ring {
 	struct bpio_event	*slots;
@@ -125,11 +122,11 @@ static struct bpio_event_ring bpio_event_others = {
 /* Protects both rings and the three variables below; innermost. */
 static DEFINE_SPINLOCK(bpio_event_lock);
 static u64 bpio_event_number;
-/* All that were posted before the event of that number are to be sent at once. */
+/* Events with a lower number are to be sent at once. */
 static u64 bpio_event_urgent;
 /*
- * When the next event of a file would be due, in jiffies, if they came evenly. It
- * may be sent as much earlier as a burst may last.
+ * When the next event of a file would be due, in jiffies, if they came evenly. A
+ * burst may be ahead of that by the time a full ring takes.
  */
 static u64 bpio_event_due;
 
@@ -137,9 +134,9 @@ static struct kset *bpio_event_kset;
 static struct kobject *bpio_event_source;
 
 /*
- * Events are sent by a worker: sending allocates, and waits for others who do,
- * while those who have something to tell hold locks that the resume of a device
- * needs, and with it the freeing of memory.
+ * A worker sends the events: sending allocates memory and takes locks held by tasks
+ * that allocate, while posters may hold locks that the resume of a device needs. If
+ * memory reclaim waits for that device, the two would deadlock.
  */
 static struct workqueue_struct *bpio_event_wq;
 static void bpio_event_work(struct work_struct *work);
@@ -151,7 +148,7 @@ static struct bpio_event *bpio_event_slot(struct bpio_event_ring *ring,
 	return &ring->slots[(ring->first + i) % ring->room];
 }
 
-/* For how many jiffies events of files are held back because there were many. */
+/* Jiffies until the rate limit allows the next event of a file. */
 static unsigned long bpio_event_delay(void)
 {
 	u64 earliest, now = get_jiffies_64();
@@ -162,7 +159,7 @@ static unsigned long bpio_event_delay(void)
 	return earliest > now ? earliest - now : 0;
 }
 
-/* Jiffies until the first event of files may be sent; there is one. */
+/* Jiffies until the first event of files may be sent; the ring is not empty. */
 static unsigned long bpio_event_hold(void)
 {
 	const struct bpio_event *event = bpio_event_slot(&bpio_event_files, 0);
@@ -177,7 +174,7 @@ static unsigned long bpio_event_hold(void)
 	return max_t(unsigned long, delay, earliest - now);
 }
 
-/* Whether the ring remembers the same veto of the same file. */
+/* Whether the ring still has the same veto of the same file. */
 static bool bpio_event_is_repeated(const struct bpio_event_ring *ring,
 				   const struct bpio_event *event)
 {
@@ -198,7 +195,7 @@ static bool bpio_event_is_repeated(const struct bpio_event_ring *ring,
 	return false;
 }
 
-/* Whether it could take the place of one that waits. */
+/* Replace a waiting event of the same file. Return: whether there was one. */
 static bool bpio_event_merge(struct bpio_event_ring *ring,
 			     const struct bpio_event *event)
 {
@@ -230,7 +227,7 @@ static void bpio_event_put(struct bpio_event_ring *ring, struct bpio_event *even
 		ring->lost++;
 	else
 		*bpio_event_slot(ring, ring->nr++) = *event;
-	/* News that a file was armed can wait until half of the ring is full. */
+	/* An ARM can wait until half of the ring is full. */
 	if (event->type != BPIO_EVENT_ARM || ring->nr > ring->room / 2)
 		bpio_event_urgent = bpio_event_number;
 }
@@ -257,7 +254,7 @@ static void bpio_event_post(struct bpio_event *event)
 		delay = urgent ? bpio_event_delay() : BPIO_EVENT_HOLD;
 	spin_unlock(&bpio_event_lock);
 
-	/* What is held back has a timer that runs already. */
+	/* The timer for events that are held back already runs. */
 	if (delay)
 		queue_delayed_work(bpio_event_wq, &bpio_event_sender, delay);
 	else
@@ -279,10 +276,10 @@ static void bpio_event_set_verdict(struct bpio_event *event, dev_t objector,
 /**
  * bpio_event_support() - reads of a volume skip more or less than before
  * @volume: the volume
- * @standing: how it is now
+ * @standing: the new state
  *
- * A veto of the volume is told like this, too, and so follows the event that
- * FltVetoBypassIo logs.
+ * A veto of the volume is reported by this event too, which corresponds to the event
+ * that FltVetoBypassIo logs.
  *
  * Context: any that may take a spinlock.
  */
@@ -295,7 +292,7 @@ void bpio_event_support(dev_t volume, const struct bpio_standing *standing)
 	};
 
 	bpio_event_set_verdict(&event, standing->objector, &standing->results);
-	/* There is no route, to which nobody objects. */
+	/* There is no route, so no layer objects to one. */
 	if (standing->support == BPIO_SUPPORT_NONE) {
 		event.status = 0;
 		event.driver[0] = '\0';
@@ -311,7 +308,7 @@ void bpio_event_support(dev_t volume, const struct bpio_standing *standing)
  * @layer: the mapped device the layer is part of
  * @verdict: its status, name and reason
  *
- * Follows the event that FltVetoBypassIo logs.
+ * Corresponds to the event that FltVetoBypassIo logs.
  *
  * Context: any that may take a spinlock.
  */
@@ -371,7 +368,7 @@ void bpio_event_file(enum bpio_event_type type, dev_t volume,
 }
 
 /**
- * bpio_event_forget_file() - a file is closed, and whether it is armed no news
+ * bpio_event_forget_file() - drop a waiting ARM of a file that was closed
  * @volume: the volume it lay on
  * @ino: its inode number
  *
@@ -384,7 +381,7 @@ void bpio_event_forget_file(dev_t volume, unsigned long ino)
 	unsigned int i;
 
 	spin_lock(&bpio_event_lock);
-	/* What was armed last is closed first, mostly. */
+	/* The file armed last is usually the first to be closed. */
 	for (i = ring->nr; i-- > 0;) {
 		slot = bpio_event_slot(ring, i);
 		if (slot->type == BPIO_EVENT_ARM && slot->ino == ino &&
@@ -396,7 +393,7 @@ void bpio_event_forget_file(dev_t volume, unsigned long ino)
 	spin_unlock(&bpio_event_lock);
 }
 
-/* What a uevent carries; used by the sender only, of which there is one. */
+/* The variables of a uevent; used only by the single sender. */
 static struct bpio_event_env {
 	char	text[8][BPIO_EVENT_TEXT_MAX];
 	char	*envp[9];
@@ -467,11 +464,11 @@ static void bpio_event_send(const struct bpio_event *event)
 	if (event->ino)
 		bpio_event_add("BPIO_INODE=%lu", event->ino);
 	bpio_event_add_verdict(event);
-	/* Without memory nobody is told; who watches has no right to each event. */
+	/* Lost without memory; delivery of each event is not guaranteed. */
 	kobject_uevent_env(bpio_event_source, KOBJ_CHANGE, bpio_event_env.envp);
 }
 
-/* An empty ring tells of what it has dropped since it was full. */
+/* Once a ring is empty, make one LOST of the events it dropped while it was full. */
 static bool bpio_event_take_lost(struct bpio_event_ring *ring,
 				 struct bpio_event *event)
 {
@@ -487,7 +484,7 @@ static bool bpio_event_take_lost(struct bpio_event_ring *ring,
 	return true;
 }
 
-/* The ring whose first event is to be sent now, the older one, or NULL. */
+/* The ring whose first event is to be sent now (the older one), or NULL. */
 static struct bpio_event_ring *bpio_event_choose(void)
 {
 	struct bpio_event_ring *others = &bpio_event_others;
@@ -536,7 +533,7 @@ static bool bpio_event_take(struct bpio_event *event)
 
 static void bpio_event_work(struct work_struct *work)
 {
-	/* Not on the stack for its size; there is one sender. */
+	/* Static because it is large for the stack; there is one sender. */
 	static struct bpio_event event;
 	unsigned long delay;
 	bool taken, left;
@@ -552,7 +549,7 @@ static void bpio_event_work(struct work_struct *work)
 		cond_resched();
 	} while (taken);
 
-	/* What was held back; whatever is posted meanwhile queues the work itself. */
+	/* For events that are held back; a new event queues the work itself. */
 	if (left)
 		queue_delayed_work(bpio_event_wq, &bpio_event_sender, delay);
 }
@@ -568,7 +565,7 @@ static const struct kobj_type bpio_event_ktype = {
 };
 
 /**
- * bpio_event_init() - make /sys/kernel/bpio/events, which events are sent for
+ * bpio_event_init() - create /sys/kernel/bpio/events, the source of all events
  *
  * Return: 0 or a negative errno.
  */

@@ -13,15 +13,15 @@ struct bpio_standing;
  * @BPIO_EVENT_REVOKE: reads of a file do not go direct any more
  * @BPIO_EVENT_REFUSE: a layer vetoed a file that was to be enabled
  * @BPIO_EVENT_VETO: a layer vetoed an enabled file
- * @BPIO_EVENT_ALLOW: that has ended
+ * @BPIO_EVENT_ALLOW: the veto of an enabled file has ended
  * @BPIO_EVENT_PAUSE: a layer, a volume or a file was paused
- * @BPIO_EVENT_RESUME: that has ended
+ * @BPIO_EVENT_RESUME: the pause has ended
  * @BPIO_EVENT_SUPPORT: reads of a volume skip more or less of the stack than before
  * @BPIO_EVENT_LOST: events were dropped because the queue was full
- * @BPIO_EVENT_FORGOTTEN: one that is not to be sent any more
+ * @BPIO_EVENT_FORGOTTEN: a slot whose event is not to be sent any more
  *
- * The first five are about files. Anybody who may read a file can cause the first
- * three of them.
+ * The first five are about files. Any process that may read a file can cause the
+ * first three.
  */
 enum bpio_event_type {
 	BPIO_EVENT_ARM,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Extent maps of files, and the slow way to make one: bmap(). It answers for one
- * block at a time, 0 for anything that is not plain data on the device (holes,
- * preallocated and inline ranges, blocks that files of XFS share, errors), writes
- * dirty pages back first, and takes the inode lock shared. The fast way is in
- * probe.c.
+ * Extent maps of files, and the slow way to build one: bmap(). It maps one block at
+ * a time, returns 0 for anything that is not plain data on the device (holes,
+ * preallocated and inline ranges, blocks that XFS files share, errors), writes back
+ * dirty pages first, and takes the inode lock shared. The fast way is in probe.c.
  *
  * Level: foundation.
  */
@@ -17,12 +16,12 @@
 #include "extent.h"
 
 /*
- * Bounds on kernel memory: 4 Mi extents are 96 MiB for one file, and there is one
- * for all. Ranges behind them stay unknown and are read by the file system.
+ * Limits on kernel memory, for one file (4 Mi extents are 96 MiB) and for all maps
+ * together. The file system reads the ranges that do not fit.
  */
 #define BPIO_EXTENT_MAX		(4U << 20)
 
-/* Charged, see bpio_file.memcg; and a map is not worth killing anybody for. */
+/* Charged, see bpio_file.memcg. A map is not worth waking the OOM killer. */
 #define BPIO_EXTENT_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
 
 static unsigned long bpio_extent_map_limit = 256;
@@ -38,7 +37,7 @@ static atomic_long_t bpio_extent_map_bytes;
  * @more: how many
  *
  * Context: may sleep.
- * Return: 0, -ENOMEM, or -E2BIG when a map may not have as many.
+ * Return: 0, -ENOMEM, or -E2BIG when that exceeds BPIO_EXTENT_MAX.
  */
 int bpio_extent_reserve(struct bpio_extent_builder *builder, unsigned int more)
 {
@@ -67,7 +66,7 @@ int bpio_extent_reserve(struct bpio_extent_builder *builder, unsigned int more)
 /**
  * bpio_extent_append() - add an extent
  * @builder: the builder, which is not full
- * @offset: first byte in the file, behind all that was added before
+ * @offset: first byte in the file, behind all extents added before
  * @length: bytes
  * @sector: first 512-byte sector on the volume
  *
@@ -93,11 +92,11 @@ void bpio_extent_append(struct bpio_extent_builder *builder, u64 offset,
 
 /**
  * bpio_extent_walk() - map the next part of a file, block by block
- * @builder: what was mapped so far; continued at @builder->end
+ * @builder: the extents so far; continued at @builder->end
  * @inode: the file
  * @end: byte offset to stop at, rounded up to whole blocks
  *
- * Ends early when @builder has as many extents as it may.
+ * Stops early when @builder is full.
  *
  * Context: process context, sleeps, does file-system I/O; the caller holds
  * neither the inode lock nor anything that a suspend of the volume waits for.
@@ -128,9 +127,9 @@ int bpio_extent_walk(struct bpio_extent_builder *builder, struct inode *inode,
 }
 
 /**
- * bpio_extent_truncate() - forget what lies behind an offset
+ * bpio_extent_truncate() - drop the extents behind an offset
  * @builder: the builder
- * @end: byte offset, at least @builder->start; where it is continued
+ * @end: byte offset, at least @builder->start; the next walk continues there
  *
  * Context: any.
  */
@@ -155,8 +154,8 @@ void bpio_extent_truncate(struct bpio_extent_builder *builder, u64 end)
 /**
  * bpio_extent_builder_init() - begin to build a map
  * @builder: the builder
- * @map: what is known already, continued at its end; or NULL
- * @start: byte offset in the file of the first block, without @map
+ * @map: the map to continue at its end, or NULL
+ * @start: byte offset in the file of the first block, if @map is NULL
  * @more: extents after which walks stop
  *
  * Context: may sleep.
@@ -188,12 +187,12 @@ int bpio_extent_builder_init(struct bpio_extent_builder *builder,
 }
 
 /**
- * bpio_extent_map_create() - freeze what was built into a map
+ * bpio_extent_map_create() - make an immutable map of the extents
  * @builder: the extents
  *
  * Context: may sleep.
  * Return: a map with one reference; -ENOMEM, or -E2BIG when all maps together
- * would take more memory than they may.
+ * would exceed their memory limit.
  */
 struct bpio_extent_map *
 bpio_extent_map_create(const struct bpio_extent_builder *builder)
@@ -239,7 +238,7 @@ void bpio_extent_builder_exit(struct bpio_extent_builder *builder)
  * bpio_extent_map_put() - drop a reference to a map
  * @map: the map, or NULL
  *
- * Readers that found the map under RCU may use it for a grace period more.
+ * Readers that found the map under RCU may use it for another grace period.
  *
  * Context: any, also interrupt context.
  */

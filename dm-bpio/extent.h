@@ -20,13 +20,13 @@ struct bpio_extent {
 };
 
 /**
- * struct bpio_extent_map - where the data of a file lies; immutable but for @full
- * @ref: one for being published, one for each read that spans extents
+ * struct bpio_extent_map - where the data of a file lies; only @full may change
+ * @ref: one while published, one for each read that spans extents
  * @rcu: for freeing
  * @start: offset in the file, in bytes, of the part that is known
  * @end: where that part ends
- * @mapped: bytes of it that the extents cover
- * @full: it is not to be made larger: a limit on memory was reached
+ * @mapped: bytes of that part that the extents cover
+ * @full: the map cannot grow, because it reached a memory limit
  * @nr: number of extents
  * @extents: sorted by offset, not overlapping, adjacent ones merged
  */
@@ -44,11 +44,11 @@ struct bpio_extent_map {
 /**
  * struct bpio_extent_builder - a map under construction
  * @extents: extents found so far
- * @nr: number of these
- * @room: number that fit
- * @goal: number after which walks stop
- * @start: offset in the file, in bytes, where it begins
- * @end: where it is to be continued
+ * @nr: number of @extents
+ * @room: number of extents allocated
+ * @goal: number of extents after which walks stop
+ * @start: offset in the file, in bytes, where the map begins
+ * @end: offset in the file, in bytes, where the next walk continues
  * @mapped: bytes covered
  */
 struct bpio_extent_builder {
@@ -87,8 +87,8 @@ static inline bool bpio_extent_is_full(const struct bpio_extent_builder *builder
 }
 
 /**
- * bpio_extent_goes_on() - whether a walk has not come to its end
- * @builder: what was mapped so far
+ * bpio_extent_goes_on() - whether a walk has to continue
+ * @builder: the extents so far
  * @end: byte offset to stop at
  *
  * Context: any.
@@ -113,7 +113,7 @@ static inline bool bpio_extent_map_knows(const struct bpio_extent_map *map,
 }
 
 /**
- * bpio_extent_find() - extent that holds a byte of the file
+ * bpio_extent_find() - find the extent that contains a byte of the file
  * @map: the map
  * @offset: byte offset in the file
  *
@@ -129,7 +129,7 @@ bpio_extent_find(const struct bpio_extent_map *map, u64 offset)
 	if (!nr)
 		return NULL;
 
-	/* Branch-free halving: the last extent that starts at or before offset. */
+	/* Branch-free binary search: the last extent that starts at or before offset. */
 	while (nr > 1) {
 		unsigned int half = nr / 2;
 

@@ -1,47 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Per-inode state: when the blocks of a file may be read behind the back of its
- * file system.
+ * Per-inode state: when the blocks of a file may be read without its file system.
  *
  * A file is armed when its extent map is published and nothing can have moved
  * its blocks since the map was made. Three things together ensure that:
  *
- * 1. A read lease of the kind that delegations use (FL_DELEG). The VFS breaks
- *    it, before anything is changed, for every open for writing and for every
- *    truncation, also that of open(O_RDONLY | O_TRUNC), which breaks no
- *    ordinary lease. Breaking sets BPIO_FILE_REVOKED.
- * 2. i_writecount, looked at after the lease is in place, because such a lease
- *    is granted also while somebody has the file open for writing. It counts
- *    descriptors, shared writable mappings and asynchronous writes in flight.
- *    The two look past each other in no case: an opener raises the count and
- *    then looks for leases, arming inserts the lease and then looks at the
- *    count, with a full barrier between on either side. On XFS a second lease
- *    (FL_LAYOUT) is broken where it moves blocks without a writer.
- * 3. i_dio_count, raised by each direct read before it looks at the state. The
- *    file system waits for it, under the inode lock, before it frees or moves a
- *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before the
- *    blocks it reads may belong to another file. See bpio_direct_begin().
+ * 1. A read lease of the kind that delegations use (FL_DELEG). The VFS breaks it
+ *    before every open for writing and every truncation. That includes
+ *    open(O_RDONLY | O_TRUNC), which breaks no ordinary lease. Breaking it sets
+ *    BPIO_FILE_REVOKED.
+ * 2. i_writecount, checked after the lease is in place, because such a lease is
+ *    granted even while the file is open for writing. It counts descriptors, shared
+ *    writable mappings and asynchronous writes in flight. An opener cannot be
+ *    missed: it raises the count and then looks for leases; arming inserts the lease
+ *    and then reads the count; both have a full barrier in between. On XFS a second
+ *    lease (FL_LAYOUT) is broken where it moves blocks without a writer.
+ * 3. i_dio_count, which each direct read raises before it checks the state. The file
+ *    system waits until it is zero, under the inode lock, before it frees or moves a
+ *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before its blocks
+ *    may belong to another file. See bpio_direct_begin().
  *
- * Those who wait for i_dio_count must not wait for ever, though reads that overlap
- * would keep it above zero. Where a lease was broken before, REVOKED keeps new
- * reads from raising it. These, in 6.1, 6.12 and 7.2, wait without that:
+ * A wait for i_dio_count must end, though overlapping reads would keep it above zero.
+ * Where a lease was broken before, REVOKED keeps new reads from raising it. These
+ * waiters, in 6.1, 6.12 and 7.2, break no lease before:
  *
  * - ext4_ioctl_setflags() when a file becomes immutable, and
  *   ext4_change_inode_journal_flag() when the journalling of its data is switched
  *   on or off;
  * - xchk_setup_inode_bmap() of XFS, when a file is only checked and not repaired;
- * - xfs_free_eofblocks(), when XFS takes back what it has preallocated behind the
- *   end of a file: when one is closed, by a worker every five minutes, for
+ * - xfs_free_eofblocks(), when XFS frees the blocks it has preallocated behind the
+ *   end of a file: at close, in a worker every five minutes, for
  *   XFS_IOC_FREE_EOFBLOCKS, and when space is short;
  * - inode_drain_writes() for swapon(2), which has the file open for writing, so
  *   that there is no lease.
  *
- * All of them, and all who break a lease, hold the inode lock exclusively from
- * before they look at the count until it is zero. So a read that finds the lock
- * held like that leaves the count alone and goes by way of the file system, where
- * it waits for the lock as any other read does. What had its look before goes on:
- * each task at most one read, and those already in flight. So nobody waits for
- * longer than these take.
+ * All waiters, these and those that break a lease, hold the inode lock exclusively
+ * from before they read the count until it is zero. So a read that finds the lock
+ * held exclusively does not raise the count and falls back to the file system, where
+ * it waits for the lock as any other read does. Only reads in flight, and at most one
+ * read per task that has already passed this check, go direct. So the wait ends when
+ * these have ended.
  *
  * Level: file.
  */
@@ -70,7 +68,7 @@
 static struct workqueue_struct *bpio_file_wq;
 
 /**
- * bpio_file_refuse() - whether a file may be bypassed by what its inode says
+ * bpio_file_refuse() - check whether the inode permits bypass
  * @inode: an inode of a file system that takes part
  *
  * Context: any.
@@ -90,13 +88,13 @@ enum bpio_reason bpio_file_refuse(const struct inode *inode)
 }
 
 /**
- * bpio_file_ask() - whether the file system serves reads
- * @filp: an open file of it, of whatever mode
+ * bpio_file_ask() - check whether the file system still serves reads
+ * @filp: an open file of it, in any mode
  *
- * A file system that was shut down, by its administrator, after an error, or
- * because its device is gone, fails all reads. It breaks no lease for that, and the
- * flag is its own. But ext4 and XFS look at that flag first, and then return from
- * a read of no bytes without having taken a lock.
+ * A file system that was shut down (by its administrator, after an error, or because
+ * its device is gone) fails all reads. That breaks no lease, and the flag is private
+ * to the file system. But ext4 and XFS check the flag first in each read, and a read
+ * of zero bytes takes no lock after that.
  *
  * Context: process context; waits for nothing.
  * Return: BPIO_REASON_NONE or BPIO_REASON_SHUT_DOWN.
@@ -107,23 +105,22 @@ enum bpio_reason bpio_file_ask(struct file *filp)
 	struct kiocb kiocb;
 
 	init_sync_kiocb(&kiocb, filp);
-	/* XFS takes a lock in others. */
+	/* XFS takes a lock in buffered reads. */
 	kiocb.ki_flags |= IOCB_DIRECT;
 	iov_iter_kvec(&nothing, ITER_DEST, NULL, 0, 0);
-	/* Of the inode: the lease file may be one that cannot be read. */
+	/* Not filp->f_op: the lease file is opened with O_PATH. */
 	return file_inode(filp)->i_fop->read_iter(&kiocb, &nothing) ?
 	       BPIO_REASON_SHUT_DOWN : BPIO_REASON_NONE;
 }
 
 /*
- * A lease of the file is being broken: nothing that is known about its blocks is good
- * any more.
+ * A lease of the file is being broken: the map may become invalid.
  *
  * The barrier pairs with the one in bpio_direct_begin(): after it, either the
  * direct read sees REVOKED, or the breaker sees the read in i_dio_count and waits
- * for it. So there is nothing to wait for here.
+ * for it. So this function need not wait.
  *
- * Under a spinlock of the VFS.
+ * Context: a spinlock of the VFS is held.
  */
 static void bpio_file_revoke(struct bpio_file *file)
 {
@@ -165,9 +162,9 @@ static int bpio_file_open(struct bpio_file *file)
 		return -ENOENT;
 
 	/*
-	 * The lease needs a struct file of its own, because closing the user's
-	 * would drop it. With O_PATH nobody sees that: no watcher of the file, no
-	 * holder of a lease, and nobody who counts its readers (i_readcount).
+	 * The lease needs a separate struct file, because a close of the user's file
+	 * would drop it. O_PATH hides this open from watches (fanotify), from holders
+	 * of leases, and from i_readcount.
 	 */
 	lease_file = dentry_open(&path, O_PATH | O_NOATIME, cred);
 	path_put(&path);
@@ -179,9 +176,8 @@ static int bpio_file_open(struct bpio_file *file)
 }
 
 /*
- * Back to the state in which nothing is known about the blocks of the file.
- * Direct reads in flight may go on: they hold i_dio_count and, when they need
- * the map once more, a reference to it.
+ * Drop the map and the leases. Direct reads in flight may continue: they hold
+ * i_dio_count and, if they need the map again, a reference to it.
  */
 static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 {
@@ -192,8 +188,9 @@ static void bpio_file_disarm(struct bpio_file *file, enum bpio_reason why)
 	WRITE_ONCE(file->why, why);
 	set_bit(BPIO_FILE_UNARMED, &file->state);
 	/*
-	 * Before the lease goes: whoever then finds none must find the reads in
-	 * i_dio_count that have not seen the bit. Pairs with bpio_direct_begin().
+	 * Before the lease is dropped: a task that then finds no lease must see, in
+	 * i_dio_count, the reads that have missed the bit. Pairs with
+	 * bpio_direct_begin().
 	 */
 	smp_mb__after_atomic();
 	map = rcu_replace_pointer(file->map, NULL,
@@ -211,8 +208,9 @@ static bool bpio_file_is_open_only_off(struct bpio_file *file,
 
 	mutex_lock(&file->volume->lock);
 	/*
-	 * Without an open file it is left to the last close, which drops the
-	 * lease file synchronously: a worker would find the following umount busy.
+	 * Without an open file, leave it to the last close, which drops the lease file
+	 * synchronously; if a worker did, the following umount would find the mount
+	 * busy.
 	 */
 	off = !list_empty(&file->opens);
 	list_for_each_entry(of, &file->opens, node)
@@ -222,8 +220,9 @@ static bool bpio_file_is_open_only_off(struct bpio_file *file,
 }
 
 /*
- * The open file whose path was used for the lease file may be closed while others,
- * on another mount, remain. Its mount must not stay busy for long.
+ * Whether the lease file is the last user of its mount: the open file that gave it the
+ * path may be closed while others, on another mount, remain. The lease file must not
+ * keep the first mount busy for long.
  */
 static bool bpio_file_must_leave_mount(struct bpio_file *file)
 {
@@ -234,10 +233,10 @@ static bool bpio_file_must_leave_mount(struct bpio_file *file)
 }
 
 /*
- * With the lease in place: the checks that it does not make, then the map. It is
- * made anew also when the writer that was there may have changed nothing: what a
- * module can look at (times, i_version, size, number of blocks) stays the same
- * when blocks are moved and the data is not, as by EXT4_IOC_MOVE_EXT.
+ * With the lease in place, make the checks that the lease does not cover, then build
+ * the map. A writer may have changed nothing, but the old map is never reused: all
+ * that a module can compare (times, i_version, size, number of blocks) stays the same
+ * when blocks are moved without a change of data, as by EXT4_IOC_MOVE_EXT.
  */
 static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 {
@@ -258,7 +257,7 @@ static enum bpio_reason bpio_file_map_leased(struct bpio_file *file)
 		return reason;
 
 	WRITE_ONCE(file->armed_at, jiffies);
-	/* All that before the bit that lets readers look for it. */
+	/* Publish the map before the bit that allows readers to use it. */
 	clear_bit_unlock(BPIO_FILE_UNARMED, &file->state);
 	return BPIO_REASON_NONE;
 }
@@ -284,9 +283,9 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file)
 		return BPIO_REASON_REALTIME;
 
 	/*
-	 * UNARMED is set, so nobody reads yet. The lease that was broken is gone
-	 * or going under the spinlock that the next one needs, so REVOKED can
-	 * come only from the next one.
+	 * UNARMED is set, so no read goes direct yet. The broken lease has been
+	 * removed, or is being removed under flc_lock, which taking the next one also
+	 * needs; so only the new lease can set REVOKED.
 	 */
 	clear_bit(BPIO_FILE_REVOKED, &file->state);
 	if (!bpio_lease_take(file))
@@ -295,8 +294,8 @@ static enum bpio_reason bpio_file_try_arm(struct bpio_file *file)
 }
 
 /*
- * Twice as long until the next attempt, unless the file had been armed for long
- * enough to make up for the work.
+ * Double the delay until the next attempt, unless the file was armed for long enough
+ * to be worth the work.
  */
 static void bpio_file_back_off(struct bpio_file *file)
 {
@@ -307,7 +306,7 @@ static void bpio_file_back_off(struct bpio_file *file)
 
 	if (armed && time_after(jiffies, file->armed_at + BPIO_FILE_BACKOFF_MAX))
 		backoff = BPIO_FILE_BACKOFF_MIN;
-	/* Only before the first attempt there is nothing to wait for. */
+	/* Only the first attempt has no delay. */
 	WRITE_ONCE(file->backoff, clamp_t(unsigned long, backoff,
 					  BPIO_FILE_BACKOFF_MIN,
 					  BPIO_FILE_BACKOFF_MAX));
@@ -332,7 +331,7 @@ static void bpio_file_arm_locked(struct bpio_file *file)
 		bpio_event_file(BPIO_EVENT_REVOKE, file->volume->dev,
 				file->inode->i_ino, reason);
 	}
-	/* Meanwhile reads count for what has kept them from going direct. */
+	/* While it is being armed, reads are counted under the old reason. */
 	bpio_file_disarm(file, reason);
 	if (leave) {
 		fput(file->lease_file);
@@ -371,12 +370,12 @@ static void bpio_file_arm_work(struct work_struct *work)
  * bpio_file_arm() - arm a file now
  * @file: the file; the caller keeps one of its open files open
  *
- * The worker does it, because the probes of the file must not seem to be reads of
- * the caller, and slowed down as such; here it is waited for.
+ * Queues the worker and waits for it. The probes are not sent from the caller,
+ * because they would be accounted, and throttled, as its reads.
  *
  * Context: process context, sleeps until file-system I/O is done: not from an ioctl
  * of the mapped device.
- * Return: 0 whether it worked or not, see bpio_file_reason(); -EINTR.
+ * Return: 0, also when the file could not be armed, see bpio_file_reason(); -EINTR.
  */
 int bpio_file_arm(struct bpio_file *file)
 {
@@ -386,8 +385,8 @@ int bpio_file_arm(struct bpio_file *file)
 		return 0;
 	bpio_lease_await(file);
 	/*
-	 * A run that is under way may have looked too early at what the caller has
-	 * just changed. One that begins later sees it. Pairs with
+	 * A run of the worker that has already begun may have missed what the caller
+	 * has just changed. A run that begins later sees it. Pairs with
 	 * bpio_file_arm_work().
 	 */
 	smp_mb();
@@ -401,7 +400,7 @@ int bpio_file_arm(struct bpio_file *file)
 }
 
 /**
- * bpio_file_queue() - queue the worker, unless it is queued
+ * bpio_file_queue() - queue the worker, unless it is already queued
  * @file: the file
  *
  * Context: any.
@@ -413,10 +412,10 @@ void bpio_file_queue(struct bpio_file *file)
 }
 
 /**
- * bpio_file_want() - a read was served by the file system for want of a map
+ * bpio_file_want() - note a read that fell back because the map lacks its range
  * @file: the file
- * @pos: its offset, in bytes
- * @count: its length, in bytes
+ * @pos: offset of the read, in bytes
+ * @count: length of the read, in bytes
  *
  * Context: any.
  */
@@ -439,7 +438,7 @@ void bpio_file_want(struct bpio_file *file, loff_t pos, size_t count)
  * bpio_file_open_closed() - one open file of several was closed
  * @file: the file
  *
- * Lets the worker soon drop what was held for that open file.
+ * Queues the worker, which drops the resources held for that open file.
  *
  * Context: any.
  */
@@ -468,8 +467,8 @@ void bpio_file_describe(struct bpio_file *file, u64 *extents, u64 *mapped)
 }
 
 /**
- * bpio_file_create() - begin to keep state for an inode
- * @volume: the volume it lies on
+ * bpio_file_create() - allocate the state of an inode
+ * @volume: the volume it is on
  * @inode: the inode; the caller keeps it pinned until bpio_file_destroy()
  *
  * Context: may sleep.
@@ -499,7 +498,7 @@ struct bpio_file *bpio_file_create(struct bpio_volume *volume,
 }
 
 /**
- * bpio_file_free() - undo bpio_file_create() when nothing came of the file
+ * bpio_file_free() - undo bpio_file_create() for a file that was not used
  * @file: a file that never had an open file
  *
  * Context: any that may take a mutex.
@@ -514,27 +513,27 @@ void bpio_file_free(struct bpio_file *file)
 }
 
 /**
- * bpio_file_destroy() - forget an inode
- * @file: the file; its last open file was taken off by the caller, which still
- *	pins the inode
+ * bpio_file_destroy() - free the state of an inode
+ * @file: the file; the caller has removed its last open file and still pins the
+ *	inode
  *
- * Who may still hold @file when this is called, and why it ends:
+ * Contexts that may still use @file when this is called, and why each ends:
  *
  * - Reads: none. A read holds a reference to the struct file it reads, and the
  *   last of these is gone.
  * - New open files: none. The caller has erased the file from the volume's index
  *   under volume->lock.
- * - Whoever breaks the lease: holds a spinlock of the VFS meanwhile.
- *   bpio_file_disarm() removes the lease under it; afterwards there is no lease
- *   that leads here.
- * - Whoever is about to take a lease: finds @file in a table of lease.c, under
- *   its lock. bpio_file_free() takes it out; @leased is not set any more then,
- *   so nobody queues the worker on the way.
- * - The worker: may be running, or be queued by such a break. The first cancel
- *   waits for a run that began before @enabled was zero and may have taken a
- *   lease; a run that begins later takes none. The second cancel comes when the
- *   lease is gone, so nobody can queue the worker again; whoever did since the
- *   first has set REVOKED before, under a lock that was needed to drop the lease.
+ * - A task that breaks the lease: it holds a spinlock of the VFS, and
+ *   bpio_file_disarm() removes the lease under the same lock. Afterwards no lease
+ *   refers to @file.
+ * - A task that takes a lease: its notifier finds @file in the table of lease.c,
+ *   under bpio_lease_lock. bpio_file_free() removes it from there; by then @leased
+ *   is clear, so the notifier does not queue the worker.
+ * - The worker: it may be running, or be queued by such a break. The first cancel
+ *   waits for a run that began before @enabled was zero and may have taken a lease; a
+ *   run that begins later takes none. The second cancel comes when the lease is gone,
+ *   so nothing can queue the worker again: a break between the two has done so under
+ *   a lock that was also needed to drop the lease.
  * - RCU readers of the map: it is freed after a grace period.
  *
  * Context: sleeps, may wait for a worker that does file-system I/O; process
@@ -543,7 +542,7 @@ void bpio_file_free(struct bpio_file *file)
  */
 void bpio_file_destroy(struct bpio_file *file)
 {
-	/* A worker that is mapping looks at this and gives up. */
+	/* Makes a worker that is mapping the file stop. */
 	WRITE_ONCE(file->enabled, 0);
 	cancel_delayed_work_sync(&file->arm_work);
 
@@ -570,12 +569,12 @@ static void bpio_file_destroy_work(struct work_struct *work)
 }
 
 /**
- * bpio_file_destroy_later() - bpio_file_destroy() by a worker
+ * bpio_file_destroy_later() - call bpio_file_destroy() from a worker
  * @file: the file
- * @path: of the last open file, which may go when this returns
+ * @path: of the last open file, which may be freed when this returns
  *
- * For the close by a kernel thread. The kernel hands these to one worker for the whole
- * system, which must not wait for the I/O of a volume that may be suspended.
+ * For a close by a kernel thread. One worker of the kernel does all of these closes,
+ * for the whole system; it must not wait for I/O of a volume that may be suspended.
  *
  * Context: any that may sleep.
  */
@@ -588,7 +587,7 @@ void bpio_file_destroy_later(struct bpio_file *file, const struct path *path)
 }
 
 /**
- * bpio_file_init() - make the workqueue, and listen to those who take leases
+ * bpio_file_init() - create the workqueue, and register the lease notifier
  *
  * Return: 0 or -ENOMEM.
  */

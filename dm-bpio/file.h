@@ -20,14 +20,14 @@ struct bpio_volume;
 
 /**
  * enum bpio_file_state - bits of bpio_file.state; direct reads need all clear
- * @BPIO_FILE_UNARMED: no map may be used; bpio_file.why tells the reason.
- *	Changed under arm_lock only.
- * @BPIO_FILE_REVOKED: the lease was broken. Set by whoever breaks it, cleared
+ * @BPIO_FILE_UNARMED: no map may be used; bpio_file.why has the reason. Changed
+ *	under arm_lock only.
+ * @BPIO_FILE_REVOKED: the lease was broken. Set in the task that breaks it, cleared
  *	under arm_lock while UNARMED is set and before the next lease is taken.
- * @BPIO_FILE_PAUSED: STREAM_PAUSE was sent. Changed under volume->drain_lock.
- * @BPIO_FILE_KERNEL_PAUSED: bpio_pause_file() holds, see kernel_pause.c. Changed
- *	under volume->drain_lock.
- * @BPIO_FILE_VETOED: a layer vetoed the file when it was last asked. Changed under
+ * @BPIO_FILE_PAUSED: STREAM_PAUSE is in force. Changed under volume->drain_lock.
+ * @BPIO_FILE_KERNEL_PAUSED: bpio_pause_file() is in force, see kernel_pause.c.
+ *	Changed under volume->drain_lock.
+ * @BPIO_FILE_VETOED: a layer vetoed the file when last queried. Changed under
  *	volume->drain_lock.
  */
 enum bpio_file_state {
@@ -45,39 +45,39 @@ enum bpio_file_state {
  * @map: extents of a part of the file; RCU, replaced under @arm_lock
  * @inode: the inode; pinned by each open file of @opens
  * @volume: the volume; holds a reference
- * @memcg: memory cgroup of who enabled the file first, or NULL; holds a reference.
- *	The worker allocates in its name
+ * @memcg: memory cgroup of the task that enabled the file first, or NULL; holds a
+ *	reference. Allocations of the worker are charged to it
  * @armed_at: jiffies when a map was last published; written under @arm_lock,
  *	read by direct reads without
- * @why: enum bpio_reason behind UNARMED; written under @arm_lock, read without
+ * @why: enum bpio_reason why UNARMED is set; written under @arm_lock, read without
  * @arm_lock: serialises arming and disarming. Taken with no other lock of this
  *	module held; the inode lock and the lease locks nest inside.
  * @arming_wait: woken when @runs_ended has changed
  * @lease_file: private open file that carries the lease; NULL until the first
- *	arming, and again when the mount it is on must not stay busy; protected
- *	by @arm_lock
- * @layout_lease: the lease that also stands for the layout of the file, see
- *	lease.c; protected by the VFS's spinlock for the leases of the inode
- * @leased: leases may be on @lease_file; protected by lease.c's lock
+ *	arming, and again when its mount must not stay busy; protected by @arm_lock
+ * @layout_lease: the lease (FL_LAYOUT) for the layout of the file, see lease.c;
+ *	protected by the VFS's spinlock for the leases of the inode
+ * @leased: leases may be on @lease_file; protected by bpio_lease_lock
  * @lease_node: in lease.c's table of files; likewise
- * @yielded: jiffies when no lease was last wanted for some time, see lease.c;
+ * @yielded: jiffies when bpio_lease_hold_off() was last called, see lease.c;
  *	written and read without a lock
  * @arm_work: arms, enlarges the map, or disarms when no open file is enabled
- * @runs_begun: how often @arm_work ran; written under @arm_lock, read without
- * @runs_ended: how often it came to an end; likewise
- * @want: offset of the last read that was served by the file system and could
- *	have been direct with another map, in bytes; written and read without a lock
- * @map_start: where the map begins when it is made anew; protected by @arm_lock
- * @map_jumps: how often that was changed; protected by @arm_lock
- * @no_probe: the file system does not tell; protected by @arm_lock
- * @backoff: jiffies until the next attempt; protected by @arm_lock, read by
- *	kicks without, and raised without when @yielded is set
+ * @runs_begun: number of started runs of @arm_work; written under @arm_lock, read
+ *	without
+ * @runs_ended: number of finished runs; likewise
+ * @want: offset in bytes of the last read that fell back because the map lacks its
+ *	range; written and read without a lock
+ * @map_start: where a new map begins; protected by @arm_lock
+ * @map_jumps: how often @map_start was changed; protected by @arm_lock
+ * @no_probe: probes do not work for the file; protected by @arm_lock
+ * @backoff: jiffies until the next attempt; protected by @arm_lock, but
+ *	bpio_file_kick() reads it and bpio_lease_hold_off() raises it without
  * @revokes: how often the lease was broken
  * @opens: struct bpio_open_file.node, open files that were enabled; protected by
  *	volume->lock
- * @enabled: those of @opens that are not disabled; written under volume->lock
- * @destroy_work: bpio_file_destroy() by a worker
- * @destroy_path: pins inode and mount until then
+ * @enabled: number of @opens that are not disabled; written under volume->lock
+ * @destroy_work: calls bpio_file_destroy()
+ * @destroy_path: pins inode and mount until @destroy_work has run
  */
 struct bpio_file {
 	unsigned long		state;
@@ -144,7 +144,7 @@ static inline bool bpio_file_wants_arming(const struct bpio_file *file)
 }
 
 /**
- * bpio_file_wants_map() - whether it makes sense to go on mapping the file
+ * bpio_file_wants_map() - whether mapping the file is still useful
  * @file: the file, with its leases
  *
  * Context: any.
@@ -156,7 +156,7 @@ static inline bool bpio_file_wants_map(const struct bpio_file *file)
 }
 
 /**
- * bpio_file_kick() - let the worker bring the file up to date soon
+ * bpio_file_kick() - queue the worker if arming could change anything
  * @file: the file
  *
  * Context: any.

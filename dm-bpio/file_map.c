@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How much of a file is mapped, and when: one part of it that is contiguous, made
- * larger in steps of bounded work as reads ask for what lies behind it. A read in
- * an unknown part is served by the file system, leaves its offset in file->want
- * and kicks the worker, whose next step begins
+ * How much of a file is mapped, and when. The map covers one contiguous part, which
+ * grows in steps of bounded work as reads arrive behind it. A read in an unknown part
+ * is served by the file system, leaves its offset in file->want and kicks the worker,
+ * whose next step begins
  *
- * - where the last one ended, when the read is not far behind that: somebody reads
- *   in order, or at random in a file that is not mapped to its end yet;
- * - at the read, when it is far away;
- * - at the start of the file, when that has happened so often that reads seem to
- *   be random. From there on the map only grows, until it has all that is read.
+ * - at the end of the map, if the read is close behind it: reads are sequential, or
+ *   random in a file that is not yet mapped to its end;
+ * - at the read, if it is far away;
+ * - at the start of the file, after so many such jumps that reads seem to be random.
+ *   From then on the map only grows, until it covers all that is read.
  *
- * Most files are mapped by the first step as a whole.
+ * The first step maps most files completely.
  *
  * Level: file.
  */
@@ -26,15 +26,15 @@
 #include "probe.h"
 #include "volume.h"
 
-/* What a step maps at most: extents, and bytes of them or of holes. */
+/* Limits of a step: extents, and bytes (of extents and holes). */
 #define BPIO_FILE_MAP_EXTENTS	8192
 #define BPIO_FILE_MAP_BYTES	(64ULL << 30)
-/* By bmap(), which takes as long for each block as a probe for 20 MiB. */
+/* Limit with bmap(), which takes as long per block as a probe per 20 MiB. */
 #define BPIO_FILE_MAP_BY_BLOCK	SZ_256M
 
-/* A read so far behind what is known is not the next in order. */
+/* A read farther than this behind the map is not taken for sequential. */
 #define BPIO_FILE_MAP_NEAR	BPIO_FILE_MAP_BYTES
-/* How often the map begins anew before reads are taken for random. */
+/* How often the map starts over before reads are taken for random. */
 #define BPIO_FILE_MAP_JUMPS	4
 
 static struct bpio_extent_map *bpio_file_map_now(const struct bpio_file *file)
@@ -44,7 +44,7 @@ static struct bpio_extent_map *bpio_file_map_now(const struct bpio_file *file)
 }
 
 /**
- * bpio_file_map_may_grow() - whether a read has asked for a part that is unknown
+ * bpio_file_map_may_grow() - whether a read fell back behind a map that can grow
  * @file: the file
  *
  * Context: file->arm_lock held.
@@ -58,7 +58,7 @@ bool bpio_file_map_may_grow(const struct bpio_file *file)
 	       !bpio_extent_map_knows(map, want);
 }
 
-/* Return: the map to continue, or NULL, with @start where to begin. */
+/* Return: the map to continue, or NULL to begin a new one at @start. */
 static const struct bpio_extent_map *
 bpio_file_map_begin(struct bpio_file *file, u64 *start)
 {
@@ -66,7 +66,7 @@ bpio_file_map_begin(struct bpio_file *file, u64 *start)
 	u64 want = READ_ONCE(file->want);
 
 	if (!map) {
-		/* The file may have become shorter since. */
+		/* The file may have been truncated since. */
 		if (file->map_start >= i_size_read(file->inode))
 			file->map_start = 0;
 		*start = file->map_start;
@@ -107,7 +107,7 @@ static int bpio_file_map_walk(struct bpio_file *file,
 		ret = bpio_probe_walk(file, builder, end);
 	if (ret != -EOPNOTSUPP)
 		return ret;
-	/* What this walk was told is not relied on, and the next one not tried. */
+	/* Discard what this walk found, and do not probe the file again. */
 	file->no_probe = true;
 	bpio_extent_truncate(builder, begun);
 	return bpio_file_map_by_bmap(file, builder, end);
@@ -135,14 +135,14 @@ static enum bpio_reason bpio_file_map_publish(struct bpio_file *file,
 }
 
 /**
- * bpio_file_map_step() - map what a read has asked for, or the first part
- * @file: the file, with its leases; bpio_file_map_may_grow() or without a map
+ * bpio_file_map_step() - map the part that a read has asked for, or the first part
+ * @file: the file, with its leases; has no map, or bpio_file_map_may_grow() is true
  *
- * The map may be wrong when a lease was broken meanwhile. That has set
+ * The map may be wrong if a lease was broken meanwhile. That has set
  * BPIO_FILE_REVOKED, which keeps reads from using it.
  *
  * Context: a worker, file->arm_lock held; does file-system I/O.
- * Return: BPIO_REASON_NONE when there is a map now, else why not.
+ * Return: BPIO_REASON_NONE when the file now has a map, else why not.
  */
 enum bpio_reason bpio_file_map_step(struct bpio_file *file)
 {
@@ -173,7 +173,7 @@ enum bpio_reason bpio_file_map_step(struct bpio_file *file)
 }
 
 /**
- * bpio_file_map_is_realtime() - whether the data lies on another device
+ * bpio_file_map_is_realtime() - whether the data is on the realtime device of XFS
  * @file: the file, with its lease file
  *
  * Context: may sleep.

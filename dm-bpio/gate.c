@@ -30,8 +30,8 @@ void bpio_gate_open(struct bpio_gate *gate)
 }
 
 /**
- * bpio_gate_close() - let no more in, and wait for those inside
- * @gate: the gate; may be closed already
+ * bpio_gate_close() - stop operations from entering, and wait for those inside
+ * @gate: the gate; may already be closed
  *
  * Context: sleeps, uninterruptibly.
  */

@@ -10,13 +10,13 @@
  * struct bpio_gate - lets control operations in while a table is live
  * @lock: protects @open and @inside
  * @open: operations may enter
- * @inside: operations that have entered and not left
- * @empty: woken when the last one leaves a closed gate
+ * @inside: number of operations that have entered and not left
+ * @empty: woken when the last operation leaves a closed gate
  *
  * Device-mapper waits for running ioctls only after it has begun to hold back
- * I/O. An ioctl that touches user memory may need just that I/O for a page
- * fault, and both would wait for ever. The gate makes the presuspend hook wait
- * for them before, while I/O still flows, and turns later ones away.
+ * I/O. An ioctl that touches user memory may need that I/O for a page fault, which
+ * would be a deadlock. With the gate, the presuspend hook waits for running ioctls
+ * while I/O still flows, and later ones are turned away.
  */
 struct bpio_gate {
 	spinlock_t		lock;	/* @open and @inside */

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files that kernel code has paused: kept by volume and inode number, whether or not
- * anybody has the file open.
+ * Files that kernel code has paused. They are kept by volume and inode number, whether
+ * or not the file is open.
  *
- * No user can end such a pause, and neither does the last close: a struct bpio_file
- * that is made for the inode later starts paused. It ends
+ * Neither user space nor the last close ends such a pause: a struct bpio_file that is
+ * created for the inode later starts paused. The pause ends
  *
- * - when it has been resumed as often as it was paused. It is counted, unlike
- *   STREAM_PAUSE: two drivers that know nothing of each other may pause the same
- *   file, and the one that still moves its blocks must not lose the pause to the
- *   other one's resume.
- * - with the inode. A number that is given to another file comes with another
- *   generation, which ext4 and XFS draw at random; the pause of the former file is
- *   dropped when the number is looked up. (The owner of a file can set its generation
- *   on an ext4 without metadata checksums only.) So is one of an earlier file system
- *   on the device.
+ * - when it was resumed as often as it was paused. Unlike STREAM_PAUSE it is counted:
+ *   two independent drivers may pause the same file, and the resume of one must not
+ *   end the pause while the other still moves blocks.
+ * - with the inode. When an inode number is reused, the new inode has another
+ *   generation, which ext4 and XFS choose at random; a lookup of the number then drops
+ *   the old pause. (Only on an ext4 without metadata checksums can the owner of a file
+ *   set its generation.) Pauses of an earlier file system on the device end likewise.
  * - with the volume, that is, when the mapped device has neither a bpio target nor an
- *   enabled file any more. What a new volume on the same device holds is not known.
+ *   enabled file any more. A new volume on the same device may hold other files.
  *
- * Unused pauses of deleted files remain until then, so their number is limited.
+ * Pauses of deleted files remain until then, so their number is limited.
  *
  * Level: volume.
  */
@@ -28,13 +26,13 @@
 #include "kernel_pause.h"
 #include "volume.h"
 
-/* Files of a volume that can be paused. */
+/* Maximum number of paused files of a volume. */
 #define BPIO_KERNEL_PAUSE_MAX	1024
 
 /**
  * struct bpio_kernel_pause - an inode that kernel code has paused
  * @generation: i_generation of the inode
- * @count: how often
+ * @count: pauses minus resumes
  */
 struct bpio_kernel_pause {
 	u32		generation;
@@ -48,7 +46,7 @@ static void bpio_kernel_pause_forget(struct bpio_volume *volume,
 	volume->nr_kernel_pauses--;
 }
 
-/* The pause of an inode; that of an inode with its number that is gone, ends. */
+/* Find the pause of an inode; drop one of a former inode with the same number. */
 static struct bpio_kernel_pause *
 bpio_kernel_pause_find(struct bpio_volume *volume, const struct inode *inode)
 {
@@ -65,7 +63,7 @@ bpio_kernel_pause_find(struct bpio_volume *volume, const struct inode *inode)
 }
 
 /**
- * bpio_kernel_pause_add() - pause an inode once more
+ * bpio_kernel_pause_add() - pause an inode, counted
  * @volume: the volume
  * @inode: the inode
  *
@@ -98,12 +96,12 @@ int bpio_kernel_pause_add(struct bpio_volume *volume, const struct inode *inode)
 }
 
 /**
- * bpio_kernel_pause_drop() - undo bpio_kernel_pause_add() once
+ * bpio_kernel_pause_drop() - undo one bpio_kernel_pause_add()
  * @volume: the volume
  * @inode: the inode
  *
  * Context: may sleep; volume->drain_lock held.
- * Return: whether the inode was paused and is not any more.
+ * Return: whether this ended the pause.
  */
 bool bpio_kernel_pause_drop(struct bpio_volume *volume,
 			    const struct inode *inode)
@@ -130,8 +128,8 @@ bool bpio_kernel_pause_holds(struct bpio_volume *volume,
 }
 
 /**
- * bpio_kernel_pause_forget_all() - the volume goes
- * @volume: the volume, which nobody refers to any more
+ * bpio_kernel_pause_forget_all() - drop all pauses of a volume
+ * @volume: the volume, which is about to be freed
  *
  * Context: may sleep.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The layers that take part, and what they may ask of the module.
+ * The registered layers, and the functions that dm-bpio.h offers them.
  *
  * Level: layer.
  */
@@ -16,9 +16,9 @@
 /* Protects the list, every struct bpio_layer, and each walk through the stack. */
 DEFINE_MUTEX(bpio_layers_lock);
 static LIST_HEAD(bpio_layers);
-/* Raised when a walk through some stack might find something else than before. */
+/* Raised when the result of a walk through some stack may have changed. */
 atomic_t bpio_layers_generation = ATOMIC_INIT(0);
-/* How long a layer may wait before the kernel log hears of it. */
+/* How long unregistering may wait before it is reported in the kernel log. */
 #define BPIO_LAYER_PATIENCE	(5 * HZ)
 
 /* Woken when a layer leaves its last route. */
@@ -28,9 +28,9 @@ static const struct bpio_layer_watcher *bpio_layers_watcher __ro_after_init;
 
 /**
  * bpio_layer_watch() - register the callbacks for changes of layers
- * @watcher: the functions; for as long as the module is loaded
+ * @watcher: the callbacks; stay valid as long as the module is loaded
  *
- * Context: once, before there are layers.
+ * Context: once, before the first layer is registered.
  */
 void __init bpio_layer_watch(const struct bpio_layer_watcher *watcher)
 {
@@ -38,7 +38,7 @@ void __init bpio_layer_watch(const struct bpio_layer_watcher *watcher)
 }
 
 /**
- * bpio_layer_join_route() - a route is made that has the layer
+ * bpio_layer_join_route() - note that a new route contains the layer
  * @layer: the layer; on the list, or on another route
  *
  * Context: any.
@@ -49,7 +49,7 @@ void bpio_layer_join_route(struct bpio_layer *layer)
 }
 
 /**
- * bpio_layer_leave_route() - a route that had the layer is no more
+ * bpio_layer_leave_route() - note that a route with the layer was discarded
  * @layer: the layer; may be freed from now on
  *
  * Context: may sleep.
@@ -61,12 +61,12 @@ void bpio_layer_leave_route(struct bpio_layer *layer)
 }
 
 /**
- * bpio_layer_find() - the layer that holds a sector of a device
+ * bpio_layer_find() - find the layer that maps a sector of a device
  * @dev: device number
  * @sector: 512-byte sector on it
  *
  * Context: bpio_layers_lock held.
- * Return: the layer, or NULL when no target there takes part.
+ * Return: the layer, or NULL when no layer is registered for the sector.
  */
 struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector)
 {
@@ -82,7 +82,7 @@ struct bpio_layer *bpio_layer_find(dev_t dev, sector_t sector)
 }
 
 /**
- * bpio_layer_any_asks_files() - whether some layer has a say about files
+ * bpio_layer_any_asks_files() - whether some layer has a callback for files
  *
  * Context: bpio_layers_lock held.
  */
@@ -105,13 +105,12 @@ static bool bpio_layer_ops_valid(const struct bpio_layer_ops *ops)
 }
 
 /**
- * bpio_layer_register_top() - a target of a volume begins to take part
+ * bpio_layer_register_top() - register a target of a volume as a layer
  * @ti: as bpio_layer_register()
  * @ops: likewise
  * @context: likewise
  * @pause: the pause of the volume, which outlives the layer
- * @any_storage: below it, storage other than NVMe will do for full bypass of the
- *	volume
+ * @any_storage: storage other than NVMe below it permits full bypass of the volume
  *
  * Context: as bpio_layer_register().
  * Return: as bpio_layer_register().
@@ -127,7 +126,7 @@ struct bpio_layer *bpio_layer_register_top(struct dm_target *ti,
 	if (!bpio_layer_ops_valid(ops))
 		return ERR_PTR(-EINVAL);
 
-	/* The device that is being resumed may hold what memory waits for. */
+	/* Reclaim may wait for the device that is being resumed. */
 	layer = kzalloc(sizeof(*layer), GFP_NOIO);
 	if (!layer)
 		return ERR_PTR(-ENOMEM);
@@ -151,18 +150,18 @@ struct bpio_layer *bpio_layer_register_top(struct dm_target *ti,
 }
 
 /**
- * bpio_layer_register() - a target begins to take part
+ * bpio_layer_register() - register a target as a layer
  * @ti: the target; its table is about to be live
- * @ops: what it has to say; lives as long as the layer
- * @context: handed to @ops
+ * @ops: its callbacks; must stay valid as long as the layer
+ * @context: passed to the callbacks
  *
- * Volumes above are asked again soon afterwards, so their bypass comes back by
- * itself.
+ * Volumes above query their stacks again soon afterwards, so their bypass comes back
+ * by itself.
  *
  * Context: from the target's resume hook; may sleep.
  * Return: the layer, ERR_PTR(-EINVAL) without a map callback or with a name that
- * is empty or longer than BPIO_DRIVER_NAME_MAX, ERR_PTR(-ENOMEM). The layer then
- * counts as one that does not take part, which is safe.
+ * is empty or longer than BPIO_DRIVER_NAME_MAX, ERR_PTR(-ENOMEM). On error the target
+ * counts as one that has not opted in, which is safe.
  */
 struct bpio_layer *bpio_layer_register(struct dm_target *ti,
 				       const struct bpio_layer_ops *ops,
@@ -181,10 +180,10 @@ static void bpio_layer_free(struct kref *ref)
  * bpio_layer_get() - keep a layer usable across a call
  * @layer: a layer that is registered
  *
- * A lock of the target keeps its presuspend hook from unregistering the layer, but
- * must not be held across a call that waits for reads: others who need the lock would
- * wait as well. So take a reference under the lock, drop it, and make the call. It
- * does nothing once the layer is not registered any more.
+ * A target needs a lock against its own presuspend hook, which unregisters the layer.
+ * That lock must not be held across a call that waits for reads, or other tasks that
+ * need it would wait as well. So take a reference under the lock, drop the lock, and
+ * make the call. The call does nothing once the layer is unregistered.
  *
  * Context: any.
  */
@@ -206,7 +205,7 @@ void bpio_layer_put(struct bpio_layer *layer)
 }
 EXPORT_SYMBOL_GPL(bpio_layer_put);
 
-/* A route that was being made just now is published, or not, soon. */
+/* Wait for routes under construction too: they are soon published or discarded. */
 static void bpio_layer_await_routes(struct bpio_layer *layer)
 {
 	unsigned long patience = BPIO_LAYER_PATIENCE;
@@ -224,13 +223,13 @@ static void bpio_layer_await_routes(struct bpio_layer *layer)
 }
 
 /**
- * bpio_layer_unregister() - a target stops to take part
+ * bpio_layer_unregister() - unregister a layer
  * @layer: from bpio_layer_register(), or NULL or an ERR_PTR, which is ignored
  *
- * When this returns, no read is in flight that went past the layer, and none
- * will be: it was taken off the list first, so no walk finds it, and then every
- * route that had it was unpublished, has drained, and is gone. Volumes that did
- * not have it on their routes are not looked at, whatever they wait for.
+ * When this returns, no read that skipped the layer is in flight, and none will
+ * start: the layer leaves the list first, so no walk finds it; then every route that
+ * contains it is unpublished, drains, and is freed. This does not wait for volumes
+ * whose routes do not contain the layer.
  *
  * Context: from the target's presuspend hook, while I/O still flows; sleeps
  * until direct reads have drained.
@@ -251,18 +250,18 @@ void bpio_layer_unregister(struct bpio_layer *layer)
 EXPORT_SYMBOL_GPL(bpio_layer_unregister);
 
 /**
- * bpio_layer_changed() - the layer objects to more than it did
- * @layer: the layer
+ * bpio_layer_changed() - apply new objections of a layer
+ * @layer: the layer, which now objects to more than before
  *
- * The volumes above are asked again, and so are their enabled files. Reads that
- * went past what is vetoed now have drained when this returns, so a layer that
- * begins to veto can rely on seeing every read that starts later.
+ * The layer is queried again for the volumes above and for their enabled files. When
+ * this returns, reads that skipped the layer and that it now vetoes have drained. So
+ * the layer sees every read that starts later.
  *
- * Context: sleeps until direct reads have drained, which they do not while a device
- * below is suspended; not from a callback, and with no lock held that others need,
- * see bpio_layer_get().
- * Return: 0, or -EINTR when the task was killed while it waited: no more reads go
- * past, but some may still be in flight.
+ * Context: sleeps until direct reads have drained, which does not happen while a
+ * device below is suspended. Not from a callback, nor with a lock held that other
+ * tasks need, see bpio_layer_get().
+ * Return: 0, or -EINTR when the task was killed while it waited: no new reads skip
+ * the layer, but some may still be in flight.
  */
 int bpio_layer_changed(struct bpio_layer *layer)
 {
@@ -272,11 +271,11 @@ int bpio_layer_changed(struct bpio_layer *layer)
 EXPORT_SYMBOL_GPL(bpio_layer_changed);
 
 /**
- * bpio_layer_allows() - the layer objects to less than it did
- * @layer: the layer
+ * bpio_layer_allows() - withdraw objections of a layer
+ * @layer: the layer, which now objects to less than before
  *
- * The volumes above and their enabled files are asked again, so their bypass comes
- * back, usually before this returns. Reads in flight do not matter.
+ * The layer is queried again for the volumes above and their enabled files, so their
+ * bypass comes back, usually before this returns. Reads in flight are not affected.
  *
  * Context: sleeps for BPIO_BYPASS_ANSWER at most; not from a callback.
  */
@@ -288,11 +287,11 @@ void bpio_layer_allows(struct bpio_layer *layer)
 EXPORT_SYMBOL_GPL(bpio_layer_allows);
 
 /**
- * bpio_layer_pause() - whether a layer is paused
+ * bpio_layer_pause() - the pause in force at a layer
  * @layer: the layer
  *
  * Context: bpio_layers_lock held.
- * Return: its pause, or that of the volume whose target it is, or NULL.
+ * Return: the layer's pause, or that of the volume whose target it is, or NULL.
  */
 const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer)
 {
@@ -306,13 +305,13 @@ const struct bpio_pause *bpio_layer_pause(const struct bpio_layer *layer)
 }
 
 /**
- * bpio_pause_set() - note a pause
- * @pause: where
+ * bpio_pause_set() - start a pause
+ * @pause: the pause
  * @who: driver or command
  * @why: a sentence
  *
  * Context: bpio_layers_lock held.
- * Return: whether there was none before.
+ * Return: whether it was not active before.
  */
 bool bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
 {
@@ -329,11 +328,11 @@ bool bpio_pause_set(struct bpio_pause *pause, const char *who, const char *why)
 }
 
 /**
- * bpio_pause_clear() - note its end
- * @pause: where
+ * bpio_pause_clear() - end a pause
+ * @pause: the pause
  *
  * Context: bpio_layers_lock held.
- * Return: whether there was one.
+ * Return: whether it was active.
  */
 bool bpio_pause_clear(struct bpio_pause *pause)
 {
@@ -347,17 +346,17 @@ bool bpio_pause_clear(struct bpio_pause *pause)
 }
 
 /**
- * bpio_pause_layer() - let reads enter the stack at this layer for a while
+ * bpio_pause_layer() - make reads enter the stack at this layer for a while
  * @layer: the layer
- * @why: one sentence, shown to people; at most BPIO_PAUSE_TEXT_MAX bytes
+ * @why: one sentence, shown to users; at most BPIO_PAUSE_TEXT_MAX bytes
  *
- * Follows FS_BPIO_OP_VOLUME_STACK_PAUSE, sent by a driver for its own volume:
- * not counted, may be repeated, direct reads past the layer have drained when it
- * returns, and bypass of what lies above the layer goes on.
+ * Corresponds to FS_BPIO_OP_VOLUME_STACK_PAUSE sent by a driver for its own volume:
+ * pauses do not nest, reads that skipped the layer have drained when it returns, and
+ * the layers above are still bypassed.
  *
  * Context: as bpio_layer_changed().
  * Return: 0; -ENODATA without a sentence, -E2BIG when it is too long; -EINTR when the
- * task was killed while it waited, and the layer is paused all the same.
+ * task was killed while it waited; the layer is paused all the same.
  */
 int bpio_pause_layer(struct bpio_layer *layer, const char *why)
 {
@@ -383,8 +382,8 @@ EXPORT_SYMBOL_GPL(bpio_pause_layer);
  * bpio_resume_layer() - end bpio_pause_layer()
  * @layer: the layer
  *
- * Not counted. The stack is asked again, so bypass comes back only if nobody
- * else objects.
+ * Ends the pause however often it was set. The stack is queried again, so bypass
+ * comes back only if no layer objects.
  *
  * Context: as bpio_layer_allows().
  */
@@ -404,7 +403,7 @@ void bpio_resume_layer(struct bpio_layer *layer)
 EXPORT_SYMBOL_GPL(bpio_resume_layer);
 
 /**
- * bpio_layer_is_paused() - whether bpio_pause_layer() holds
+ * bpio_layer_is_paused() - whether bpio_pause_layer() is in force
  * @layer: the layer
  *
  * Context: any.

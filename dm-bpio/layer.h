@@ -13,10 +13,10 @@
 struct bpio_volume;
 
 /**
- * struct bpio_pause - who holds up the bypass at a place, since when, and why
- * @active: whether anybody does
+ * struct bpio_pause - a pause of the bypass, of a layer or a volume
+ * @active: whether the pause is in force
  * @since: seconds since the epoch
- * @who: a driver, or a command and its process number
+ * @who: a driver, or a command and its process ID
  * @why: a sentence
  */
 struct bpio_pause {
@@ -30,21 +30,21 @@ struct bpio_pause {
  * struct bpio_layer - a live target that takes part
  * @node: in the list of all layers
  * @dev: mapped device it is part of
- * @begin: first 512-byte sector of @dev that is its
+ * @begin: first 512-byte sector of @dev that belongs to it
  * @length: sectors
- * @ops: what it has to say
+ * @ops: its callbacks
  * @context: for @ops
  * @pause: its own pause
  * @volume_pause: the pause of the volume it is a target of, or NULL
- * @any_storage: it is a target of a volume, for whose full bypass storage other than
- *	NVMe will do below it
- * @bypassed: reads that went past it on routes that are retired
- * @routes: routes that have it; the layer stays until there is none
- * @ref: for being registered, and bpio_layer_get()
+ * @any_storage: a target of a volume that accepts storage other than NVMe below it
+ *	for full bypass
+ * @bypassed: reads that skipped it, on routes that are retired
+ * @routes: number of routes that contain it; the layer exists until that is 0
+ * @ref: one while registered, and those of bpio_layer_get()
  *
- * Everything is protected by bpio_layers_lock, and constant but for @pause,
- * @bypassed, @routes and @ref. On a route the pointer is valid without the lock, because
- * bpio_layer_unregister() waits until no route has it.
+ * bpio_layers_lock protects everything; only @pause, @bypassed, @routes and @ref
+ * change. A route may use its pointer to the layer without the lock, because
+ * bpio_layer_unregister() waits until no route contains the layer.
  */
 struct bpio_layer {
 	struct list_head		node;
@@ -64,9 +64,9 @@ struct bpio_layer {
 /**
  * struct bpio_layer_watcher - callbacks for changes of layers
  * @appeared: a layer was registered; may sleep, waits for no read
- * @changed: layers would answer otherwise now; see bpio_change_tell()
- * @drop: let no published route go past a layer that is off the list
- * @complain: tell the kernel log whose reads past the layer last long
+ * @changed: layers would give a different answer now; see bpio_change_tell()
+ * @drop: withdraw all published routes that skip a layer which is off the list
+ * @complain: log the volumes whose reads that skipped the layer take long
  */
 struct bpio_layer_watcher {
 	void	(*appeared)(void);

@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The leases by which the kernel tells that the blocks of a file may move. Why
- * these, and what else it takes, stands at the top of file.c.
+ * The leases whose break tells the module that the blocks of a file may move. The top
+ * of file.c explains why these, and what else is needed.
  *
- * No inode lock. The VFS grants a delegation only if inode_trylock() succeeds,
- * which an O_DIRECT read by the file system prevents for as long as it takes: it
- * holds the lock shared. Three readers of a slow device never leave it free. Waiting
- * for the inode lock does not help: readers queue behind the waiter, and get the lock
- * before the VFS calls inode_trylock(). So the lease is inserted as one of a kind that
- * asks for no lock and no count (FL_LAYOUT), and lm_setup turns it into a
- * delegation. That runs under the spinlock under which the lease was inserted and
- * all others look at it, so nobody ever sees the first kind.
+ * No inode lock. The VFS grants a delegation only if inode_trylock() succeeds. An
+ * O_DIRECT read by the file system holds that lock shared throughout, so three readers
+ * of a slow device never leave it free. Waiting for the lock does not help: readers
+ * queue behind the waiter, and get the lock before the VFS calls inode_trylock(). So
+ * the lease is inserted as FL_LAYOUT, which needs neither the lock nor a check of
+ * counts, and lm_setup turns it into a delegation. That runs under the spinlock under
+ * which the lease was inserted and which all others take to look at it, so the
+ * first kind is never visible.
  *
- * What the VFS takes the lock for: an operation that holds it exclusively looks
- * for delegations once and then goes on, and must not miss one that is granted in
- * between. Here bpio_lease_take() takes the lock shared when the leases are in
- * place and drops it at once. That waits for the operations that may have looked
- * too early; all later ones find the leases. It waits for no reader, and none
- * waits for it. The map is made afterwards.
+ * Why the VFS takes the inode lock: an operation that holds it exclusively looks for
+ * delegations once, and must not miss one that is granted afterwards. Instead,
+ * bpio_lease_take() inserts the leases, then takes the lock shared and drops it at
+ * once. That waits for the operations that may have looked too early; all later ones
+ * find the leases. It does not wait for readers, nor they for it. The map is made
+ * afterwards.
  *
- * Other holders. A lease or delegation of somebody else (a program with
- * F_SETLEASE, Samba, nfsd) must be granted, kept and broken as if there were none
- * of ours, but beside ours it would not:
+ * Other holders. A lease or delegation of another holder (a program with F_SETLEASE,
+ * Samba, nfsd) must be granted, kept and broken as if the module had none. Beside a
+ * lease of the module it would not:
  *
- * - No F_WRLCK lease is granted while there is any other.
- * - Up to 6.12 a breaker that must not wait gets EWOULDBLOCK when any lease is
- *   left, also one that it need not break. It breaks ours, finds the other one,
- *   and fails: open(O_RDONLY | O_TRUNC), which breaks delegations only, and those
- *   who change attributes of a file for a file system above (overlayfs, ecryptfs)
- *   or for a client (ksmbd, nfsd) and cannot wait for a delegation.
+ * - An F_WRLCK lease is granted only if there is no other lease.
+ * - Up to 6.12, a breaker that must not wait gets EWOULDBLOCK when any lease is
+ *   left, even one that it need not break. It would break ours, find the other one,
+ *   and fail. This concerns open(O_RDONLY | O_TRUNC), which breaks delegations only,
+ *   and changes of attributes for a file system above (overlayfs, ecryptfs) or for a
+ *   client (ksmbd, nfsd), which cannot wait for a delegation.
  *
- * So the module holds no lease beside another one. None is taken while there is
- * one. The VFS announces a lease before it grants it: bpio_lease_notify() gives
- * ours up, and none is taken until the announced one has had the time to appear
- * (@yielded). bpio_lease_lock lets an attempt of ours be entirely before an
- * announcement, which then finds our leases, or after it.
+ * So the module holds no lease beside another one. It takes none while there is
+ * another. The VFS announces a lease before it grants it: bpio_lease_notify() then
+ * drops ours, and none is taken until the announced one has had time to appear
+ * (@yielded). bpio_lease_lock serialises the two, so that an attempt to take a lease
+ * comes either before an announcement, which then finds our leases, or after it.
  *
- * There is no news of when the announced lease is granted. If it takes longer
- * than that, both exist. Then bpio_lease_steps_aside() lets the next breaker, of
- * whatever kind, find no conflict with ours: it revokes the file as lm_break
- * would, and the worker takes our lease away later. The breaker proceeds with the
- * others as if ours were not there.
+ * The module does not learn when the announced lease is granted. If it takes longer
+ * than that time, both exist. Then bpio_lease_steps_aside() tells the next breaker, of
+ * any kind, that ours does not conflict: it revokes the file as lm_break would, and
+ * the worker removes our lease later. The breaker proceeds with the other leases as if
+ * ours did not exist.
  *
  * Level: file.
  */
@@ -59,14 +59,14 @@
 static void (*bpio_lease_on_break)(struct bpio_file *file);
 
 /*
- * Protects the table of files by their inodes, and their "leased". One for all
- * files, so nothing under it waits for I/O. Taken after arm_lock and
- * volume->lock; the VFS's locks for leases nest inside.
+ * Protects the table of files by inode, and bpio_file.leased. It is global, so nothing
+ * under it waits for I/O. Taken after arm_lock and volume->lock; the VFS's locks for
+ * leases nest inside.
  */
 static DEFINE_MUTEX(bpio_lease_lock);
 static DEFINE_HASHTABLE(bpio_lease_files, BPIO_LEASE_HASH_BITS);
 
-/* Tells the second lease from the first, which has the same open file. */
+/* The owner distinguishes the layout lease from the other one of the same open file. */
 static void *bpio_lease_layout_owner(struct bpio_file *file)
 {
 	return &file->layout_lease;
@@ -79,8 +79,8 @@ static struct bpio_file *bpio_lease_layout_file(struct file_lease *lease)
 }
 
 /*
- * The lease is off the list already, or is taken off by the caller. Under the
- * spinlock that all leases of the inode are broken, changed and freed under.
+ * The lease is already off the list, or the caller removes it. Context: holds the
+ * spinlock under which all leases of the inode are broken, changed and freed.
  */
 static void bpio_lease_forget_layout(struct file_lease *lease)
 {
@@ -88,11 +88,10 @@ static void bpio_lease_forget_layout(struct file_lease *lease)
 }
 
 /*
- * Let the layout lease go along with the other one. Some kernels take any lease
- * that is left for one that has to be waited for: an open that does not want to
- * wait, and one with O_TRUNC, would fail although nobody holds them up. The
- * layout lease was taken first, so it is none that the breaker is just looking
- * at or will look at next.
+ * Drop the layout lease together with the other one. On some kernels a breaker waits
+ * for any lease that is left: an open with O_NONBLOCK or O_TRUNC would fail for no
+ * reason. The layout lease was taken first, so it precedes the other one in the list
+ * that the breaker walks, and may be removed.
  */
 static void bpio_lease_drop_layout(struct bpio_file *file)
 {
@@ -106,14 +105,14 @@ static void bpio_lease_drop_layout(struct bpio_file *file)
 	bpio_compat_lease_free_dropped(lease);
 }
 
-/* Take no lease for some time. The worker need not try meanwhile. */
+/* Take no lease for some time, and delay the worker accordingly. */
 static void bpio_lease_hold_off(struct bpio_file *file)
 {
 	WRITE_ONCE(file->yielded, jiffies);
 	WRITE_ONCE(file->backoff, BPIO_FILE_BACKOFF_MAX);
 }
 
-/* May go at once: see bpio_file_revoke(). So no opener is ever held up. */
+/* The lease may be removed at once, see bpio_file_revoke(), so no opener waits. */
 static bool bpio_lease_break(struct file_lease *lease)
 {
 	struct bpio_file *file = bpio_compat_lease_owner(lease);
@@ -128,9 +127,9 @@ static bool bpio_lease_break_layout(struct file_lease *lease)
 	struct bpio_file *file = bpio_lease_layout_file(lease);
 
 	/*
-	 * Some kernels let the breaker look once a tick, as long as there is any
-	 * other lease, whether one like this is left, and do not break one that
-	 * was taken meanwhile: it would wait for as long as that is there.
+	 * On some kernels the breaker polls every tick while any other lease remains,
+	 * and does not break a newly taken one, so it could wait for as long as that
+	 * exists. Take none for a while.
 	 */
 	bpio_lease_hold_off(file);
 	bpio_lease_on_break(file);
@@ -169,12 +168,12 @@ static bool bpio_lease_has_foreign(const struct bpio_file *file)
 	return found;
 }
 
-/* Return: whether the breaker is to take our lease for one that it owns. */
+/* Return: whether the breaker shall ignore our lease, as if it were its own. */
 static bool bpio_lease_step_aside(struct bpio_file *file)
 {
 	if (!bpio_lease_find_foreign(locks_inode_context(file->inode)))
 		return false;
-	/* Asked more than once by the same breaker. */
+	/* The same breaker calls this more than once. */
 	if (!test_bit(BPIO_FILE_REVOKED, &file->state))
 		bpio_lease_on_break(file);
 	return true;
@@ -230,10 +229,11 @@ static unsigned long bpio_lease_delay(const struct bpio_file *file)
 }
 
 /**
- * bpio_lease_await() - let those go on who must not find a new lease
+ * bpio_lease_await() - wait until leases may be taken again
  * @file: the file
  *
- * Until then bpio_lease_take() fails.
+ * Until then bpio_lease_take() fails, so that no breaker or taker of a lease finds a
+ * new one.
  *
  * Context: sleeps for BPIO_FILE_BACKOFF_MAX at most, interruptibly.
  */
@@ -256,10 +256,10 @@ static int bpio_lease_try_layout(struct bpio_file *file)
 	if (!lease)
 		return -ENOMEM;
 
-	/* Before it can be broken. */
+	/* Set before the lease can be broken. */
 	file->layout_lease = lease;
 	ret = bpio_compat_setlease(file->lease_file, &lease);
-	/* NULL when the VFS has taken it over. */
+	/* NULL if the VFS has taken it over. */
 	if (lease) {
 		file->layout_lease = NULL;
 		bpio_compat_lease_free(lease);
@@ -293,10 +293,10 @@ static int bpio_lease_take_locked(struct bpio_file *file)
 
 	file->leased = true;
 	/*
-	 * XFS gives blocks of a file to another one also on behalf of somebody who
-	 * has it open read-only (FIDEDUPERANGE), and repairs it while it is in use.
-	 * It breaks leases of the kind that pNFS uses for that, and no others.
-	 * Taken first, see bpio_lease_drop_layout().
+	 * XFS can replace blocks of a file that is only open read-only
+	 * (FIDEDUPERANGE), and repairs files online. Before that it breaks layout
+	 * leases, the kind that pNFS uses, and no others. Taken first, see
+	 * bpio_lease_drop_layout().
 	 */
 	if (bpio_file_is_xfs(file) && !bpio_plant(BPIO_PLANT_LAYOUT)) {
 		ret = bpio_lease_try_layout(file);
@@ -306,7 +306,7 @@ static int bpio_lease_take_locked(struct bpio_file *file)
 	return bpio_lease_try(file);
 }
 
-/* Memory that is freed by I/O would make holders of the lock wait for that. */
+/* Allocate without I/O under the lock: reclaim would make its holder wait for I/O. */
 static unsigned int bpio_lease_lock_noio(void)
 {
 	unsigned int noio = memalloc_noio_save();
@@ -325,9 +325,9 @@ static void bpio_lease_unlock_noio(unsigned int noio)
  * bpio_lease_take() - take the leases of a file
  * @file: the file, with its lease_file open and none of the leases held
  *
- * Context: sleeps, waits for who holds the inode lock exclusively;
- * file->arm_lock held.
- * Return: whether all were granted. Else bpio_lease_drop() drops what was.
+ * Context: sleeps, waits for an exclusive holder of the inode lock; file->arm_lock
+ * held.
+ * Return: whether all were granted; if not, call bpio_lease_drop() for those that were.
  */
 bool bpio_lease_take(struct bpio_file *file)
 {
@@ -365,8 +365,7 @@ static void bpio_lease_drop_locked(struct bpio_file *file)
  * bpio_lease_drop() - give back the leases of a file
  * @file: the file
  *
- * Those that were broken are gone already; then this finds nothing. When it
- * returns nobody can come to @file by way of a lease.
+ * Broken leases are already gone. When this returns, no lease refers to @file.
  *
  * Context: may sleep; file->arm_lock held.
  */
@@ -395,9 +394,9 @@ static struct bpio_file *bpio_lease_find_file(const struct inode *inode)
 }
 
 /*
- * Make room for a lease of somebody else. REVOKED comes first, as in
- * bpio_file_disarm(): whoever then finds no lease must find the reads in
- * i_dio_count that have not seen the bit.
+ * Drop our leases in favour of another holder. REVOKED is set first, as in
+ * bpio_file_disarm(): a task that then finds no lease must see, in i_dio_count, the
+ * reads that have missed the bit.
  */
 static void bpio_lease_yield(struct bpio_file *file)
 {
@@ -427,14 +426,14 @@ static int bpio_lease_notify(struct notifier_block *block, unsigned long type,
 	return NOTIFY_DONE;
 }
 
-/* Called after all others, which may take their time. */
+/* Called after all other notifiers, because they may take long. */
 static struct notifier_block bpio_lease_notifier = {
 	.notifier_call	= bpio_lease_notify,
 	.priority	= INT_MIN,
 };
 
 /**
- * bpio_lease_init_file() - begin to listen for leases on a file
+ * bpio_lease_init_file() - watch for leases on a file
  * @file: the file, with its inode
  *
  * Context: may sleep.
@@ -463,7 +462,7 @@ void bpio_lease_exit_file(struct bpio_file *file)
 }
 
 /**
- * bpio_lease_init() - begin to listen for leases
+ * bpio_lease_init() - register the lease notifier
  * @on_break: called under a spinlock of the VFS when a lease of a file is broken
  *
  * Return: 0 or a negative errno.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages of the reader, which a direct read changes behind the back of whoever
- * writes them to a disk: they have to be dirty when it has ended.
+ * The reader's pages. A direct read changes them without the knowledge of the
+ * writeback that owns them, so they must be dirty when the read has ended.
  *
  * Level: foundation.
  */
@@ -13,13 +13,13 @@
 
 #include "pages.h"
 
-/* Bios whose pages have to be marked dirty again, which may sleep. */
+/* Bios whose pages must be marked dirty again, by a worker because that may sleep. */
 static struct bio_list bpio_pages_cleaned;
 static DEFINE_SPINLOCK(bpio_pages_lock);
 
 /*
- * All folios that a vector lies in; nearly always it is one. Without what an
- * iterator over folios does for each, which is a twentieth of a large read.
+ * Check all folios that a vector covers, nearly always one. This avoids the overhead
+ * of the folio iterator, which is 5 % of a large read.
  */
 static bool bpio_pages_vec_is_dirty(const struct bio_vec *vec)
 {
@@ -46,8 +46,8 @@ static bool bpio_pages_vec_is_dirty(const struct bio_vec *vec)
  * bpio_pages_are_dirty() - whether all pages of a read are dirty
  * @bio: the read
  *
- * If they are after the read has completed, none needs marking: later writeback of a
- * page writes what the read has stored there.
+ * If they are dirty after the read has completed, none needs marking: the later
+ * writeback of a page writes the data that the read stored in it.
  *
  * Context: any.
  */
@@ -74,7 +74,7 @@ void bpio_pages_set_dirty(struct bio *bio)
 	if (likely(bpio_pages_are_dirty(bio)))
 		return;
 	bio_for_each_folio_all(fi, bio) {
-		/* Whoever has the lock may wait for I/O; the end will see to it. */
+		/* The lock holder may wait for I/O. The end of the read marks it. */
 		if (folio_test_dirty(fi.folio) || !folio_trylock(fi.folio))
 			continue;
 		folio_mark_dirty(fi.folio);
@@ -127,9 +127,9 @@ static void bpio_pages_release_later(struct bio *bio)
 }
 
 /**
- * bpio_pages_release() - let go of a bio that has ended and of its pages
+ * bpio_pages_release() - unpin the pages of a bio that has ended, and free it
  * @bio: the bio
- * @dirty: they have to be dirty; writeback may have cleaned them meanwhile
+ * @dirty: the pages must be dirty; writeback may have cleaned them meanwhile
  *
  * Context: any.
  */
@@ -144,9 +144,9 @@ void bpio_pages_release(struct bio *bio, bool dirty)
 }
 
 /**
- * bpio_pages_flush() - wait for what was put off
+ * bpio_pages_flush() - wait for deferred work
  *
- * Context: may sleep; nobody calls bpio_pages_release() any more.
+ * Context: may sleep; bpio_pages_release() is not called any more.
  */
 void bpio_pages_flush(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mistakes on purpose, see plant.h.
+ * Deliberate bugs for the project's tests, see plant.h.
  *
  * Level: foundation.
  */
@@ -9,6 +9,6 @@
 #include "plant.h"
 
 unsigned long bpio_planted;
-/* To be changed while no file is enabled: a read must end as it has begun. */
+/* Change it only while no file is enabled: a read must see one value throughout. */
 module_param_named(plant, bpio_planted, ulong, 0644);
 MODULE_PARM_DESC(plant, "Mistakes to make (bit mask); reads are wrong then");

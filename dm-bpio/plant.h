@@ -7,19 +7,18 @@
 #include <linux/types.h>
 
 /*
- * Mistakes that can be planted, to see whether the project's own tests find
- * them; numbers of bits of the module parameter "plant". Without
- * CONFIG_DM_BPIO_PLANT there are none and the compiler leaves nothing of them.
+ * Deliberate bugs, to check that the project's own tests find them. The values are
+ * bit numbers of the module parameter "plant". Without CONFIG_DM_BPIO_PLANT the
+ * compiler removes all of it.
  *
  * @BPIO_PLANT_DIO_COUNT: reads are not counted in i_dio_count
- * @BPIO_PLANT_REVOKE: a lease that is broken revokes nothing
+ * @BPIO_PLANT_REVOKE: the break of a lease revokes nothing
  * @BPIO_PLANT_LEASE: an ordinary lease instead of a delegation
- * @BPIO_PLANT_DRAIN: nobody waits for reads on a route that is given up
- * @BPIO_PLANT_WRITERS: files are armed while somebody has them open for writing
- * @BPIO_PLANT_LAYOUT: no lease on the layout of files of XFS
- * @BPIO_PLANT_DIRTY: reads do not mind dirty pages
- * @BPIO_PLANT_STRIPE: a chunk is looked for on the leg beside the right one
- * @BPIO_PLANT_PROBE: a probe takes the bios of other reads for its own
+ * @BPIO_PLANT_DRAIN: no wait for the reads on a retired route
+ * @BPIO_PLANT_WRITERS: files are armed while they are open for writing
+ * @BPIO_PLANT_LAYOUT: no layout lease on files of XFS
+ * @BPIO_PLANT_DIRTY: reads ignore dirty pages
+ * @BPIO_PLANT_STRIPE: a chunk is looked up on the leg next to the right one
  */
 enum bpio_plant {
 	BPIO_PLANT_DIO_COUNT,

@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where the data of a file lies, told by its file system: it is given an ordinary
- * O_DIRECT read into memory of ours, and the bios that it sends to the volume for
- * that are looked at and completed without any I/O.
+ * Probes: find where the data of a file lies by sending its file system an ordinary
+ * O_DIRECT read into scratch memory. The map method takes the addresses of the bios
+ * that the file system sends to the volume, and completes them without any I/O.
  *
  * Which bios are taken. A direct read into an ITER_BVEC iterator borrows the array
- * of vectors that the iterator was made of (bio_iov_bvec_set()), and clones and
- * splits keep the pointer. So a bio whose bi_io_vec points into the array of a read
- * that is under way belongs to that read, and its place in the array says which
- * part of the file it is for. No other bio can have such a pointer: vectors of the
- * page cache, of metadata and of other programs lie in memory that somebody else
- * has allocated, and the array is on the volume's list only while it is allocated.
- * Should the file system serve the read through the page cache, its bios have
- * vectors of their own and reach the device. So nobody ever takes a page for read
- * that was not.
+ * of vectors of the iterator (bio_iov_bvec_set()), and clones and splits keep the
+ * pointer. So a bio whose bi_io_vec points into the array of a probe in flight belongs
+ * to that probe, and its index in the array gives the offset in the file. No other bio
+ * can have such a pointer: the vectors of the page cache, of metadata and of other
+ * programs are in other allocations, and the array is on the volume's list only while
+ * it is allocated. If the file system serves the read through the page cache, the bios
+ * have other vectors and reach the device. So no page of the page cache is ever marked
+ * uptodate without having been read.
  *
- * What the bios tell. The file system must send one for each block that holds data,
- * with the address that it would read; it sends none for what reads as zeroes. If
- * the kernel copies the array, no bio matches, and the probe finds nothing where there
- * ought to be data: for each file, that result is checked with bmap(). A bio that was
- * taken has the address that a read of the file would go to, because it is one. What
- * could be mistaken is its place in the array: a matter of the kernel and not of the
- * file. So that is compared with bmap() until it was right once with the driver of
- * the file system. A file that differs is mapped by bmap() only.
+ * What the bios prove. The file system must send one for each block that holds data,
+ * with the address that it would read; it sends none for ranges that read as zeroes.
+ * If the kernel copies the array, no bio matches, and the probe finds nothing where
+ * data should be: for each file, an empty result is checked with bmap(). The address
+ * of a taken bio is right, because it is the address of a read of the file. Only its
+ * index in the array could be misinterpreted; that depends on the kernel, not on the
+ * file. So it is compared with bmap() until it was right once for the file-system
+ * driver. A file for which they differ is mapped by bmap() only.
  *
- * A table with lines of other targets sends some of the bios where nobody takes them.
- * Files of such a volume are mapped by bmap() only.
+ * If the table also has lines of other targets, those would not take the bios. Files
+ * of such a volume are mapped by bmap() only.
  *
- * What is told stays true as long as the lease is held; see file.c.
+ * The result stays valid as long as the lease is held; see file.c.
  *
  * Level: file.
  */
@@ -49,47 +48,48 @@
 #include "probe.h"
 #include "volume.h"
 
-/* The longest read, and the first one, with little at stake if no bio is taken. */
+/* The longest read, and the first one, short in case that no bio is taken. */
 #define BPIO_PROBE_WINDOW	SZ_64M
 #define BPIO_PROBE_FIRST	SZ_64K
 
 /*
- * The scratch memory is large, because the file system checks the alignment of all
- * vectors once for each extent. Pieces of it when memory is fragmented.
+ * The scratch page is large, so that there are few vectors: the file system checks the
+ * alignment of all vectors for each extent. Smaller if memory is fragmented.
  */
 #define BPIO_PROBE_ORDER	get_order(SZ_2M)
 #define BPIO_PROBE_VECS		1024U
 
-/* Extents that find room in one read. */
+/* Extents for which a read must have room. */
 #define BPIO_PROBE_ROOM_MIN	64U
 #define BPIO_PROBE_ROOM		1024U
 
-/* Where extents are shorter than this on average bmap() costs less. */
+/* If extents are shorter than this on average, bmap() is cheaper. */
 #define BPIO_PROBE_DENSE_BLOCKS	3
-/* So many extents say something about the average. */
+/* Minimum number of extents to compute an average from. */
 #define BPIO_PROBE_DENSE_EXTENTS	256U
 #define BPIO_PROBE_DENSE_WALK	SZ_16M
 
 /*
- * A bit for each driver of a file system that has sent a bio as bmap() tells it.
- * Set and read without a lock.
+ * A bit for each file-system driver for which a bio once agreed with bmap(). Set and
+ * read without a lock.
  */
 static unsigned long bpio_probe_proven;
 
 /**
- * struct bpio_probe - reads of a file that tell where its data lies
+ * struct bpio_probe - reads of a file that find where its data lies
  * @node: in volume->probes; volume->probes_lock
- * @builder: where extents go; has room for all that may come. While @node is on
- *	the list written under the same lock, else by the owner
- * @vecs: the array that bios are known by
- * @nr: length of that
- * @vec_size: bytes of each
- * @pos: offset in the file of the read that is under way
- * @next: the lowest offset that may be told next
- * @bios: bios that were taken
- * @extents: extents that these began; device-mapper splits where chunks of stripes end
- * @failed: one came that is not understood
- * @full: there was no room for what lies at @next and after
+ * @builder: receives the extents; has room for all of one read. Written under the
+ *	same lock while @node is on the list, else by the owner
+ * @vecs: the array by which bios are recognized
+ * @nr: length of @vecs
+ * @vec_size: bytes of each vector
+ * @pos: offset in the file of the read in flight
+ * @next: the lowest offset that the next bio may have
+ * @bios: number of bios taken
+ * @extents: number of extents they started; device-mapper splits bios where chunks of
+ *	stripes end
+ * @failed: a bio was not as expected
+ * @full: @builder had no room for the extent at @next
  * @window: bytes of the next read
  */
 struct bpio_probe {
@@ -108,8 +108,8 @@ struct bpio_probe {
 };
 
 /*
- * Zeroes of holes go there, and data when no bio is taken. Nobody ever looks at
- * it, so one does for all. Allocated once, because allocation may clear it.
+ * Receives the zeroes of holes, and data if no bio is taken. It is never read, so all
+ * probes share it. Allocated once, because allocation may clear it.
  */
 static struct page *bpio_probe_scratch;
 static unsigned int bpio_probe_order;
@@ -140,13 +140,13 @@ static void bpio_probe_note(struct bpio_probe *probe, struct bio *bio)
 	probe->bios++;
 	if (probe->full)
 		return;
-	/* Out of order when one was held up, as by a suspend. */
+	/* A bio is out of order if it was delayed, for instance by a suspend. */
 	if (offset < probe->next || bio_has_crypt_ctx(bio) ||
 	    bio_integrity(bio)) {
 		probe->failed = true;
 		return;
 	}
-	/* Memory cannot be had here: to free some, this bio may be waited for. */
+	/* No allocation here: reclaim may wait for this bio. */
 	if (bpio_extent_is_full(probe->builder)) {
 		probe->full = true;
 		probe->next = offset;
@@ -159,12 +159,12 @@ static void bpio_probe_note(struct bpio_probe *probe, struct bio *bio)
 }
 
 /**
- * bpio_probe_take() - take a bio if it is one of a probe
+ * bpio_probe_take() - take a bio if it belongs to a probe
  * @volume: the volume
  * @bio: a read of the volume that is being mapped
  *
  * Context: the map method.
- * Return: whether it was one; it has completed then.
+ * Return: whether it belongs to a probe; if so, it has completed.
  */
 bool bpio_probe_take(struct bpio_volume *volume, struct bio *bio)
 {
@@ -182,7 +182,7 @@ bool bpio_probe_take(struct bpio_volume *volume, struct bio *bio)
 
 	if (!taken)
 		return false;
-	/* With success always: a failure may end in a report of a bad disk. */
+	/* Always with success: a failure might be reported as a bad disk. */
 	bio_endio(bio);
 	return true;
 }
@@ -205,7 +205,7 @@ static void bpio_probe_end(struct bpio_probe *probe, struct bpio_volume *volume)
 	spin_unlock(&volume->probes_lock);
 }
 
-/* One read by the file system. What it does not tell holds no data. */
+/* One read by the file system. Ranges without a bio hold no data. */
 static int bpio_probe_read(struct bpio_probe *probe, struct bpio_file *file,
 			   u64 pos, u64 count)
 {
@@ -226,13 +226,13 @@ static int bpio_probe_read(struct bpio_probe *probe, struct bpio_file *file,
 	probe->full = false;
 
 	bpio_probe_begin(probe, file->volume);
-	/* Of the inode: the lease file may be one that cannot be read. */
+	/* Not the lease file's f_op: that is opened with O_PATH. */
 	ret = file->inode->i_fop->read_iter(&kiocb, &iter);
 	bpio_probe_end(probe, file->volume);
 
 	if (ret < 0)
 		return ret;
-	/* The file system reads through the page cache after all. */
+	/* The file system fell back to the page cache. */
 	if (!(kiocb.ki_flags & IOCB_DIRECT) || probe->failed)
 		return -EOPNOTSUPP;
 	return ret == min(count, size - pos) ? 0 : -EIO;
@@ -252,9 +252,8 @@ static bool bpio_probe_is_proven(const struct bpio_probe *probe,
 }
 
 /*
- * The first bio, or that there was none at @pos where the file system says that
- * there is data, as bmap() tells it. That knows nothing of blocks that files of XFS
- * share.
+ * Compare with bmap(): the first bio, or the absence of a bio at @pos where SEEK_DATA
+ * found data. bmap() returns 0 for blocks that files of XFS share.
  */
 static int bpio_probe_verify(const struct bpio_probe *probe,
 			     const struct bpio_file *file, u64 pos)
@@ -279,14 +278,14 @@ static int bpio_probe_verify(const struct bpio_probe *probe,
 	return -EOPNOTSUPP;
 }
 
-/* As much in the next read as is likely to find room. */
+/* Choose the length of the next read so that its extents are likely to fit. */
 static void bpio_probe_adapt(struct bpio_probe *probe, u64 bytes, u32 block)
 {
 	u64 fit = bytes * BPIO_PROBE_ROOM_MIN / max(probe->extents, 1U) / 2;
 
 	if (probe->full)
 		fit = bytes;
-	/* Parts of a block are refused. */
+	/* The file system refuses parts of a block. */
 	probe->window = round_down(clamp_t(u64, fit, SZ_1M, BPIO_PROBE_WINDOW),
 				   block);
 }
@@ -312,8 +311,8 @@ static int bpio_probe_reserve(struct bpio_extent_builder *builder,
 }
 
 /*
- * Whether there may be holes; ranges that were never written may be all the same.
- * Where there is none, looking for one costs as much as a quarter of a read.
+ * Whether there may be holes; preallocated ranges are possible either way. In a file
+ * without holes, SEEK_DATA costs as much as a quarter of a read.
  */
 static bool bpio_probe_may_skip(const struct bpio_file *file)
 {
@@ -327,7 +326,7 @@ static int bpio_probe_skip_hole(const struct bpio_file *file, u64 end, u64 *pos)
 	struct file *filp = file->lease_file;
 	loff_t data;
 
-	/* Generic code would ask whether the file may be sought in. */
+	/* vfs_llseek() fails, because a file opened with O_PATH is not seekable. */
 	data = file->inode->i_fop->llseek(filp, *pos, SEEK_DATA);
 	if (data == -ENXIO)
 		data = end;
@@ -347,7 +346,7 @@ static int bpio_probe_step(struct bpio_probe *probe, struct bpio_file *file,
 	u64 count;
 	int ret;
 
-	/* The first read is short: not much is lost if it finds nothing. */
+	/* The first read is short, so an empty result wastes little. */
 	if (!first || bpio_probe_may_skip(file)) {
 		ret = bpio_probe_skip_hole(file, end, &pos);
 		if (ret || pos == end) {
@@ -393,7 +392,7 @@ static int bpio_probe_get_scratch(void)
 	return bpio_probe_scratch ? 0 : -ENOMEM;
 }
 
-/* With vectors for @most bytes at least, or for the longest read. */
+/* Allocate vectors for at least @most bytes, or for the longest read. */
 static int bpio_probe_init(struct bpio_probe *probe, u64 most)
 {
 	unsigned int i;
@@ -417,17 +416,17 @@ static int bpio_probe_init(struct bpio_probe *probe, u64 most)
 /**
  * bpio_probe_walk() - map the next part of a file
  * @file: the file, with its lease; bpio_probe_suits()
- * @builder: what was mapped so far; continued at @builder->end
+ * @builder: the extents so far; continued at @builder->end
  * @end: byte offset to stop at, rounded up to whole blocks
  *
- * Ends early when the lease is broken or nobody wants the map any more, and when
- * @builder has as many extents as it may.
+ * Stops early when the lease is broken, when the map is not needed any more, or when
+ * @builder is full.
  *
- * Context: a worker, so that nobody else seems to read; sleeps, waits for the
- * volume when that is suspended; the caller holds neither the inode lock nor
- * anything that a suspend waits for.
- * Return: 0, -EOPNOTSUPP when the file system does not tell, -ENOMEM, -E2BIG, or
- * an error of the read.
+ * Context: a worker, so that the reads are not accounted to a user; sleeps, also while
+ * the volume is suspended; the caller holds neither the inode lock nor anything that a
+ * suspend waits for.
+ * Return: 0, -EOPNOTSUPP when probes do not work for the file, -ENOMEM, -E2BIG, or an
+ * error of the read.
  */
 int bpio_probe_walk(struct bpio_file *file, struct bpio_extent_builder *builder,
 		    u64 end)
@@ -450,7 +449,7 @@ int bpio_probe_walk(struct bpio_file *file, struct bpio_extent_builder *builder,
 }
 
 /**
- * bpio_probe_suits() - whether the file system reads this file direct, as it is
+ * bpio_probe_suits() - whether a probe of this file can work
  * @file: the file, with its lease file
  *
  * Context: may sleep, does no I/O.
@@ -461,7 +460,7 @@ bool bpio_probe_suits(const struct bpio_file *file)
 	unsigned int block = i_blocksize(file->inode);
 	struct kstat stat;
 
-	/* Newer kernels read into a buffer of their own there, not into the array. */
+	/* For these, newer kernels read into a bounce buffer, not into the array. */
 	if (mapping_stable_writes(file->inode->i_mapping))
 		return false;
 	return !vfs_getattr_nosec(path, &stat, STATX_DIOALIGN,

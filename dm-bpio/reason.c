@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sentences for reasons, and the one place that writes a verdict.
+ * Texts of reasons, and the one function that writes a verdict.
  *
  * Level: foundation.
  */
@@ -26,7 +26,7 @@ static const char *const bpio_reason_tokens[] = {
 static_assert(ARRAY_SIZE(bpio_reason_texts) == BPIO_REASON_COUNT);
 static_assert(BPIO_REASON_COUNT <= BPIO_REASON_SLOTS);
 
-/* No sentence may be cut when it is copied into the ABI's field. */
+/* Every sentence must fit the field of the ABI. */
 union bpio_reason_longest {
 #define BPIO_REASON(name, token, text) char name[sizeof(text) - 1];
 #include "reasons.h"
@@ -63,8 +63,8 @@ const char *bpio_reason_token(enum bpio_reason reason)
 }
 
 /**
- * bpio_support_text() - the word for how much may be skipped
- * @support: one of the enumeration
+ * bpio_support_text() - the word for a level of support
+ * @support: enum bpio_support
  *
  * Context: any.
  */
@@ -92,9 +92,9 @@ static u16 bpio_reason_copy(u8 *to, size_t room, const char *from)
  * bpio_reason_fill() - write a verdict
  * @results: the verdict to write
  * @status: 0 or a negative errno
- * @driver: who says so; bytes beyond BPIO_DRIVER_NAME_MAX are left out
- * @reason: why
- * @text: the vetoer's own sentence, or NULL for the reason's
+ * @driver: name of the objector; cut to BPIO_DRIVER_NAME_MAX bytes
+ * @reason: the reason
+ * @text: the sentence given with a veto, or NULL for that of @reason
  *
  * Context: any.
  */

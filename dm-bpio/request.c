@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One layer is asked, and answers.
+ * Queries to one layer, and its answers.
  *
  * Level: layer.
  */
@@ -14,8 +14,8 @@
 #include "request.h"
 
 /**
- * bpio_request_operation() - what a callback is asked about
- * @request: as the callback got it
+ * bpio_request_operation() - the operation of a request
+ * @request: the argument of the callback
  *
  * Context: any.
  * Return: ENABLE, DISABLE or QUERY of enum fs_bpio_operations, whose numbers are
@@ -28,12 +28,12 @@ unsigned int bpio_request_operation(const struct bpio_request *request)
 EXPORT_SYMBOL_GPL(bpio_request_operation);
 
 /**
- * bpio_request_all_reads() - whether bypass is about all reads of the volume
- * @request: as a storage callback got it
+ * bpio_request_all_reads() - whether the request covers all reads of the volume
+ * @request: the argument of a storage callback
  *
- * Then also reads go past the layer for which no file was enabled, among them
- * those of files that the layer has vetoed. A layer that needs to see some files
- * must veto such a request.
+ * If so, the layer is also skipped by reads of files that are not enabled, including
+ * files that the layer has vetoed. A layer that must see the reads of some files must
+ * veto such a request.
  *
  * Context: any.
  */
@@ -69,12 +69,12 @@ static int bpio_veto_check(const struct bpio_request *request, int status,
 
 /**
  * bpio_veto() - object to bypass, from a pre-operation callback
- * @request: as the callback got it
- * @status: a negative errno, what the layer would answer
+ * @request: the argument of the callback
+ * @status: a negative errno, the layer's answer
  * @reason: one English sentence, unique to the cause, 1 to BPIO_REASON_TEXT_MAX
  *	bytes; never cut
  *
- * Follows FltVetoBypassIo. The first veto of a layer counts.
+ * Corresponds to FltVetoBypassIo. The first veto of a layer counts.
  *
  * Context: inside file_pre or storage_pre, for ENABLE and QUERY only.
  * Return: 0; -EOPNOTSUPP outside of these; -EMSGSIZE or -ERANGE when the buffers
@@ -97,12 +97,12 @@ EXPORT_SYMBOL_GPL(bpio_veto);
 
 /**
  * bpio_request_ask() - call a layer's pre-operation callback
- * @request: the operation; its verdict is written
+ * @request: the operation, never DISABLE; its verdict is written
  * @layer: the layer
- * @inode: the file, when the operation is about one
+ * @inode: the file, if the operation is about one
  *
  * Context: bpio_layers_lock held; may sleep.
- * Return: whether the layer agrees. DISABLE is not asked about.
+ * Return: whether the layer agrees.
  */
 bool bpio_request_ask(struct bpio_request *request, struct bpio_layer *layer,
 		      struct inode *inode)
@@ -124,7 +124,7 @@ bool bpio_request_ask(struct bpio_request *request, struct bpio_layer *layer,
 		ret = ops->storage_pre(layer->context, request);
 	request->may_veto = false;
 
-	/* Whatever a callback returns that is not 0 cannot mean consent. */
+	/* Any return value other than 0 is a veto. */
 	if (ret && !request->verdict.op_status)
 		bpio_reason_fill(&request->verdict,
 				 IS_ERR_VALUE((long)ret) ? ret : -EINVAL,
@@ -137,8 +137,8 @@ bool bpio_request_ask(struct bpio_request *request, struct bpio_layer *layer,
  * bpio_request_tell() - call a layer's post-operation callback
  * @request: the operation
  * @layer: a layer that agreed
- * @inode: the file, when the operation is about one
- * @status: how it ended: 0 or a negative errno
+ * @inode: the file, if the operation is about one
+ * @status: result of the operation: 0 or a negative errno
  *
  * Context: bpio_layers_lock held; may sleep.
  */

@@ -9,16 +9,15 @@ struct bpio_layer;
 
 /**
  * struct bpio_request - an operation on its way through the stack
- * @operation: ENABLE, DISABLE or QUERY, which bear the same numbers on both
- *	levels
+ * @operation: ENABLE, DISABLE or QUERY, which have the same numbers in both
+ *	enumerations
  * @file: whether it is about a file, else about the volume
- * @all_reads: about all reads of the mapped device, not only those of files for
- *	which bypass was enabled
+ * @all_reads: covers all reads of the mapped device, not only those of enabled files
  * @may_veto: inside a pre-operation callback
  * @in_length: bytes of the sender's input buffer
  * @out_length: bytes of the sender's output buffer
- * @layer: the layer that is being asked
- * @verdict: what it said
+ * @layer: the layer that is being queried
+ * @verdict: its answer
  */
 struct bpio_request {
 	unsigned int		operation;

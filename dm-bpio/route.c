@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Routes: the way of direct reads through the stack, and when nobody is on it.
+ * Routes: the path of direct reads through the stack.
  *
  * Level: layer.
  */
@@ -12,9 +12,9 @@
 #include "route.h"
 
 /**
- * bpio_route_alloc() - make an empty route
+ * bpio_route_alloc() - allocate an empty route
  * @nr: number of segments
- * @nr_met: number of layers that were asked
+ * @nr_met: number of layers that were queried
  *
  * Context: may sleep.
  * Return: a route with one reference, or NULL without memory.
@@ -44,8 +44,8 @@ free_route:
 }
 
 /**
- * bpio_route_clone() - the same route with a reference count of its own
- * @route: the route to copy; its layers cannot go meanwhile
+ * bpio_route_clone() - copy a route; the copy has its own reference count
+ * @route: the route to copy; the caller keeps its layers from going away
  *
  * Context: may sleep.
  * Return: a route with one reference, or NULL without memory.
@@ -87,11 +87,11 @@ static void bpio_route_free(struct rcu_head *rcu)
 }
 
 /**
- * bpio_route_discard() - free a route that nobody is on
+ * bpio_route_discard() - free a route that no read uses
  * @route: a route that was never published, or that bpio_drain_collect() returned
  *
- * Readers that found the pointer under RCU may look at the route for a grace
- * period more; they get no reference.
+ * Readers that found the pointer under RCU may look at the route for another grace
+ * period, but get no reference.
  *
  * Context: any.
  */
@@ -101,7 +101,7 @@ void bpio_route_discard(struct bpio_route *route)
 
 	for (i = 0; i < route->nr_layers; i++)
 		bpio_layer_leave_route(route->layers[i]);
-	/* Leaked: the reads on it, which nobody waited for, will look at it. */
+	/* Leak it: reads that were not waited for will still access it. */
 	if (bpio_plant(BPIO_PLANT_DRAIN))
 		return;
 	call_rcu(&route->rcu, bpio_route_free);
@@ -128,7 +128,7 @@ bool bpio_route_equal(const struct bpio_route *a, const struct bpio_route *b)
 }
 
 /**
- * bpio_route_has_layer() - whether reads on a route go past a layer
+ * bpio_route_has_layer() - whether reads on a route skip a layer
  * @route: the route
  * @layer: the layer
  *
@@ -146,9 +146,9 @@ bool bpio_route_has_layer(const struct bpio_route *route,
 }
 
 /**
- * bpio_route_met_layer() - whether a layer was asked when a route was made
+ * bpio_route_met_layer() - whether a layer was queried when a route was built
  * @route: the route
- * @layer: the layer; reads need not go past it
+ * @layer: the layer, which reads do not necessarily skip
  *
  * Context: any.
  */

@@ -14,35 +14,36 @@ struct bpio_drain;
 struct bpio_layer;
 
 /**
- * struct bpio_route - the way of direct reads through the stack; immutable but
- *	for what drain.c and @told need
- * @ref: one for being published, one for each direct read in flight
- * @length_mask: logical block size minus 1 in bytes; offsets and lengths
+ * struct bpio_route - the path of direct reads through the stack; immutable except
+ *	for @told and the fields that drain.c uses
+ * @ref: one while published, one for each direct read in flight
+ * @length_mask: logical block size minus 1, in bytes; for offsets and lengths
  * @memory_mask: alignment of user memory minus 1, in bytes
  * @peer_memory: all devices of @segments can transfer to memory of PCI devices
  * @nr: number of segments
  * @support: how much of the stack the route skips
- * @compatible: the storage device takes part, whatever stands above it
- * @nr_layers: number of @layers
- * @nr_met: the same with those behind them that were asked and did not agree
- * @layers: layers that agreed to be skipped, top to bottom; counted in their
- *	bpio_layer.routes until the route is discarded. The others may be gone: only
- *	their addresses are of use.
- * @drain: that of the volume, once the route is retired; also for what follows
+ * @compatible: the storage device can be read directly, even if a layer above objects
+ * @nr_layers: number of layers that reads skip
+ * @nr_met: number of @layers: those, followed by layers that were queried and did not
+ *	agree
+ * @layers: the first @nr_layers agreed to be skipped, top to bottom; they are counted
+ *	in bpio_layer.routes until the route is discarded. The rest may have been
+ *	freed: only compare their addresses.
+ * @drain: the drain of the volume, set when the route is retired
  * @node: in @drain->retired
- * @number: place in the order of retired routes
- * @replaced: an equal route is used in its place, so that its layers are not told
- *	that bypass has ended
+ * @number: position in the order of retired routes
+ * @replaced: an equal route took its place, so its layers are not sent DISABLE
  * @drained: @ref has reached zero; protected by @drain->lock
  * @rcu: for freeing
- * @results: who keeps the route from being full, and why
- * @objector: the device of whoever does
- * @told: what the route allows was told last; protected by volume->drain_lock
+ * @results: the objection that keeps the route from being full
+ * @objector: the device of the objecting layer
+ * @told: the state of the route that was last reported; protected by
+ *	volume->drain_lock
  * @segments: sorted by start, without gaps; holds their references
  *
- * Published in bpio_volume.route. A reader finds it under RCU and takes @ref
- * with percpu_ref_tryget_live(). Whoever unpublishes it retires it, see drain.c.
- * Nothing that a segment points to goes away before it is collected there.
+ * Published in bpio_volume.route. A reader finds it under RCU and takes @ref with
+ * percpu_ref_tryget_live(). Unpublishing a route also retires it, see drain.c. The
+ * devices that its segments point to exist until the drain has collected it.
  */
 struct bpio_route {
 	struct percpu_ref	ref;
@@ -77,7 +78,7 @@ bool bpio_route_met_layer(const struct bpio_route *route,
 			  const struct bpio_layer *layer);
 
 /**
- * bpio_route_info() - what user space is told of a route
+ * bpio_route_info() - the properties of a route that user space sees
  * @route: the route, or NULL
  *
  * Context: any; the caller holds a reference to @route or is under RCU.
@@ -89,10 +90,10 @@ static inline unsigned int bpio_route_info(const struct bpio_route *route)
 }
 
 /**
- * bpio_route_find() - where the reads of a sector of the volume enter the stack
+ * bpio_route_find() - find where the reads of a sector of the volume enter the stack
  * @route: the route
  * @sector: 512-byte sector on the volume
- * @place: the place, out
+ * @place: out: the place
  *
  * Context: any; the caller holds a reference to @route or is under RCU.
  * Return: false beyond the end of the volume.

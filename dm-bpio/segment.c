@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Segments: which sectors of a volume lie where. A list of them is what a route is
- * made of; a striped one has a list for each of its legs.
+ * Segments: where the sectors of a volume lie. A route has a list of them; a striped
+ * segment has a list for each of its legs.
  *
  * Level: foundation.
  */
@@ -12,17 +12,17 @@
 #include "segment.h"
 #include "stripes.h"
 
-/* Segments of one list. */
+/* Maximum length of one list. */
 #define BPIO_SEGMENTS_MAX	65536
 
 /**
- * bpio_segment_find_striped() - the place of a sector of a striped segment
+ * bpio_segment_find_striped() - find the place of a sector of a striped segment
  * @segment: the segment
- * @sector: 512-byte sector in it, counted as @segment->start is
- * @place: the place, out
+ * @sector: 512-byte sector in it, counted like @segment->start
+ * @place: out: the place
  *
  * Context: any; the caller keeps the route alive by RCU or a reference.
- * Return: whether there is one.
+ * Return: whether the sector has a place.
  */
 bool bpio_segment_find_striped(const struct bpio_segment *segment,
 			       sector_t sector, struct bpio_place *place)
@@ -55,10 +55,10 @@ bool bpio_segment_find_striped(const struct bpio_segment *segment,
 }
 
 /**
- * bpio_stripes_alloc() - make a striped set of empty legs
+ * bpio_stripes_alloc() - allocate a striped set of empty legs
  * @nr: number of legs
  * @chunk: sectors of a chunk
- * @start: 512-byte sector on the set that the segment begins with
+ * @start: 512-byte sector on the set at which the segment begins
  *
  * Context: may sleep.
  * Return: the set with one reference, or NULL without memory.
@@ -91,8 +91,8 @@ static void bpio_stripes_put(struct bpio_stripes *stripes)
 
 /**
  * bpio_segments_get() - take a reference to each striped set of a list
- * @list: the segments, which were copied from others
- * @nr: number of these
+ * @list: segments that were copied from another list
+ * @nr: number of segments
  *
  * Context: any.
  */
@@ -110,8 +110,7 @@ void bpio_segments_get(const struct bpio_segment *list, unsigned int nr)
  * @list: the segments
  * @nr: number of these
  *
- * Context: any. Calls itself for stripes of stripes, at most as often as a walk
- * descends.
+ * Context: any. Recurses for stripes of stripes; the depth of a walk bounds it.
  */
 void bpio_segments_put(const struct bpio_segment *list, unsigned int nr)
 {
@@ -157,13 +156,13 @@ static int bpio_segments_grow(struct bpio_segments *segments)
 /**
  * bpio_segments_append() - add a segment behind the last one
  * @segments: the list
- * @segment: goes on where the last one ends; its reference is taken over
+ * @segment: starts where the last one ends; the list takes over its reference
  *
- * Segments that are neighbours below, too, become one.
+ * Segments that are contiguous below as well are merged.
  *
  * Context: may sleep.
- * Return: 0, or -ENOMEM, also when there are too many; the caller keeps the
- * reference then.
+ * Return: 0, or -ENOMEM, also when the list is too long; the caller then keeps the
+ * reference.
  */
 int bpio_segments_append(struct bpio_segments *segments,
 			 const struct bpio_segment *segment)
@@ -207,9 +206,9 @@ static bool bpio_stripes_equal(const struct bpio_stripes *a,
 
 /**
  * bpio_segments_equal() - whether two lists lead to the same sectors
- * @a: segments
- * @b: others
- * @nr: number of both
+ * @a: one list
+ * @b: the other
+ * @nr: number of segments of either
  *
  * Context: any.
  */
@@ -240,7 +239,7 @@ struct block_device *bpio_segment_bdev(const struct bpio_segment *segment)
 	const struct bpio_segments *leg;
 
 	while (!segment->bdev) {
-		/* A segment is not empty, so one of the legs is not. */
+		/* A segment is not empty, so at least one leg is not. */
 		leg = segment->stripes->legs;
 		while (!leg->nr)
 			leg++;

@@ -11,12 +11,12 @@ struct bpio_stripes;
 
 /**
  * struct bpio_segment - a range of sectors and where its reads enter the stack
- * @start: first 512-byte sector: of the volume, or of the leg that it is part of
+ * @start: first 512-byte sector, on the volume or on the leg it is part of
  * @length: sectors
- * @bdev: device the bio is sent to; kept open by the layer that maps to it. NULL
- *	when the range is striped
- * @target: sector of @bdev that @start becomes
- * @stripes: without @bdev: the striped set; holds a reference
+ * @bdev: device the bio is sent to; kept open by the layer that maps to it. NULL if
+ *	the range is striped
+ * @target: sector of @bdev to which @start maps
+ * @stripes: if @bdev is NULL: the striped set; holds a reference
  */
 struct bpio_segment {
 	sector_t		start;
@@ -31,8 +31,8 @@ struct bpio_segment {
 /**
  * struct bpio_segments - a list of segments
  * @list: sorted by start, without gaps
- * @nr: number of these
- * @room: number that fit
+ * @nr: number of segments
+ * @room: number of segments allocated
  */
 struct bpio_segments {
 	struct bpio_segment	*list;
@@ -42,14 +42,14 @@ struct bpio_segments {
 
 /**
  * struct bpio_stripes - a range of a striped set; immutable
- * @ref: segments that refer to it, of a route and its clones
- * @start: 512-byte sector on the set that the segment begins with
+ * @ref: number of segments that refer to it, of a route and its clones
+ * @start: 512-byte sector on the set at which the segment begins
  * @chunk: 512-byte sectors of a chunk
  * @nr: number of legs
- * @legs: what of each leg is part of the segment, by sectors of the leg. A leg that
- *	the segment does not reach has none.
+ * @legs: for each leg, the segments of its part of the range, by sectors of the leg;
+ *	empty for a leg that the range does not reach
  *
- * It keeps the arithmetic, so its size does not depend on the number of chunks. A
+ * Chunks are computed, not listed, so the size does not depend on their number. A
  * segment of a leg may be striped in turn.
  */
 struct bpio_stripes {
@@ -64,7 +64,7 @@ struct bpio_stripes {
  * struct bpio_place - where the reads of a sector enter the stack
  * @bdev: the device
  * @sector: 512-byte sector on it
- * @room: sectors that follow each other there, at least 1
+ * @room: number of contiguous sectors from there on, at least 1
  */
 struct bpio_place {
 	struct block_device	*bdev;
@@ -90,9 +90,9 @@ void bpio_segments_visit(const struct bpio_segment *list, unsigned int nr,
 			 void *data);
 
 /**
- * bpio_segment_find() - segment of a list that holds a sector
+ * bpio_segment_find() - find the segment of a list that contains a sector
  * @list: sorted by start, without gaps
- * @nr: number of these, at least 1
+ * @nr: number of segments, at least 1
  * @sector: 512-byte sector
  *
  * Context: any.

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The walk through the stack below a volume: every layer is asked, top to
- * bottom, and what they let past becomes the route of direct reads.
+ * The walk through the stack below a volume: it queries the layers from top to bottom
+ * and builds the route of direct reads from their answers.
  *
- * It descends from the volume's own mapped device, of which each bpio target of the
- * table is a layer. Where a layer takes part and
- * agrees, it says where it maps to and the walk goes on there. It ends at the
- * storage device, or at the first device whose layer does not take part, vetoes,
- * or is paused: reads enter the stack there. The mapping of a layer that does not
- * take part is never guessed.
+ * It starts at the volume's own mapped device, of which each bpio target of the table
+ * is a layer. If a layer takes part and agrees, its callback returns where it maps to,
+ * and the walk continues there. It ends at the storage device, or at the first device
+ * whose layer does not take part, vetoes, or is paused: reads enter the stack there.
+ * The mapping of a layer that does not take part is never guessed.
  *
  * Level: stack.
  */
@@ -30,17 +29,17 @@
 #include "view.h"
 #include "volume.h"
 
-/* Deeper stacks end the route there; the walk calls itself for each layer. */
+/* A route ends at this depth; the walk recurses for each layer. */
 #define BPIO_STACK_DEPTH_MAX	16
-/* Layers of one volume, and legs of stripes that one walk descends. */
+/* Limits of one walk: layers, and legs of stripes. */
 #define BPIO_STACK_LAYERS_MAX	256
 #define BPIO_STACK_LEGS_MAX	65536
 
 /**
- * struct bpio_asked - a layer that was asked
+ * struct bpio_asked - a layer that was queried
  * @layer: the layer
- * @agreed: reads may go past it
- * @passed: it has said where reads go, so that some go past it
+ * @agreed: reads may skip it
+ * @passed: it mapped at least one range, so some reads skip it
  */
 struct bpio_asked {
 	struct bpio_layer	*layer;
@@ -50,17 +49,17 @@ struct bpio_asked {
 
 /**
  * struct bpio_walk - state of one walk
- * @volume: where it began
- * @inode: the file it is about, or NULL
- * @request: what is asked
- * @view: what is reported
- * @everything: also ask what lies below a layer that objects
+ * @volume: the volume at the top
+ * @inode: the file that is queried, or NULL
+ * @request: the operation
+ * @view: the report of the walk
+ * @everything: also query the layers below one that objects
  * @error: -ENOMEM ends the walk without a result
- * @layers: layers that were asked, top to bottom
- * @nr_layers: number of these
+ * @layers: layers that were queried, top to bottom
+ * @nr_layers: number of @layers
  * @segments: the route so far
- * @into: where segments are added: @segments, or what a leg of stripes has so far
- * @legs: legs of stripes that were descended
+ * @into: the list to which segments are added: @segments, or that of a leg of stripes
+ * @legs: number of legs of stripes walked so far
  */
 struct bpio_walk {
 	struct bpio_volume	*volume;
@@ -77,14 +76,14 @@ struct bpio_walk {
 };
 
 /**
- * struct bpio_range - where a walk stands
+ * struct bpio_range - current position of a walk
  * @bdev: device
  * @sector: first 512-byte sector on it
  * @length: sectors
- * @start: sector on the volume, or on the leg of stripes, that @sector stands for
- * @depth: devices above @bdev
- * @on_route: nothing above objected
- * @any_storage: of the target of the volume that is above
+ * @start: sector on the volume, or on the leg of stripes, that maps to @sector
+ * @depth: number of devices above @bdev
+ * @on_route: no layer above objected
+ * @any_storage: as in the layer of the volume's target above
  */
 struct bpio_range {
 	struct block_device	*bdev;
@@ -126,7 +125,7 @@ static void bpio_stack_end_device(struct bpio_walk *walk,
 		bpio_reason_fill(&verdict, -EOPNOTSUPP, name, reason, NULL);
 		walk->view->compatible = false;
 	}
-	/* What storage cannot do is no veto of a file. */
+	/* Unsuitable storage is no veto of a file. */
 	if (reason && !walk->inode)
 		bpio_view_object(walk->view, range->bdev->bd_dev, &verdict);
 	bpio_stack_end_route(walk, range);
@@ -144,9 +143,9 @@ static void bpio_stack_end_device(struct bpio_walk *walk,
 }
 
 /*
- * A file that is to be enabled keeps no state that the veto could change, so it is
- * told here. Of enabled files and of the volume those tell who keep what was said
- * before; a query changes nothing.
+ * Report the veto of a file that was to be enabled, because no state of it is kept.
+ * Vetoes of enabled files and of the volume are reported where their previous state
+ * is kept. A query changes nothing and reports nothing.
  */
 static void bpio_stack_tell_veto(struct bpio_walk *walk,
 				 const struct bpio_layer *layer,
@@ -161,8 +160,8 @@ static void bpio_stack_tell_veto(struct bpio_walk *walk,
 }
 
 /*
- * A layer that cannot say where it maps to does not take part. If it could for
- * another range, reads bypass it there. Then the route keeps the layer, so that
+ * A layer that fails to map a range does not take part there. If it has mapped another
+ * range, reads skip it in that one. Then the route still contains the layer, so that
  * bpio_layer_unregister() waits for those reads.
  */
 static void bpio_stack_unmapped(struct bpio_walk *walk,
@@ -171,7 +170,7 @@ static void bpio_stack_unmapped(struct bpio_walk *walk,
 {
 	struct bpio_results verdict = {};
 
-	/* That is no veto of a file. */
+	/* A failed mapping is no veto of a file. */
 	if (walk->inode)
 		return;
 	bpio_reason_fill(&verdict, -EOPNOTSUPP, layer->ops->name,
@@ -181,7 +180,7 @@ static void bpio_stack_unmapped(struct bpio_walk *walk,
 		asked->agreed = false;
 }
 
-/* Ask a layer once per walk. Return: what it said, or NULL if it cannot be asked. */
+/* Query a layer once per walk. Return: its answer, or NULL above the limit of layers. */
 static struct bpio_asked *bpio_stack_ask(struct bpio_walk *walk,
 					 struct bpio_layer *layer,
 					 unsigned int depth)
@@ -200,7 +199,7 @@ static struct bpio_asked *bpio_stack_ask(struct bpio_walk *walk,
 		return NULL;
 	}
 
-	/* A pause stops the bypass of the volume, not that of a file. */
+	/* A pause applies to the bypass of the volume, not of a file. */
 	agreed = !pause || walk->inode;
 	if (!agreed)
 		bpio_reason_fill(&verdict, -EBUSY, layer->ops->name,
@@ -225,8 +224,8 @@ static void bpio_stack_descend(struct bpio_walk *walk,
 			       const struct bpio_range *range);
 
 /*
- * Go on below one leg of stripes, with the part of it that belongs to a range of the
- * set.
+ * Continue below one leg of stripes, with the part of it that belongs to a range of
+ * the set.
  */
 static void bpio_stack_descend_leg(struct bpio_walk *walk,
 				   struct bpio_layer *layer, unsigned int leg,
@@ -245,7 +244,7 @@ static void bpio_stack_descend_leg(struct bpio_walk *walk,
 	if (!below.length)
 		return;
 
-	/* bpio_stack_has_legs() has asked before. */
+	/* bpio_stack_has_legs() has checked all legs already. */
 	if (++walk->legs > BPIO_STACK_LEGS_MAX ||
 	    layer->ops->leg(layer->context, leg, &mapping)) {
 		walk->error = -ENOMEM;
@@ -257,8 +256,8 @@ static void bpio_stack_descend_leg(struct bpio_walk *walk,
 }
 
 /*
- * @range is what lies below @set, but for device and sector. Not inline, so that a
- * walk without stripes needs no stack for them.
+ * @range describes what lies below @set, except device and sector. Not inline, to save
+ * kernel stack in walks without stripes.
  */
 static noinline void bpio_stack_descend_stripes(struct bpio_walk *walk,
 						struct bpio_layer *layer,
@@ -306,7 +305,7 @@ static bool bpio_stack_has_legs(struct bpio_layer *layer,
 	return true;
 }
 
-/* Whether an answer of a layer makes sense. */
+/* Whether a layer maps a sector, with a valid answer. */
 static bool bpio_stack_maps(struct bpio_layer *layer, sector_t sector,
 			    struct bpio_mapping *mapping)
 {
@@ -317,7 +316,7 @@ static bool bpio_stack_maps(struct bpio_layer *layer, sector_t sector,
 				  !!mapping->bdev;
 }
 
-/* Go on below a layer, in as many pieces as it maps the range to. */
+/* Continue below a layer, once for each piece to which it maps the range. */
 static void bpio_stack_descend_layer(struct bpio_walk *walk,
 				     struct bpio_layer *layer,
 				     struct bpio_asked *asked,
@@ -374,7 +373,7 @@ static void bpio_stack_descend(struct bpio_walk *walk,
 		part.length = min(rest.length,
 				  layer->begin + layer->length - rest.sector);
 		asked = NULL;
-		/* Below an objection only the storage is still looked for. */
+		/* Below an objection, walk on only to find the storage. */
 		if (part.on_route || walk->everything) {
 			asked = bpio_stack_ask(walk, layer, part.depth);
 			if (!asked || !asked->agreed) {
@@ -390,7 +389,7 @@ static void bpio_stack_descend(struct bpio_walk *walk,
 	}
 }
 
-/* Post-operations go bottom to top, to those that agreed. */
+/* Call the post-operation callbacks, bottom to top, of the layers that agreed. */
 static void bpio_stack_tell(struct bpio_walk *walk)
 {
 	unsigned int i;
@@ -402,7 +401,7 @@ static void bpio_stack_tell(struct bpio_walk *walk)
 					  walk->view->results.op_status);
 }
 
-/* Nothing came of the ENABLE that was told. */
+/* Send DISABLE to layers that got ENABLE, because the operation failed later. */
 static void bpio_stack_untell(struct bpio_walk *walk)
 {
 	if (walk->request.operation != BPIO_OP_ENABLE)
@@ -476,12 +475,12 @@ static bool bpio_stack_walk_file(struct bpio_volume *volume, struct inode *inode
 }
 
 /**
- * bpio_stack_query() - ask the stack below a volume whether it agrees
+ * bpio_stack_query() - query the stack below a volume
  * @volume: a volume with a live table
- * @inode: a file that the layers are asked about as well, or NULL
- * @view: the answer; quiet, rows and room are the caller's, the rest is written
+ * @inode: a file to query as well, or NULL
+ * @view: the answer; the caller sets quiet, rows and room, the rest is written
  *
- * Follows BPIO_OP_QUERY. With rows, also layers below an objection are asked.
+ * Follows BPIO_OP_QUERY. With rows, layers below an objection are queried too.
  *
  * Context: sleeps; volume->drain_lock held.
  * Return: 0 or -ENOMEM.
@@ -493,7 +492,7 @@ int bpio_stack_query(struct bpio_volume *volume, struct inode *inode,
 	struct bpio_walk *walk;
 	int ret;
 
-	/* Both walks under one lock, so that they find the same rows. */
+	/* Both walks under one lock, so that they see the same layers. */
 	mutex_lock(&bpio_layers_lock);
 	if (inode && !bpio_stack_walk_file(volume, inode, FS_BPIO_OP_QUERY,
 					   &file))
@@ -509,11 +508,11 @@ int bpio_stack_query(struct bpio_volume *volume, struct inode *inode,
 }
 
 /**
- * bpio_stack_view_file() - bpio_stack_query_file() that also tells who vetoed
+ * bpio_stack_view_file() - bpio_stack_query_file() that also names the vetoing device
  * @volume: as there
  * @inode: as there
  * @operation: as there
- * @view: the first veto and the device of who made it, out
+ * @view: out: the first veto and the device of its layer
  *
  * Context: sleeps; volume->drain_lock held.
  * Return: whether all agree.
@@ -524,7 +523,7 @@ bool bpio_stack_view_file(struct bpio_volume *volume, struct inode *inode,
 	bool agreed;
 
 	mutex_lock(&bpio_layers_lock);
-	/* Most stacks have nobody to ask, and some files are many. */
+	/* Most stacks have no layer with callbacks for files; there may be many files. */
 	agreed = !bpio_layer_any_asks_files() ||
 		 bpio_stack_walk_file(volume, inode, operation, view);
 	mutex_unlock(&bpio_layers_lock);
@@ -532,18 +531,18 @@ bool bpio_stack_view_file(struct bpio_volume *volume, struct inode *inode,
 }
 
 /**
- * bpio_stack_query_file() - ask all layers about a file, or tell them
+ * bpio_stack_query_file() - query all layers about a file, or notify them
  * @volume: a volume with a live table
  * @inode: the file
  * @operation: FS_BPIO_OP_ENABLE or FS_BPIO_OP_QUERY, which may be vetoed, or
  *	FS_BPIO_OP_DISABLE, which may not
- * @results: the first veto, out
+ * @results: out: the first veto
  *
  * Follows the file level of the protocol. Objections to bypass of the volume do
  * not matter here.
  *
  * Context: sleeps; volume->drain_lock held.
- * Return: whether all agree. Without memory nobody could be asked, so no.
+ * Return: whether all agree; false if memory is short, because no layer was queried.
  */
 bool bpio_stack_query_file(struct bpio_volume *volume, struct inode *inode,
 			   unsigned int operation, struct bpio_results *results)
@@ -583,8 +582,8 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 		return ERR_PTR(-ENOMEM);
 
 	/*
-	 * Never laxer than O_DIRECT on the volume: what goes direct now may fall
-	 * back the next time, and must be answered alike.
+	 * Never laxer than O_DIRECT on the volume: a read that goes direct now may
+	 * fall back the next time, and must succeed or fail in the same way.
 	 */
 	bpio_stack_add_limits(bpio_table_bdev(walk->volume->table), route);
 	route->support = walk->view->support;
@@ -612,10 +611,10 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 }
 
 /**
- * bpio_stack_resolve() - find the way of direct reads through the stack
+ * bpio_stack_resolve() - find the path of direct reads through the stack
  * @volume: a volume with a live table
- * @operation: BPIO_OP_QUERY, or BPIO_OP_ENABLE when the route is to be used:
- *	then its layers are told, and bpio_stack_disable() must follow some day
+ * @operation: BPIO_OP_QUERY, or BPIO_OP_ENABLE if the route is to be used: its
+ *	layers are then notified, and must be again with bpio_stack_disable()
  *
  * Context: sleeps; volume->drain_lock held.
  * Return: a route with one reference, or ERR_PTR(-ENOMEM), also for more segments
@@ -643,12 +642,12 @@ struct bpio_route *bpio_stack_resolve(struct bpio_volume *volume,
 }
 
 /**
- * bpio_stack_disable() - tell the layers of a route that it is not used any more
+ * bpio_stack_disable() - notify the layers of a route that it is no longer used
  * @volume: the volume
  * @route: a route that was resolved with BPIO_OP_ENABLE and has drained
  *
- * Context: sleeps; volume->drain_lock held, which keeps the layers alive: none
- * can finish to unregister before it was taken off this route.
+ * Context: sleeps; volume->drain_lock held. The layers still exist, because
+ * unregistering a layer waits until no route contains it.
  */
 void bpio_stack_disable(struct bpio_volume *volume, struct bpio_route *route)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How far reads of a volume go direct at the moment, as users see it: the route, or
- * what there is instead of one, and the switch for all volumes.
+ * How far reads of a volume go direct now, as users see it: from its route or the
+ * reason why it has none, and from the module parameter that switches all bypass off.
  *
  * Level: volume.
  */
@@ -13,13 +13,13 @@
 #include "standing.h"
 #include "volume.h"
 
-/* Reads look at it themselves. */
+/* Each read checks it. */
 bool bpio_standing_on = true;
 
 /**
  * bpio_standing_switched_off() - whether the module parameter keeps all reads from
  * going direct
- * @results: says so if that is the case; out
+ * @results: out: written if it does
  *
  * Context: any.
  */
@@ -54,11 +54,11 @@ static void bpio_standing_get(struct bpio_volume *volume,
 }
 
 /**
- * bpio_standing_tell() - send an event if the last one is not true any more
+ * bpio_standing_tell() - send an event if the state has changed since the last one
  * @volume: the volume
  *
- * While nothing is enabled there is no route, and nobody is told, so that whoever
- * enables and closes files in a loop causes no events.
+ * While nothing is enabled there is no route and no event, so a process that enables
+ * and closes files in a loop causes no events.
  *
  * Context: may sleep; volume->drain_lock held.
  */
@@ -72,7 +72,7 @@ void bpio_standing_tell(struct bpio_volume *volume)
 
 	route = rcu_dereference_protected(volume->route,
 					  lockdep_is_held(&volume->drain_lock));
-	/* The common case: the event was sent. Each ENABLE calls this. */
+	/* Fast path, because each ENABLE calls this: the event was already sent. */
 	if (route && route->told && READ_ONCE(bpio_standing_on))
 		return;
 

@@ -10,8 +10,8 @@ struct bpio_volume;
 /**
  * struct bpio_standing - how far reads of a volume go direct, and why not farther
  * @support: how much of the stack they skip
- * @objector: the device whose layer keeps it from being more, or 0
- * @results: its verdict
+ * @objector: the device whose layer limits @support, or 0
+ * @results: the verdict of that layer
  */
 struct bpio_standing {
 	enum bpio_support	support;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What there is to know of the device at the end of a stack.
+ * The properties of the device at the end of a stack.
  *
  * Level: foundation.
  */
@@ -13,11 +13,10 @@
 #include "storage.h"
 
 /*
- * The parent of a disk, or NULL. The disk lives as long as somebody has it open, but
- * its reference to the parent is put when it is deleted, as after a hot unplug.
- * del_gendisk() sets GD_DEAD first, and waits for a grace period (in
- * bdi_unregister()) before it comes to that. So a parent that was found under RCU
- * does not go away there.
+ * The parent of a disk, or NULL. The disk exists while it is open, but del_gendisk()
+ * puts its reference to the parent, for instance after a hot unplug. Before that,
+ * del_gendisk() sets GD_DEAD and waits for a grace period (in bdi_unregister()). So a
+ * parent found under RCU stays valid within the RCU section.
  */
 static struct device *bpio_storage_parent(struct gendisk *disk)
 {
@@ -27,10 +26,10 @@ static struct device *bpio_storage_parent(struct gendisk *disk)
 }
 
 /*
- * The class of the parent device tells NVMe: "nvme" for a plain namespace, whose
- * parent is the controller, "nvme-subsystem" for a multipath head. Names of
- * devices and drivers prove nothing; of a disk that is gone they have to do, since
- * only the module of its operations is certain to be there still.
+ * The class of the parent device identifies NVMe: "nvme" for a plain namespace, whose
+ * parent is the controller, "nvme-subsystem" for a multipath head. Names of devices
+ * and drivers prove nothing. A deleted disk is judged by the name of the module of
+ * its operations all the same, because only that is certain to still exist.
  */
 static bool bpio_storage_is_nvme(struct block_device *bdev)
 {
@@ -65,9 +64,9 @@ static bool bpio_storage_is_mapped_device(struct block_device *bdev)
  * @name: written, at most @room bytes with the NUL
  * @room: bytes of @name
  *
- * The driver may be unbound and its module unloaded meanwhile. Its name is copied
- * under RCU, as dev_uevent() does: free_module() waits for a grace period after the
- * driver has been taken off its devices.
+ * The driver may be unbound and its module unloaded at any time. So its name is
+ * copied under RCU, as dev_uevent() does: free_module() waits for a grace period
+ * after the driver was unbound from its devices.
  *
  * Context: any; the caller keeps @bdev open.
  */
@@ -84,7 +83,7 @@ void bpio_storage_driver_name(struct block_device *bdev, char *name, size_t room
 	rcu_read_lock();
 	parent = bpio_storage_parent(disk);
 	if (parent && READ_ONCE(parent->driver))
-		/* Unbound just now, it is called by its bus. */
+		/* Just unbound: use the name of its bus. */
 		strscpy(name, dev_driver_string(parent), room);
 	else if (disk->fops->owner)
 		strscpy(name, module_name(disk->fops->owner), room);
@@ -96,14 +95,14 @@ void bpio_storage_driver_name(struct block_device *bdev, char *name, size_t room
 /**
  * bpio_storage_judge() - whether a device may be the end of a full route
  * @bdev: a device without a layer
- * @any_storage: whether it need not be NVMe
+ * @any_storage: accept devices other than NVMe
  *
  * Context: any; the caller keeps @bdev open.
  * Return: BPIO_REASON_NONE, or why not.
  */
 enum bpio_reason bpio_storage_judge(struct block_device *bdev, bool any_storage)
 {
-	/* It never said that its bios may be left out. */
+	/* This layer has not opted in to being bypassed. */
 	if (bpio_storage_is_mapped_device(bdev))
 		return BPIO_REASON_LAYER_UNAWARE;
 	if (bdev_is_zoned(bdev))

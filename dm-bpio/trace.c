@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The one place where the trace events are defined.
+ * Defines the trace events of trace.h.
  *
  * Level: foundation.
  */

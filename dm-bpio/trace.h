@@ -40,7 +40,7 @@ DEFINE_EVENT(bpio_open_file, bpio_enable,
 DEFINE_EVENT(bpio_open_file, bpio_disable,
 	TP_PROTO(const struct bpio_open_file *of), TP_ARGS(of));
 
-/* The storage level of the protocol: at the first and after the last file. */
+/* Storage ENABLE with the first enabled file, DISABLE after the last. */
 TRACE_EVENT(bpio_storage,
 	TP_PROTO(const struct bpio_volume *volume, unsigned int operation),
 	TP_ARGS(volume, operation),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a walk through the stack reports: a verdict, and a row for each layer.
+ * The report of a walk through the stack: a verdict, and a row for each layer.
  *
  * Level: stack.
  */
@@ -14,10 +14,10 @@
 #include "volume.h"
 
 /**
- * bpio_view_object() - note an objection
+ * bpio_view_object() - record an objection
  * @view: the view
- * @dev: the device whose layer objects, or that is in the way
- * @verdict: who objects, and why; only the first one from top to bottom is told
+ * @dev: the device that does not permit bypass, or whose layer objects
+ * @verdict: the objection; only the topmost is reported
  *
  * Context: any.
  */
@@ -31,7 +31,7 @@ void bpio_view_object(struct bpio_view *view, dev_t dev,
 }
 
 /**
- * bpio_view_has_row() - whether a device has a row already
+ * bpio_view_has_row() - whether a device already has a row
  * @view: the view
  * @dev: the device; it may be reached by several segments
  *
@@ -61,10 +61,10 @@ static u16 bpio_view_copy(u8 *to, size_t room, const char *from)
  * bpio_view_add_row() - add a row at the bottom
  * @view: the view
  * @dev: mapped device of the layer, or storage device
- * @depth: devices above it
- * @name: what it is called
- * @verdict: what it says of the volume. When an earlier walk over the same rows
- *	was about a file, an objection to the file stays: it weighs more.
+ * @depth: number of devices above it
+ * @name: its name
+ * @verdict: its answer for the volume. If an earlier walk over the same rows was
+ *	about a file, an objection to the file stays, because it takes precedence.
  *
  * Context: any.
  * Return: the row, or NULL when there is no room for it.
@@ -91,7 +91,7 @@ struct bpio_layer_info *bpio_view_add_row(struct bpio_view *view, dev_t dev,
 	return row;
 }
 
-/* The row of another layer that is part of the same device at the same place. */
+/* Find the row of another layer of the same device, at the same depth. */
 static struct bpio_layer_info *bpio_view_find_layer(const struct bpio_view *view,
 						    const struct bpio_layer *layer,
 						    unsigned int depth)
@@ -115,14 +115,14 @@ static struct bpio_layer_info *bpio_view_find_layer(const struct bpio_view *view
 /**
  * bpio_view_add_layer() - add the row of a layer
  * @view: the view
- * @volume: where the walk began
+ * @volume: the volume at the top of the walk
  * @layer: the layer
  * @pause: its pause, or NULL
- * @depth: devices above it
- * @verdict: what it says
+ * @depth: number of devices above it
+ * @verdict: its answer
  *
- * The targets of one device share a row. It has the first objection and the first
- * pause of any of them, and tells of a bypass only when reads go past them all.
+ * The targets of one device share a row. The row has the first objection and the
+ * first pause of any of them, and says "bypassed" only if reads skip them all.
  *
  * Context: bpio_layers_lock and volume->drain_lock held.
  */

@@ -10,16 +10,17 @@ struct bpio_pause;
 struct bpio_volume;
 
 /**
- * struct bpio_view - what a walk through the stack is to report
- * @results: the first objection from top to bottom, or none; out
- * @objector: the device whose layer made it, or that is it; out
- * @file: the first objection to the file that was asked about, or none; out
- * @support: how much of the stack may be skipped; out
- * @compatible: the storage device takes part, whatever stands above it; out
- * @quiet: nobody outside has asked, so nobody is told of vetoes
- * @rows: one row per device and place, top to bottom, zeroed; may be NULL
- * @room: rows that fit
- * @nr: rows there are, which may be more than fit; out
+ * struct bpio_view - the report of a walk through the stack
+ * @results: out: the topmost objection, or none
+ * @objector: out: the device that objects, or whose layer does
+ * @file: out: the topmost objection to the queried file, or none
+ * @support: out: how much of the stack may be skipped
+ * @compatible: out: the storage device can be read directly, even if a layer above
+ *	objects
+ * @quiet: an internal query; post no events of vetoes
+ * @rows: one row per device and depth, top to bottom, zeroed; may be NULL
+ * @room: number of rows allocated
+ * @nr: out: number of rows, which may be more than @room
  */
 struct bpio_view {
 	struct bpio_results	results;

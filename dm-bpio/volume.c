@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Volumes: what stays of a mapped device when its table is replaced.
+ * Volumes: the state of a mapped device that survives a replacement of its table.
  *
  * Level: volume.
  */
@@ -20,11 +20,11 @@ static work_func_t bpio_volume_update_fn;
 static work_func_t bpio_volume_drain_fn;
 
 /**
- * bpio_volume_set_workers() - say what the workers of each volume do
- * @update: volume->update_work
- * @drain: volume->drain.work
+ * bpio_volume_set_workers() - set the work functions of all volumes
+ * @update: of volume->update_work
+ * @drain: of volume->drain.work
  *
- * Context: once, before there are volumes.
+ * Context: once, before the first volume is created.
  */
 void bpio_volume_set_workers(work_func_t update, work_func_t drain)
 {
@@ -63,7 +63,7 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 	INIT_DELAYED_WORK(&volume->update_work, bpio_volume_update_fn);
 	bpio_drain_setup(&volume->drain, bpio_volume_drain_fn);
 	volume->no_route = BPIO_REASON_VOLUME_SUSPENDED;
-	/* What is as it should be is not told. */
+	/* Full bypass is the expected state; the first event reports a deviation. */
 	volume->told.support = BPIO_SUPPORT_FULL;
 	volume->dev = dev;
 	format_dev_t(volume->name, dev);
@@ -72,7 +72,7 @@ static struct bpio_volume *bpio_volume_create(dev_t dev)
 
 /**
  * bpio_volume_next() - walk through all volumes
- * @prev: the volume before, whose reference is dropped, or NULL for the first
+ * @prev: the previous volume, whose reference is dropped, or NULL to start
  *
  * Context: may sleep.
  * Return: the next volume, with a reference, or NULL.
@@ -96,19 +96,19 @@ struct bpio_volume *bpio_volume_next(struct bpio_volume *prev)
 }
 
 /**
- * bpio_volume_get() - the volume of a mapped device, made when there is none
+ * bpio_volume_get() - find or create the volume of a mapped device
  * @dev: device number of the mapped device
  *
- * A device number can be used again only after its device is gone. A file keeps
- * its file system mounted and thereby the device open, and a target belongs to
- * its device, so a volume never outlives the device it was made for.
+ * A device number can be reused only after its device is gone. A file keeps its
+ * file system mounted, and thereby the device open, and a target belongs to its
+ * device. So a volume never outlives the device it was created for.
  *
  * Context: may sleep.
  * Return: the volume with a reference, or NULL without memory.
  */
 struct bpio_volume *bpio_volume_get(dev_t dev)
 {
-	/* Before the lock is taken: reclaim may wait for hooks that need the lock. */
+	/* Allocate before taking the lock: reclaim may wait for hooks that need it. */
 	struct bpio_volume *fresh = bpio_volume_create(dev);
 	struct bpio_volume *volume;
 
@@ -130,7 +130,7 @@ struct bpio_volume *bpio_volume_get(dev_t dev)
 }
 
 /**
- * bpio_volume_find() - the volume of a mapped device, if there is one
+ * bpio_volume_find() - find the volume of a mapped device
  * @dev: device number of the mapped device
  *
  * Context: may sleep.
@@ -165,7 +165,7 @@ static void bpio_volume_release(struct kref *ref)
 	list_del(&volume->node);
 	mutex_unlock(&bpio_volumes_lock);
 
-	/* Nobody is left who could queue them again. */
+	/* Without references, nothing can queue them again. */
 	cancel_delayed_work_sync(&volume->update_work);
 	cancel_work_sync(&volume->drain.work);
 	WARN_ON(!list_empty(&volume->drain.retired));
@@ -185,7 +185,7 @@ void bpio_volume_put(struct bpio_volume *volume)
 }
 
 /**
- * bpio_volume_is_mixed() - whether the live table has lines of other targets, too
+ * bpio_volume_is_mixed() - whether the live table also has lines of other targets
  * @volume: the volume
  *
  * Context: may sleep.
@@ -202,14 +202,14 @@ bool bpio_volume_is_mixed(struct bpio_volume *volume)
 }
 
 /**
- * bpio_volume_sum() - add up the reads of all open files there were
+ * bpio_volume_sum() - add up the reads of all open files, past and present
  * @volume: the volume
- * @sum: the sum, out
+ * @sum: out: the sum
  *
- * Takes as long with many open files as with none, and no lock.
+ * Takes no lock; the cost does not depend on the number of open files.
  *
  * Context: any.
- * Return: reads that went direct, also those that the map method sent.
+ * Return: reads that went direct, including those that the map method sent.
  */
 u64 bpio_volume_sum(const struct bpio_volume *volume, struct bpio_counters *sum)
 {
@@ -228,12 +228,12 @@ u64 bpio_volume_sum(const struct bpio_volume *volume, struct bpio_counters *sum)
 }
 
 /**
- * bpio_volume_find_file() - state of an inode
+ * bpio_volume_find_file() - find the state of an inode
  * @volume: the volume
  * @inode: an inode of the file system on it
  *
  * Context: volume->lock held.
- * Return: the file, or NULL when it has no open file.
+ * Return: the file, or NULL when the inode has no open file with BypassIO.
  */
 struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
 					const struct inode *inode)
@@ -247,7 +247,7 @@ struct bpio_file *bpio_volume_find_file(struct bpio_volume *volume,
 }
 
 /**
- * bpio_volume_forget() - take a file off the volume
+ * bpio_volume_forget() - remove a file from the index of its volume
  * @volume: the volume
  * @file: a file without open files
  *

@@ -42,10 +42,11 @@ struct bpio_counters {
  * enum bpio_map_watch - why the target's map method looks at reads of the volume
  * @BPIO_MAP_BYPASS: it sends them along the route. Changed under
  *	volume->drain_lock.
- * @BPIO_MAP_AWAITS: the route was lost to a layer that was suspended, so the next
- *	read that the layers serve is news. Changed under volume->drain_lock.
- * @BPIO_MAP_PROBES: some of them only ask where a file lies. Changed under
- *	volume->probes_lock.
+ * @BPIO_MAP_AWAITS: a layer that was suspended has cost the volume its route; the
+ *	next read that the layers serve shows that they are back. Changed under
+ *	volume->drain_lock.
+ * @BPIO_MAP_PROBES: some reads are probes, which only find where a file lies. Changed
+ *	under volume->probes_lock.
  */
 enum bpio_map_watch {
 	BPIO_MAP_BYPASS,
@@ -56,62 +57,63 @@ enum bpio_map_watch {
 /**
  * struct bpio_volume - a mapped device that has, or had, a bpio target
  *
- * Found through its device number, so that open files outlive a table: they hold
- * the volume, never a target. Lives as long as a target or a file refers to it.
+ * Found by device number, so that open files survive a change of the table: they
+ * refer to the volume, never to a target. Exists while a target or a file refers to
+ * it.
  *
- * @route: where direct reads go; NULL while nobody wants them or they may not.
- *	Read under RCU, changed under @drain_lock and @lock.
+ * @route: the path of direct reads; NULL while there are no users or bypass is not
+ *	allowed. Read under RCU, changed under @drain_lock and @lock.
  * @no_route: enum bpio_reason, why @route is NULL. Written under @lock, read
  *	without.
  * @map_watch: enum bpio_map_watch bits
  * @probes_lock: protects @probes; taken by the map method
- * @probes: struct bpio_probe.node, reads that tell where a file lies
- * @drain_lock: held while the route is changed, from asking the stack until the
- *	new route is published. Never held while somebody waits for reads, see the
- *	top of bypass.c. Protects @table for reading, @storage_enabled,
- *	@attach_blocked. Taken before bpio_layers_lock and @lock.
- * @lock: protects @files and all their open files, and @active, which is also
- *	read without; with @drain_lock, @table and @route. Only bpio_lease_lock
- *	and the spinlock of a gate are taken inside. Never held across file-system
- *	I/O or a wait for bios, nor while something is done for each open file.
- * @tables: struct bpio_table.node, those that are not destroyed; @lock
- * @table: the live one, NULL while there is none
+ * @probes: list of struct bpio_probe.node: reads that find where a file lies
+ * @drain_lock: held while the route changes, from the query of the stack until the
+ *	new route is published. Never held during a wait for reads, see the top of
+ *	bypass.c. Protects @table for reading, @storage_enabled, @attach_blocked.
+ *	Taken before bpio_layers_lock and @lock.
+ * @lock: protects @files, all their open files, and @active, which is also read
+ *	without it; together with @drain_lock, @table and @route. Only
+ *	bpio_lease_lock and the spinlock of a gate are taken inside. Never held
+ *	across file-system I/O, a wait for bios, or a loop over all open files.
+ * @tables: list of struct bpio_table.node: tables not yet destroyed; @lock
+ * @table: the live table, or NULL
  * @files: struct bpio_file by inode number; a file is in it from its first
  *	open file to its last. A volume has one file system, so numbers are unique.
- * @active: enabled open files of all @files
- * @stats: reads of all open files there were, one per CPU
+ * @active: number of enabled open files of all @files
+ * @stats: reads of all open files, past and present, one per CPU
  * @route_base: direct reads of the volume when @route was published; written
  *	under @drain_lock, read without
  * @mapped_reads: reads of the device that its map method sent along a route
  * @bmap_steps: steps of mapping a file that had to be done block by block
- * @storage_enabled: BPIO_OP_ENABLE was sent to the volume
- * @support: of the last route there was; @drain_lock
- * @told: what the last event said of it; @drain_lock
+ * @storage_enabled: BPIO_OP_ENABLE is in force
+ * @support: support of the last route; @drain_lock
+ * @told: the state that the last event reported; @drain_lock
  * @attach_blocked: a layer that appeared under an enabled volume objects
- * @pause: of the whole volume, by user space; bpio_layers_lock. The layer of its
- *	target looks here, since it does not outlive a reload
- * @generation: of bpio_layers_generation when @route was found; @drain_lock
+ * @pause: pause of the whole volume, by user space; bpio_layers_lock. Kept here and
+ *	not in the layer of the target, which does not survive a reload
+ * @generation: bpio_layers_generation when @route was built; @drain_lock
  * @kernel_pauses: files that kernel code has paused, by inode number; see
  *	kernel_pause.c. @drain_lock
- * @nr_kernel_pauses: number of these; @drain_lock
- * @asking: a route is being made of what the layers say. Written under
+ * @nr_kernel_pauses: number of @kernel_pauses; @drain_lock
+ * @asking: a route is being built from the answers of the layers. Written under
  *	@drain_lock, read without, see bpio_change_tell().
- * @update_drained: a new route is wanted as soon as the old ones have drained;
+ * @update_drained: build a new route as soon as the old ones have drained;
  *	@drain_lock
- * @drain_again: retire the route as soon as one of those that drain is gone;
+ * @drain_again: retire the route as soon as one of the draining routes is gone;
  *	@drain_lock
- * @requery: ask about all enabled files again with the next run of @update_work.
+ * @requery: query about all enabled files again in the next run of @update_work.
  *	Written and read without a lock.
- * @drain: routes that have reads in flight but are not published
+ * @drain: retired routes that have reads in flight
  * @withdrawn_at: jiffies when the last route was withdrawn
- * @idle: nobody wants @route any more; written under @drain_lock, read without
- * @idle_since: jiffies since when; @drain_lock
- * @update_work: asks the stack again, away from hooks that must not wait
- * @node: in the list of all volumes, protected by its lock
- * @ref: targets and files
- * @rcu: for freeing: who ends @drain may still hold its spinlock
+ * @idle: @route has no users any more; written under @drain_lock, read without
+ * @idle_since: jiffies when @idle was set; @drain_lock
+ * @update_work: queries the stack again, because some hooks must not wait for that
+ * @node: in the list of all volumes, protected by bpio_volumes_lock
+ * @ref: one for each target and file
+ * @rcu: for freeing: the last put of a route may still hold the spinlock of @drain
  * @dev: device number of the mapped device
- * @name: the same in text, for messages
+ * @name: the same as text, for messages
  */
 struct bpio_volume {
 	struct bpio_route __rcu	*route;
