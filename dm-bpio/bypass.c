@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * When and where reads of a volume go direct: asking the stack, making the route, and
- * taking it back before anything on it changes. bypass_route.c publishes and withdraws
+ * When and where reads of a volume go direct: query the stack, build the route, and
+ * withdraw it before anything on it changes. bypass_route.c publishes and withdraws
  * routes, bypass_drain.c waits for the reads on them.
  *
- * Why nobody hangs on a device that somebody else keeps suspended. A direct read in
- * flight ends when the device that it was sent to completes it, and a suspended
- * mapped device does so after its resume. Who takes a route back has to wait for
- * that, for however long it takes. So:
+ * Why no task hangs because of an unrelated suspended device. A direct read in flight
+ * ends when the device that it was sent to completes it, and a suspended mapped device
+ * does so only after its resume. Withdrawing a route may have to wait that long. So:
  *
- * - No lock is held across such a wait. The route is unpublished and retired
- *   (drain.c) under the volume's drain_lock, which is dropped then. A worker tells
- *   the layers when the reads have ended, and makes the new route where one was
- *   wanted. What is done under drain_lock and bpio_layers_lock is finite: walks
- *   through the stack, callbacks that must not wait for I/O, allocation without I/O.
- * - Each task waits only for reads of volumes whose route went past the layer, or led
- *   from the volume, that it acts upon. Those of other volumes are not its concern.
- * - Only those wait who promise that no read is in flight, and as follows.
+ * - No lock is held across such a wait. The route is unpublished and retired (drain.c)
+ *   under the volume's drain_lock, which is then dropped. When the reads have ended, a
+ *   worker notifies the layers, and builds the new route if one is wanted. The work
+ *   done under drain_lock and bpio_layers_lock is bounded: walks through the stack,
+ *   callbacks that must not wait for I/O, allocation without I/O.
+ * - Each task waits only for reads of volumes whose route skipped the layer, or came
+ *   from the volume, that it acts upon.
+ * - Only operations that promise that no read is in flight wait, as follows.
  *
- * Who waits for reads:
+ * Operations that wait, how, and for which reads:
  *
  *	presuspend hook of a volume	uninterruptible		the volume's
  *	bpio_layer_unregister()		uninterruptible		past the layer
@@ -27,18 +26,17 @@
  *	STREAM_PAUSE, DISABLE,		killable		the volume's
  *	bpio_pause_file(), storage DISABLE
  *	ENABLE, RESUME, _allows		BPIO_BYPASS_ANSWER	the same
- *	QUERY, GET_INFO, ARM, close	not at all
+ *	QUERY, GET_INFO, ARM, close	no wait
  *
- * Device-mapper calls the first two with the lock that serialises suspends and
- * resumes of that one device held, and cannot be refused. They wait for reads that
- * went past, or came from, the device that is being suspended, as a suspend waits for
- * all other I/O of the device. The resume of the device that keeps the reads takes
- * none of their locks.
+ * Device-mapper calls the first two under the lock that serialises suspends and
+ * resumes of one device, and they cannot fail. They wait for reads that skipped, or
+ * came from, the device being suspended, as a suspend waits for all other I/O of the
+ * device. The resume of the device that holds the reads takes none of their locks.
  *
- * Besides the lock, a task may be inside the gate of the volume that it was sent to,
- * and device-mapper's SRCU. The presuspend hook of that very volume waits for the
- * gate, and then for the reads that the task waits for; other devices have other
- * gates. So the gate never makes a suspend wait for more than it has to.
+ * A task that waits may also be inside the gate of the volume it was called for, and
+ * inside device-mapper's SRCU. Only the presuspend hook of the same volume waits for
+ * that gate, and it then waits for the same reads anyway. So the gate does not prolong
+ * a suspend.
  *
  * Lock order: drain_lock of one volume, bpio_layers_lock, volume->lock; never two
  * drain_locks.
@@ -59,19 +57,19 @@
 #include "trace.h"
 #include "volume.h"
 
-/* How soon a volume whose stack was suspended asks again, when it is read. */
+/* Delay until a volume whose stack was suspended queries it again, after a read. */
 #define BPIO_BYPASS_RETRY	(HZ / 10)
 
-/* How long a suspend may take from its first hook until it holds back I/O. */
+/* Maximum time of a suspend from its first hook until it holds back I/O. */
 #define BPIO_BYPASS_SETTLE	(HZ / 5)
 
-/* How long a route stays that nobody wants any more. */
+/* How long a route without users is kept. */
 #define BPIO_BYPASS_LINGER	HZ
 
 static struct workqueue_struct *bpio_bypass_wq;
 
 /**
- * bpio_bypass_wants_route() - whether anybody wants to read direct
+ * bpio_bypass_wants_route() - whether a route would have users
  * @volume: the volume
  *
  * Context: may sleep; volume->drain_lock held.
@@ -89,8 +87,8 @@ bool bpio_bypass_wants_route(struct bpio_volume *volume)
 }
 
 /*
- * Whether the route in use is what the stack would be found to allow. Nothing is
- * asked as long as no layer came, went, or changed its mind.
+ * Whether the current route is still what the stack allows. That needs no query as
+ * long as no layer came, went, or changed its answer.
  */
 static bool bpio_bypass_route_is_current(struct bpio_volume *volume)
 {
@@ -118,10 +116,10 @@ static bool bpio_bypass_route_is_current(struct bpio_volume *volume)
 }
 
 /*
- * Whether a route that nobody wants is kept for now. Programs open one file after
- * the other, and to give up a route takes a grace period, to find it again a walk.
- * Nothing waits for the end of this: whatever changes below the volume takes the
- * route away, as it does when files are enabled.
+ * Whether to keep a route without users for now. Programs open one file after the
+ * other; withdrawing the route costs a grace period, finding it again a walk. No
+ * operation is delayed by this: a change below the volume withdraws the route as if
+ * files were enabled.
  */
 static bool bpio_bypass_lingers(struct bpio_volume *volume)
 {
@@ -144,8 +142,8 @@ static bool bpio_bypass_lingers(struct bpio_volume *volume)
 }
 
 /*
- * A layer that was not there when bypass was enabled, and does not let it pass,
- * blocks it on the whole volume until it agrees or is gone.
+ * A layer that appeared after bypass was enabled, and objects to it, blocks it on the
+ * whole volume until it agrees or is gone.
  */
 static void bpio_bypass_note_attach(struct bpio_volume *volume,
 				    enum bpio_support before,
@@ -172,15 +170,15 @@ static void bpio_bypass_ask(struct bpio_volume *volume)
 		bpio_bypass_publish(volume, NULL, BPIO_REASON_NO_MEMORY);
 		return;
 	}
-	/* From before the walk: what changes during it makes a new one. */
+	/* The value from before the walk: a change during it causes another walk. */
 	volume->generation = generation;
 
 	trace_bpio_storage(volume, BPIO_OP_ENABLE);
-	/* A layer that is new here may object to files; before they are read. */
+	/* A new layer may object to files: query it before they are read direct. */
 	bpio_stream_query_all(volume);
 	bpio_bypass_note_attach(volume, volume->support, route);
 	volume->support = route->support;
-	/* A route that enters at the volume itself would lead map to itself. */
+	/* Not if reads enter at the volume itself: the map method would recurse. */
 	assign_bit(BPIO_MAP_BYPASS, &volume->map_watch,
 		   volume->storage_enabled && route->nr_layers);
 	bpio_bypass_publish(volume, route, BPIO_REASON_NONE);
@@ -191,10 +189,10 @@ static void bpio_bypass_establish(struct bpio_volume *volume)
 	lockdep_assert_held(&volume->drain_lock);
 
 	WRITE_ONCE(volume->asking, true);
-	/* Before any layer is asked. Pairs with bpio_change_tell(). */
+	/* Set before any layer is queried. Pairs with bpio_change_tell(). */
 	smp_mb();
 	bpio_bypass_ask(volume);
-	/* After the route is published. */
+	/* Cleared after the route is published. */
 	smp_store_release(&volume->asking, false);
 }
 
@@ -225,27 +223,26 @@ void bpio_bypass_update_locked(struct bpio_volume *volume)
 	WRITE_ONCE(volume->idle, false);
 	if (!bpio_bypass_route_is_current(volume)) {
 		bpio_bypass_withdraw(volume, BPIO_REASON_VOLUME_SUSPENDED);
-		/* A layer is told the end of one bypass before the next begins. */
+		/* Layers get DISABLE for one bypass before ENABLE for the next. */
 		if (list_empty(&volume->drain.retired))
 			bpio_bypass_establish(volume);
 		else
 			volume->update_drained = true;
 	}
-	/* A route that only waits for the former one's reads is no news. */
+	/* No event while a route only waits for the reads of the previous one. */
 	if (!volume->update_drained)
 		bpio_standing_tell(volume);
 }
 
 /**
- * bpio_bypass_update() - bring the route in line with what is wanted and allowed
+ * bpio_bypass_update() - build, keep or withdraw the route as needed
  * @volume: the volume
- * @requery: ask about all enabled files again, too
+ * @requery: also query about all enabled files again
  *
- * Sends the storage ENABLE down when the first file was enabled, the DISABLE
- * when the last one has been gone for a moment, and asks again after a change in
- * the stack. A route that would stay the same is left alone, with its reads. If it
- * changes, there is none until the reads of the old one have ended, which is not
- * waited for.
+ * Sends the storage ENABLE down when the first file was enabled, the DISABLE some time
+ * after the last one is gone, and queries again after a change in the stack. A route
+ * that would stay the same is kept, with its reads. If it changes, there is none until
+ * the reads of the old one have ended; this function does not wait for that.
  *
  * Context: may sleep; bpio_layers_lock and volume->lock not held.
  */
@@ -270,7 +267,7 @@ static void bpio_bypass_update_work(struct work_struct *work)
 	bpio_bypass_update(volume, xchg(&volume->requery, false));
 }
 
-/* The reads of a retired route have ended. Waits for nothing but drain_lock. */
+/* The reads of a retired route have ended. Waits only for drain_lock. */
 static void bpio_bypass_drain_work(struct work_struct *work)
 {
 	struct bpio_volume *volume = container_of(work, struct bpio_volume,
@@ -297,9 +294,9 @@ static void bpio_bypass_drain_work(struct work_struct *work)
 }
 
 /**
- * bpio_bypass_update_now() - let a worker do bpio_bypass_update() at once
+ * bpio_bypass_update_now() - queue bpio_bypass_update() without delay
  * @volume: a volume the caller has a reference to
- * @requery: ask about all enabled files again, too
+ * @requery: also query about all enabled files again
  *
  * Context: any.
  */
@@ -311,7 +308,7 @@ void bpio_bypass_update_now(struct bpio_volume *volume, bool requery)
 }
 
 /**
- * bpio_bypass_update_later() - let a worker do bpio_bypass_update() soon
+ * bpio_bypass_update_later() - queue bpio_bypass_update() with a short delay
  * @volume: a volume the caller has a reference to
  *
  * Context: any.
@@ -324,14 +321,14 @@ void bpio_bypass_update_later(struct bpio_volume *volume)
 }
 
 /**
- * bpio_bypass_note_read() - the layers have served a read of the mapped device
- * @volume: a volume that awaits its stack
- * @started: jiffies when it began
+ * bpio_bypass_note_read() - notice that the layers serve reads again
+ * @volume: a volume with BPIO_MAP_AWAITS
+ * @started: jiffies when the completed read began
  *
- * A suspended device below that is resumed without a layer that registers sends
- * no news. But a read that began well after the route was withdrawn, and was
- * served, proves that the stack takes I/O again, so that a new route cannot end
- * in a device that keeps it waiting.
+ * If a suspended device below is resumed with a table that registers no layer, nothing
+ * reports that. But a read that began well after the route was withdrawn, and has
+ * completed, proves that the stack accepts I/O again, so that a new route cannot end
+ * in the suspended device.
  *
  * Context: any.
  */
@@ -343,7 +340,7 @@ void bpio_bypass_note_read(struct bpio_volume *volume, unsigned long started)
 }
 
 /**
- * bpio_bypass_attach() - a table became live: direct reads may use its route
+ * bpio_bypass_attach() - allow direct reads after a table became live
  * @volume: the volume
  * @table: its new live table
  *
@@ -363,16 +360,16 @@ void bpio_bypass_attach(struct bpio_volume *volume, struct bpio_table *table)
 }
 
 /**
- * bpio_bypass_detach() - a table is about to be suspended, replaced or removed
+ * bpio_bypass_detach() - stop direct reads before a table is suspended or removed
  * @volume: the volume
- * @table: the table that stops being live; ignored when it is not
+ * @table: the table that stops being live; ignored when it is not live
  *
- * When this returns no direct read is in flight that was routed through
- * @table, and none will be until the next bpio_bypass_attach().
+ * When this returns, no direct read that was routed through @table is in flight, and
+ * none will start until the next bpio_bypass_attach().
  *
- * Context: sleeps until direct reads have drained, uninterruptibly, because
- * device-mapper lets nobody refuse a suspend; from the presuspend hook, while I/O of
- * the file system still flows.
+ * Context: sleeps until direct reads have drained, uninterruptibly, because a target
+ * cannot refuse a suspend; from the presuspend hook, while I/O of the file system
+ * still flows.
  */
 void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_table *table)
 {
@@ -392,13 +389,13 @@ void bpio_bypass_detach(struct bpio_volume *volume, struct bpio_table *table)
 }
 
 /**
- * bpio_bypass_verdict() - what the stack has said of the route in use
+ * bpio_bypass_verdict() - the verdict of the stack on the current route
  * @volume: an enabled volume
- * @results: the first objection, or none; out
+ * @results: out: the first objection, or none
  *
  * Context: volume->drain_lock held.
- * Return: how much of the stack is skipped. Without a route for the moment, what
- * stands in the way is in @results and reads fall back until it is over.
+ * Return: how much of the stack is skipped. If there is no route at the moment,
+ * @results has the reason, and reads fall back.
  */
 enum bpio_support bpio_bypass_verdict(struct bpio_volume *volume,
 				      struct bpio_results *results)
@@ -421,11 +418,11 @@ enum bpio_support bpio_bypass_verdict(struct bpio_volume *volume,
 }
 
 /**
- * bpio_bypass_set_storage() - bypass for all reads of the device, or its end
+ * bpio_bypass_set_storage() - enable or disable bypass for all reads of the device
  * @volume: the volume
- * @enabled: which
+ * @enabled: true to enable
  *
- * Follows BPIO_OP_ENABLE and BPIO_OP_DISABLE; not counted.
+ * Implements BPIO_OP_ENABLE and BPIO_OP_DISABLE; they do not nest.
  *
  * Context: sleeps until reads on the old route have ended, or for ENABLE
  * BPIO_BYPASS_ANSWER at most; no lock held.
@@ -440,11 +437,11 @@ int bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
 	noio = bpio_bypass_lock(volume);
 	mutex_lock(&volume->lock);
 	WRITE_ONCE(volume->storage_enabled, enabled);
-	/* Layers may answer otherwise when it is about all reads. */
+	/* Forces a new query: layers may answer differently for all reads. */
 	volume->generation = atomic_inc_return(&bpio_layers_generation) - 1;
 	mutex_unlock(&volume->lock);
 	bpio_bypass_update_locked(volume);
-	/* The route may be there already, for files. */
+	/* The route may already exist, for files. */
 	route = rcu_dereference_protected(volume->route,
 					  lockdep_is_held(&volume->drain_lock));
 	assign_bit(BPIO_MAP_BYPASS, &volume->map_watch,
@@ -459,7 +456,7 @@ int bpio_bypass_set_storage(struct bpio_volume *volume, bool enabled)
 }
 
 /**
- * bpio_bypass_flags() - FS_BPIO_OUTFL_* that speak of the volume
+ * bpio_bypass_flags() - FS_BPIO_OUTFL_* that describe the volume
  * @volume: the volume
  *
  * Context: may sleep.
@@ -482,7 +479,7 @@ u32 bpio_bypass_flags(struct bpio_volume *volume)
 }
 
 /**
- * bpio_bypass_init() - make the workqueue, and say what the workers of volumes do
+ * bpio_bypass_init() - create the workqueue, and set the work functions of volumes
  *
  * Return: 0 or -ENOMEM.
  */

@@ -11,7 +11,7 @@ struct bpio_route;
 struct bpio_table;
 struct bpio_volume;
 
-/* How long an operation may wait for a new route before it answers without, in jiffies. */
+/* How long an operation waits for a new route before it answers without one, in jiffies. */
 #define BPIO_BYPASS_ANSWER	(2 * HZ)
 
 unsigned int bpio_bypass_lock(struct bpio_volume *volume);

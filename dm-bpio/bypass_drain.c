@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Draining the route of a volume, and waiting for the reads that are on it. Why nobody
- * hangs is said at the top of bypass.c.
+ * Drain the route of a volume, and wait for the reads on it. The top of bypass.c
+ * explains why no task hangs.
  *
  * Level: bypass.
  */
@@ -14,20 +14,20 @@
 #include "route.h"
 #include "volume.h"
 
-/* Routes of a volume that may be draining while there is one in use. */
+/* Maximum number of draining routes of a volume, besides the current one. */
 #define BPIO_BYPASS_ROUTES_MAX	8
 
-/* How long a drain may take before the kernel log hears of it. */
+/* How long a drain may take before it is reported in the kernel log. */
 #define BPIO_BYPASS_PATIENCE	(5 * HZ)
 
 /**
  * bpio_bypass_drain_locked() - begin to drain the direct reads that are in flight
  * @volume: the volume
  *
- * An equal route takes the place of the present one, so reads that start
- * meanwhile are not held up; without memory for it they fall back. When many
- * routes are draining, because a device below is suspended, the present one stays
- * until one of them has drained: anybody may send a DISABLE, as often as he likes.
+ * An equal route replaces the current one, so that new reads still go direct; if there
+ * is no memory for it, they fall back. If many routes are draining, because a device
+ * below is suspended, the current one stays until one of them has drained. The limit
+ * is needed because unprivileged programs can send DISABLE in a loop.
  *
  * Context: may sleep; volume->drain_lock held.
  * Return: the ticket for bpio_bypass_wait().
@@ -45,7 +45,7 @@ unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume)
 
 	if (volume->drain.nr >= BPIO_BYPASS_ROUTES_MAX) {
 		volume->drain_again = true;
-		/* The number that the present route gets when it is retired. */
+		/* The number that the current route will get when it is retired. */
 		return volume->drain.begun + 1;
 	}
 
@@ -66,8 +66,8 @@ unsigned long bpio_bypass_drain_locked(struct bpio_volume *volume)
 }
 
 /**
- * struct bpio_bypass_devices - where the reads of a route are
- * @first: a device
+ * struct bpio_bypass_devices - the devices that may hold the reads of a route
+ * @first: one of them
  * @more: there are others
  */
 struct bpio_bypass_devices {
@@ -84,9 +84,9 @@ static void bpio_bypass_note_bdev(struct block_device *bdev, void *data)
 }
 
 /**
- * bpio_bypass_complain() - tell the kernel log who waits for reads, and where
- * @volume: the volume whose reads are waited for
- * @layer: those that went past it, or NULL for all
+ * bpio_bypass_complain() - log that a task waits for reads, and for which device
+ * @volume: the volume whose reads it waits for
+ * @layer: only reads that skipped this layer, or NULL for all
  *
  * Context: may sleep.
  */
@@ -131,7 +131,7 @@ static int bpio_bypass_wait_state(struct bpio_volume *volume,
  * @ticket: from bpio_bypass_drain_locked()
  *
  * Context: sleeps, for as long as a device below is suspended; no lock held.
- * Return: 0, or -EINTR when the task was killed; the reads may go on then.
+ * Return: 0, or -EINTR when the task was killed; reads may then still be in flight.
  */
 int bpio_bypass_wait(struct bpio_volume *volume, unsigned long ticket)
 {
@@ -151,12 +151,12 @@ void bpio_bypass_wait_always(struct bpio_volume *volume, unsigned long ticket)
 }
 
 /**
- * bpio_bypass_settle() - let a change of the route take effect
+ * bpio_bypass_settle() - wait for a change of the route to take effect
  * @volume: the volume
- * @timeout: the most it may take, in jiffies
+ * @timeout: the longest wait, in jiffies
  *
- * So that the answer to an operation tells of the new route. The operation takes
- * effect all the same when that is not there in time.
+ * Lets the answer to an operation describe the new route. The operation takes effect
+ * even if the new route is late.
  *
  * Context: sleeps; no lock held.
  */

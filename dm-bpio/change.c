@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A layer comes, goes, or changes its mind, or bypass is switched off or on for all:
- * what that means for the volumes.
+ * Updates the volumes when a layer comes, goes, or changes its answer, and when the
+ * module parameter switches all bypass off or on.
  *
  * Level: bypass.
  */
@@ -18,7 +18,7 @@
 #include "table.h"
 #include "volume.h"
 
-/* Let workers update all volumes now: resume hooks ask nobody themselves. */
+/* Queue updates of all volumes: resume hooks do not query layers themselves. */
 static void bpio_change_tell_all(void)
 {
 	struct bpio_volume *volume = NULL;
@@ -27,7 +27,7 @@ static void bpio_change_tell_all(void)
 		bpio_bypass_update_now(volume, false);
 }
 
-/* Whether the route was made of what one of @layers said, or may just be. */
+/* Whether the route depends on one of @layers, also one that is being built. */
 static bool bpio_change_concerns(const struct bpio_volume *volume,
 				 struct bpio_layer *const *layers,
 				 unsigned int nr)
@@ -36,7 +36,7 @@ static bool bpio_change_concerns(const struct bpio_volume *volume,
 	bool met = false;
 	unsigned int i;
 
-	/* Before the route is looked at. Pairs with bpio_bypass_establish(). */
+	/* Read before the route. Pairs with bpio_bypass_establish(). */
 	if (smp_load_acquire(&volume->asking))
 		return true;
 
@@ -48,7 +48,7 @@ static bool bpio_change_concerns(const struct bpio_volume *volume,
 	return met;
 }
 
-/* Tickets: of reads that went past the layer, and of all if it was asked. */
+/* Find the tickets for reads that skipped the layer, and for all if it was queried. */
 static void bpio_change_find(struct bpio_volume *volume,
 			     const struct bpio_layer *layer,
 			     unsigned long *past, unsigned long *met)
@@ -63,7 +63,7 @@ static void bpio_change_find(struct bpio_volume *volume,
 		if (bpio_route_met_layer(route, layer))
 			*met = volume->drain.begun;
 	}
-	/* The next one to be retired, as soon as there is room for it. */
+	/* The current route is retired next, as soon as another one has drained. */
 	if (volume->drain_again && bpio_bypass_skips(volume, layer))
 		*past = volume->drain.begun + 1;
 	bpio_bypass_unlock(volume, noio);
@@ -94,16 +94,17 @@ static int bpio_change_await(struct bpio_volume *volume,
 }
 
 /*
- * Layers would answer otherwise now. They may have gone since: only their addresses
- * are used. When one @objects, wait for the reads that went past them. @own is the
- * volume whose targets they are, or NULL.
+ * The answers of layers have changed. The layers may already have been freed: only
+ * their addresses are used. If one @objects, wait for the reads that skipped it. @own
+ * is the volume whose targets they are, or NULL.
  *
- * The volumes whose stack has a layer are asked again here, others by workers.
+ * The volumes whose stack contains one of the layers are updated here, others by
+ * workers.
  *
- * A route that is made meanwhile of what the layer said before is not missed: the
- * layers have changed their mind before this is called, and who makes a route raises
- * volume->asking before it asks. So either that is seen here, or the layer was asked
- * after the change, or the route is published and found.
+ * A route that is being built from an old answer is not missed: the answers change
+ * before this is called, and the builder of a route sets volume->asking before it
+ * queries the layers. So either this function sees the flag, or the layer was queried
+ * after the change, or the route is published and found here.
  *
  * Sleeps until the reads have ended, with no lock held. Return: 0, or -EINTR when the
  * task was killed while it waited.
@@ -115,7 +116,7 @@ static int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
 	struct bpio_volume *volume = NULL;
 	int ret;
 
-	/* Between the change and looking at the volumes; see above. */
+	/* Between the change of the answers and the check of the volumes; see above. */
 	smp_mb();
 	while ((volume = bpio_volume_next(volume))) {
 		if (volume == own || bpio_change_concerns(volume, layers, nr))
@@ -124,7 +125,7 @@ static int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
 			bpio_bypass_update_now(volume, true);
 	}
 
-	/* Only now, so that a volume that takes long keeps no other one waiting. */
+	/* A second pass, so that a wait for one volume does not delay the others. */
 	while ((volume = bpio_volume_next(volume))) {
 		ret = bpio_change_await(volume, layers, nr, objects, deadline);
 		if (ret) {
@@ -136,9 +137,9 @@ static int bpio_change_tell(struct bpio_layer *const *layers, unsigned int nr,
 }
 
 /*
- * Let no published route go past a layer that is off the list, so that no walk finds
- * it. Reads on these routes may still be in flight. Takes no lock of volumes that do
- * not have the layer.
+ * Withdraw all published routes that skip a layer. The layer is already off the list,
+ * so no walk finds it again. Reads on these routes may still be in flight. Takes no
+ * lock of volumes whose routes do not contain the layer.
  */
 static void bpio_change_drop_layer(struct bpio_layer *layer)
 {
@@ -159,7 +160,7 @@ static void bpio_change_drop_layer(struct bpio_layer *layer)
 	}
 }
 
-/* Tell the kernel log whose reads past a layer last long. */
+/* Log the volumes whose reads that skipped a layer take long. */
 static void bpio_change_complain(const struct bpio_layer *layer)
 {
 	struct bpio_volume *volume = NULL;
@@ -169,14 +170,14 @@ static void bpio_change_complain(const struct bpio_layer *layer)
 }
 
 /**
- * bpio_change_set_pause() - pause the volume's stack, or end that
- * @volume: the volume; its gate was entered
- * @paused: which
+ * bpio_change_set_pause() - pause or resume the volume's stack
+ * @volume: the volume; the caller is inside its gate
+ * @paused: true to pause, false to resume
  *
- * Follows FS_BPIO_OP_VOLUME_STACK_PAUSE and RESUME; not counted. Meanwhile reads
- * enter the stack at the volume itself.
+ * Implements FS_BPIO_OP_VOLUME_STACK_PAUSE and RESUME; pauses do not nest. While
+ * paused, reads enter the stack at the volume itself.
  *
- * Context: sleeps until reads past the volume have ended, its own and those of
+ * Context: sleeps until reads that skipped the volume have ended, its own and those of
  * volumes above; no lock held.
  * Return: 0, or -EINTR when the task was killed meanwhile.
  */
@@ -199,7 +200,7 @@ int bpio_change_set_pause(struct bpio_volume *volume, bool paused)
 	if (changed)
 		bpio_event_layer(paused ? BPIO_EVENT_PAUSE : BPIO_EVENT_RESUME,
 				 volume->dev, who, "");
-	/* Both stay: the gate was entered. */
+	/* Inside the gate, so the table and its layers stay valid. */
 	return bpio_change_tell(table->layers, table->nr, paused, volume);
 }
 
@@ -233,7 +234,7 @@ static const struct bpio_layer_watcher bpio_change_watcher = {
 /**
  * bpio_change_init() - register for changes of layers
  *
- * Context: before there are any.
+ * Context: before the first layer is registered.
  */
 void __init bpio_change_init(void)
 {

@@ -18,8 +18,8 @@
 #include "simple.h"
 
 /*
- * Flags that the file system may raise on a file that is open read-only: all that
- * bpio_file_refuse() looks at.
+ * The flags that bpio_file_refuse() checks. The file system may set them while a file
+ * is open read-only, so each read checks them too.
  */
 #define BPIO_DIRECT_REFUSED	(S_VERITY | S_ENCRYPTED | S_DAX | S_SWAPFILE)
 
@@ -67,8 +67,8 @@ enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)
 }
 
 /*
- * Cut the read at the end of the file. As an O_DIRECT read of the file it brings
- * the whole of the last block into memory, but returns what belongs to the file.
+ * Cut the read at the end of the file. Like any O_DIRECT read, it transfers the whole
+ * last block, but returns only the bytes before the end of the file.
  *
  * Return: whether there is anything to read.
  */
@@ -87,7 +87,7 @@ static inline bool bpio_direct_clamp(struct bpio_direct *direct,
 	return direct->limit;
 }
 
-/* Whether the rest of the range is mapped too, however many pieces it takes. */
+/* Whether the rest of the range can be read direct too, in any number of pieces. */
 static enum bpio_reason bpio_direct_find_rest(const struct bpio_direct *direct,
 					      const struct bpio_extent_map *map,
 					      loff_t pos)
@@ -106,7 +106,7 @@ static enum bpio_reason bpio_direct_find_rest(const struct bpio_direct *direct,
 	return BPIO_REASON_NONE;
 }
 
-/* Offset and length by blocks of the device, memory as its DMA needs it. */
+/* Offset and length in blocks of the device, memory aligned for its DMA. */
 static inline bool bpio_direct_is_aligned(const struct bpio_route *route,
 					  u64 offsets, const struct iov_iter *to)
 {
@@ -122,7 +122,7 @@ static inline bool bpio_direct_is_aligned(const struct bpio_route *route,
 					   route->length_mask);
 }
 
-/* Everything that may be looked at under RCU only; takes the references. */
+/* The part that needs RCU: find extent, segment and route, and take references. */
 static inline enum bpio_reason
 bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
 		   const struct iov_iter *to)
@@ -164,20 +164,20 @@ bpio_direct_lookup(struct bpio_direct *direct, const struct kiocb *iocb,
 }
 
 /*
- * See whether a read may go direct now, and take what it needs.
+ * Check whether a read may go direct now, and take the references it needs.
  *
- * The order here is what makes a direct read safe; see the top of file.c. First
- * i_dio_count is raised, then, behind a full barrier, the state is looked at.
- * Whoever takes blocks from the file sets BPIO_FILE_REVOKED, has a full barrier,
- * and then waits until i_dio_count is zero. So if the state does not say
- * REVOKED, the breaker is behind us and will wait for our bios.
+ * The order here makes a direct read safe; see the top of file.c. First i_dio_count
+ * is raised, then, after a full barrier, the state is checked. A task that takes
+ * blocks from the file sets BPIO_FILE_REVOKED, has a full barrier, and then waits
+ * until i_dio_count is zero. So if the state does not have REVOKED, that task has yet
+ * to read the count and will wait for our bios.
  *
- * The map is loaded after that check. The worker may have replaced it in between,
- * but the new map is correct, too: it was made under a lease, and no block can leave
- * the file while i_dio_count is raised.
+ * The map is loaded after that check. The worker may have replaced it in between, but
+ * the new map is correct too: it was made under a lease, and no block can leave the
+ * file while i_dio_count is raised.
  *
  * Return: BPIO_REASON_NONE, with i_dio_count raised and a reference to the route
- * held; or why the file system has to serve it.
+ * held; or why the file system must serve the read.
  */
 static inline enum bpio_reason
 bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
@@ -198,12 +198,12 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
 
 	rcu_read_lock();
 	/*
-	 * The route before the state. Whoever pauses or vetoes sets a flag,
-	 * publishes a fresh route, and waits for the reads on the old one: a read
-	 * that finds the fresh one must find the flag.
+	 * Load the route before the state. A pause or veto sets a flag, publishes a
+	 * new route, and waits for the reads on the old one: a read that finds the new
+	 * route must find the flag.
 	 */
 	direct->route = rcu_dereference(file->volume->route);
-	/* Pairs with the publication of the fresh route. */
+	/* Pairs with the publication of the new route. */
 	smp_rmb();
 	reason = bpio_direct_check_file(of);
 	if (likely(!reason) && unlikely(!bpio_direct_clamp(direct, inode,
@@ -219,8 +219,8 @@ bpio_direct_begin(struct bpio_direct *direct, struct bpio_open_file *of,
 }
 
 /*
- * Only a read that goes on where the last one ended can be merged with it. The
- * block layer need not look whether any other could.
+ * Only a read that starts where the last one ended can be merged with it. Spare the
+ * block layer the search for all others.
  */
 static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
 					  loff_t pos)
@@ -233,10 +233,9 @@ static inline blk_opf_t bpio_direct_flags(const struct bpio_direct *direct,
 }
 
 /*
- * Access times have the resolution of a tick, so all reads of a tick leave the
- * same one: the first one does. Unless somebody else may have set one of the
- * inode's times meanwhile: that revokes, so reads direct are of a file that was
- * armed since.
+ * Access times have the resolution of a tick, so it is enough to update them in the
+ * first read of a tick, unless another task has set one of the inode's times since.
+ * That revokes the file, so compare with the time when it was armed again.
  */
 static inline void bpio_direct_accessed(struct bpio_open_file *of)
 {
@@ -249,7 +248,7 @@ static inline void bpio_direct_accessed(struct bpio_open_file *of)
 	file_accessed(of->filp);
 }
 
-/* What bpio_direct_begin() has let pass. */
+/* Submit a read for which bpio_direct_begin() has succeeded. */
 static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 					 struct kiocb *iocb, struct iov_iter *to,
 					 bool present)
@@ -265,14 +264,14 @@ static inline ssize_t bpio_direct_submit(struct bpio_direct *direct,
 	if (present || nr_vecs <= BIO_MAX_VECS || !user_backed_iter(to))
 		return bpio_io_read(direct, iocb, to);
 
-	/* Half of the bios may be on their way when a page is missing. */
+	/* Some of the bios may already be in flight when a page is missing. */
 	bpio_direct_end(direct->of, direct->route);
 	return -EFAULT;
 }
 
 /*
- * Memory that is meant for what lies behind the last block is cleared, as that of a
- * hole is. No page is faulted in; see bpio_direct_fill().
+ * Clear the memory for the part behind the last block, as for a hole. No page is
+ * faulted in; see bpio_direct_fill().
  */
 static noinline bool bpio_direct_clear(const struct bpio_direct *direct,
 				       const struct iov_iter *to)
@@ -288,7 +287,7 @@ static noinline bool bpio_direct_clear(const struct bpio_direct *direct,
 	return cleared == count;
 }
 
-/* What goes beyond the last block of the file. */
+/* Submit a read that extends beyond the last block of the file. */
 static noinline ssize_t bpio_direct_submit_end(struct bpio_direct *direct,
 					       struct kiocb *iocb,
 					       struct iov_iter *to, bool present)
@@ -302,22 +301,22 @@ static noinline ssize_t bpio_direct_submit_end(struct bpio_direct *direct,
 	}
 	iov_iter_truncate(to, direct->count);
 	ret = bpio_direct_submit(direct, iocb, to, present);
-	/* A read that was queued may have taken its iterator along. */
+	/* A queued read may have completed and freed its iterator. */
 	if (ret != -EIOCBQUEUED)
 		iov_iter_reexpand(to, iov_iter_count(to) + beyond);
 	return ret;
 }
 
 /**
- * bpio_direct_read() - read direct if it may be, else by the file system
+ * bpio_direct_read() - read direct if possible, else through the file system
  * @of: the open file
- * @iocb: as the caller gave it
- * @to: as the caller gave it
- * @present: the reader's memory was faulted in just now
+ * @iocb: the caller's
+ * @to: the caller's
+ * @present: the reader's memory has just been faulted in
  *
  * Context: as read_iter; rw_verify_area() was called for the user's file.
- * Return: as read_iter; -EFAULT also when a page is not there, in which case
- * nothing was done. Failures of the device are repeated by the file system.
+ * Return: as read_iter; -EFAULT also when a page is not present, in which case nothing
+ * was done. If the device fails a read, the file system repeats it.
  */
 ssize_t bpio_direct_read(struct bpio_open_file *of, struct kiocb *iocb,
 			 struct iov_iter *to, bool present)

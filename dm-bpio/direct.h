@@ -16,10 +16,10 @@
 #include "standing.h"
 
 /*
- * While a read holds i_dio_count and a route, it waits for the device and nothing
- * else: a truncation and a suspend wait for it, so it must not wait for memory,
- * nor for a reserve that other reads are waiting for, too. Without memory it goes
- * by way of the file system, which waits with nothing of ours held.
+ * While a read holds i_dio_count and a route, it waits only for the device: a
+ * truncation and a suspend wait for it, so it must wait neither for memory nor for a
+ * mempool. Without memory it falls back to the file system, which may wait because
+ * neither is held then.
  */
 #define BPIO_DIRECT_GFP	(GFP_NOWAIT | __GFP_NOWARN)
 
@@ -37,13 +37,13 @@ struct bpio_piece {
 
 /**
  * struct bpio_direct - a read that may go direct
- * @of: what is read
- * @route: the way; holds a reference
- * @map: for finding further pieces, with a reference, or NULL when @first is all
+ * @of: the open file
+ * @route: the route; holds a reference
+ * @map: the map, to find further pieces, with a reference; NULL if @first is all
  * @first: the first piece
- * @count: bytes to read, to the end of the block in which the file ends
- * @limit: those before the end of the file, which are to be returned
- * @flags: REQ_* for its bio when it is a single one
+ * @count: bytes to read, up to the end of the block in which the file ends
+ * @limit: bytes to return: those before the end of the file
+ * @flags: REQ_* for the bio if there is only one
  *
  * From bpio_direct_begin() until its bios have completed, the read also holds
  * the i_dio_count of the inode.
@@ -88,12 +88,12 @@ bpio_direct_blocked(const struct bpio_open_file *of, unsigned long state)
 }
 
 /**
- * bpio_direct_find() - the first piece of a range of a file
- * @map: where its blocks lie on the volume
- * @route: where the volume's sectors lie
+ * bpio_direct_find() - find the first piece of a range of a file
+ * @map: where the file's blocks are on the volume
+ * @route: where the volume's sectors are
  * @pos: offset in the file, in bytes
  * @count: length of the range
- * @piece: the piece, out
+ * @piece: out: the piece
  *
  * Context: any; the caller is under RCU or holds references.
  * Return: BPIO_REASON_NONE, or why the range cannot be read direct.
@@ -127,12 +127,12 @@ bpio_direct_find(const struct bpio_extent_map *map,
 }
 
 /**
- * bpio_direct_vecs() - pages that an iterator spans
+ * bpio_direct_vecs() - number of pages that an iterator spans
  * @to: the iterator
- * @max: the most that matters
+ * @max: limit of the count
  *
  * Context: any.
- * Return: the number, at most @max; 0 when @to brings vectors of its own.
+ * Return: the number, at most @max; 0 if @to has bio_vecs.
  */
 static inline unsigned int bpio_direct_vecs(struct iov_iter *to, int max)
 {
@@ -144,11 +144,12 @@ static inline unsigned int bpio_direct_vecs(struct iov_iter *to, int max)
 }
 
 /**
- * bpio_direct_end() - undo what let a read go direct
+ * bpio_direct_end() - drop i_dio_count and the reference to the route
  * @of: the open file
  * @route: the route
  *
- * All bios have completed: blocks may be freed, the stack may be suspended.
+ * Call it when all bios have completed: then blocks may be freed, and the stack may be
+ * suspended.
  *
  * Context: any.
  */
@@ -163,7 +164,7 @@ static inline void bpio_direct_end(struct bpio_open_file *of,
 /**
  * bpio_direct_count() - count a read that went direct
  * @of: the open file
- * @bytes: what it returned
+ * @bytes: the bytes it returned
  *
  * Context: any.
  */

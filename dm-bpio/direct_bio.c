@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What all direct reads share: filling bios with the reader's memory, waiting for
- * them, and reads whose memory cannot be pinned.
+ * Common parts of direct reads: fill bios with the reader's memory, wait for them, and
+ * handle reads whose memory cannot be pinned.
  *
  * Level: read.
  */
@@ -23,11 +23,12 @@ void bpio_direct_wake(struct task_struct **waiter)
 	struct task_struct *task = *waiter;
 
 	/*
-	 * Not asleep yet, it goes on from the store, and may exit. Without preemption
-	 * it is not freed before it was woken, as under rcu_read_lock(), and cheaper.
+	 * If the task is not asleep yet, it continues as soon as it sees the store,
+	 * and may exit. Disabled preemption keeps it from being freed before the wakeup,
+	 * as rcu_read_lock() would, at lower cost.
 	 */
 	preempt_disable();
-	/* Pairs with bpio_direct_sleep(): the read has ended before. */
+	/* Pairs with bpio_direct_sleep(): all stores of the read come before this. */
 	smp_store_release(waiter, NULL);
 	blk_wake_io_task(task);
 	preempt_enable();
@@ -44,7 +45,7 @@ void bpio_direct_sleep(struct task_struct **waiter)
 	/* Pairs with bpio_direct_wake(). */
 	if (!smp_load_acquire(waiter))
 		return;
-	/* What completes it may be a thread that waits for this processor. */
+	/* The completion may run in a thread that waits for this CPU. */
 	cond_resched();
 	for (;;) {
 		set_current_state(TASK_UNINTERRUPTIBLE);
@@ -57,29 +58,27 @@ void bpio_direct_sleep(struct task_struct **waiter)
 }
 
 /**
- * bpio_direct_fill() - give a bio as many pages of the reader as it takes
+ * bpio_direct_fill() - add as many pages of the reader to a bio as fit
  * @direct: the read
  * @bio: the bio
- * @to: where the reader wants the bytes; advanced
- * @part: it may be full before it has all of @to
+ * @to: the reader's memory; advanced
+ * @part: the bio may be full before it has all of @to
  *
- * No page is faulted in, because that may take for ever (the memory may be
- * served by user space, or by a device that is suspended) while a reference to
- * the route holds up everybody who changes the stack. The lock of the reader's
- * address space may have to be waited for, when the page tables do not tell: as
- * long as another thread of the same process takes to map something.
+ * No page is faulted in: that may take forever (the memory may be backed by user space,
+ * or by a suspended device), while the reference to the route blocks all changes of
+ * the stack. If the lockless walk of the page tables fails, this takes the mmap lock,
+ * which another thread of the same process may hold while it maps something.
  *
- * Peer memory, which is that of another PCI device, goes into a bio only when
- * every device of the route can transfer to it. Then a read that needs several
- * bios does not stop half-way. The driver finds out whether the two devices reach
- * each other, and fails the bio if not. Only user memory is looked at: nobody who
- * brings vectors of the kernel's has peer memory in them, because io_uring cannot
- * register it and nvmet uses it with block devices only, and the file system, too,
- * takes vectors as they are.
+ * Peer memory, which belongs to another PCI device, goes into a bio only if every
+ * device of the route can transfer to it, so that a read of several bios does not fail
+ * half-way. The driver finds out whether the two devices can reach each other, and
+ * fails the bio if not. Only user memory is checked, because bio_vecs of the kernel
+ * contain no peer memory: io_uring cannot register it, and nvmet uses it with block
+ * devices only. The file system does not check bio_vecs either.
  *
  * Context: process context.
- * Return: 0; -EFAULT when a page is not there, -EREMOTEIO when one is of peer
- * memory and cannot be used, with @to and @bio as before.
+ * Return: 0; -EFAULT when a page is not present, -EREMOTEIO when a page is peer memory
+ * and cannot be used; then @to and @bio are unchanged.
  */
 int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
 		     struct iov_iter *to, bool part)
@@ -96,8 +95,8 @@ int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
 	if (likely(!ret && size == count))
 		return 0;
 	/*
-	 * A full bio is cut to whole blocks. The cut is shorter than a block, and each
-	 * vector that it removes has at least a sector.
+	 * Cut a full bio to whole blocks. The removed part is shorter than a block, and
+	 * each removed vector has at least a sector.
 	 */
 	if (!ret && part &&
 	    bio->bi_max_vecs - bio->bi_vcnt < block >> SECTOR_SHIFT)
@@ -113,14 +112,14 @@ int bpio_direct_fill(const struct bpio_direct *direct, struct bio *bio,
 }
 
 /**
- * bpio_direct_unfilled() - go on with a read whose memory could not be used
- * @direct: the read; nothing of it was submitted
- * @iocb: as the caller gave it
- * @to: likewise
- * @error: what bpio_direct_fill() has returned
+ * bpio_direct_unfilled() - continue a read whose memory could not be used
+ * @direct: the read; no bio of it was submitted
+ * @iocb: the caller's
+ * @to: the caller's
+ * @error: the return value of bpio_direct_fill()
  *
  * Context: as read_iter; neither i_dio_count nor the route is held any more.
- * Return: as read_iter, with -EFAULT when it may help to fault the memory in.
+ * Return: as read_iter; -EFAULT if the caller should fault the memory in and retry.
  */
 ssize_t bpio_direct_unfilled(const struct bpio_direct *direct, struct kiocb *iocb,
 			     struct iov_iter *to, int error)

@@ -2,9 +2,8 @@
 /*
  * O_DIRECT reads of an enabled file that its file system serves.
  *
- * The file system gets the caller's own kiocb, as if BypassIO had never been
- * enabled: whether the read is synchronous, polled, or completes later is
- * between it and the caller.
+ * The file system gets the caller's own kiocb, as if BypassIO had never been enabled.
+ * So dm-bpio need not know whether the read is synchronous or asynchronous.
  *
  * Level: read.
  */
@@ -23,7 +22,7 @@
  * @count: bytes asked for
  * @reason: why it does not go direct
  *
- * Its bytes are counted apart.
+ * Its bytes are counted separately.
  *
  * Context: any.
  */
@@ -41,7 +40,7 @@ static void bpio_fallback_count_bytes(struct bpio_open_file *of, ssize_t bytes)
 	this_cpu_add(of->file->volume->stats->fallback_bytes, bytes);
 }
 
-/* Both, without a call: what a fall-back costs is to be hardly seen. */
+/* Count the read and its bytes; inline, to keep a fall-back cheap. */
 static __always_inline void bpio_fallback_count_all(struct bpio_open_file *of,
 						    struct bpio_file *file,
 						    size_t bytes,
@@ -56,8 +55,8 @@ static __always_inline void bpio_fallback_count_all(struct bpio_open_file *of,
 }
 
 /*
- * It returned something else than @bytes. One that must not wait and would have to
- * comes again, and is counted then.
+ * Correct the count of a read that did not return @bytes. A read that failed because it
+ * would have to wait (-EAGAIN) is retried, and counted then.
  */
 static noinline ssize_t bpio_fallback_correct(struct bpio_open_file *of,
 					      const struct kiocb *iocb,
@@ -74,7 +73,7 @@ static noinline ssize_t bpio_fallback_correct(struct bpio_open_file *of,
 	return ret;
 }
 
-/* What has to be done about the reason, so that later reads go direct. */
+/* Start the work that removes the reason, so that later reads go direct. */
 static void bpio_fallback_kick(struct bpio_file *file, const struct kiocb *iocb,
 			       const struct iov_iter *to,
 			       enum bpio_reason reason)
@@ -89,19 +88,19 @@ static void bpio_fallback_kick(struct bpio_file *file, const struct kiocb *iocb,
 }
 
 /**
- * bpio_fallback_read() - let the file system serve a read
+ * bpio_fallback_read() - have the file system serve a read
  * @of: the open file
  * @iocb: the caller's
- * @to: as the caller gave it
+ * @to: the caller's
  * @reason: why it does not go direct
  *
- * A read that lies behind the end of the file is not counted.
+ * A read behind the end of the file is not counted.
  *
- * The others are counted before they are served: one that waits is to be seen in the
- * counters. And once the file system has queued it, a read may complete at any moment
- * and take the last reference to the open file along. So the counter is raised before
- * the call by the bytes from the offset to the end of the file, at most the length of
- * the read, and corrected afterwards unless the file system has queued the read.
+ * Other reads are counted before they are served, so that a read which waits shows in
+ * the counters. Once the file system has queued a read, it may complete at any moment
+ * and drop the last reference to the open file. So the bytes are counted before the
+ * call too, as the length of the read up to the end of the file, and corrected
+ * afterwards unless the file system has queued the read.
  *
  * Context: as read_iter; neither i_dio_count nor a route is held.
  * Return: as read_iter.
@@ -115,13 +114,13 @@ ssize_t bpio_fallback_read(struct bpio_open_file *of, struct kiocb *iocb,
 	ssize_t ret;
 
 	/*
-	 * Not polled below the file system: when device-mapper splits a polled
-	 * bio, the second part carries a mark that makes a mapped device below
-	 * crash. Without it the read completes by itself, and the poller sees that.
+	 * Do not poll below the file system: when device-mapper splits a polled bio,
+	 * the clone of the second part has a flag on which a mapped device below
+	 * crashes. Without polling, the read completes by interrupt.
 	 */
 	iocb->ki_flags &= ~IOCB_HIPRI;
 
-	/* Behind the end there is nothing to bypass: programs read until there. */
+	/* Programs read until the end of the file; nothing can be bypassed there. */
 	if (unlikely(iocb->ki_pos >= size))
 		return of->orig->read_iter(iocb, to);
 
@@ -141,10 +140,10 @@ ssize_t bpio_fallback_read(struct bpio_open_file *of, struct kiocb *iocb,
  * bpio_fallback_read_sync() - repeat part of a direct read that failed
  * @of: the open file
  * @pos: offset in the file, in bytes
- * @to: where the bytes go
+ * @to: the buffer
  *
- * Context: sleeps; without i_dio_count or a route, for which the file system
- * or a suspend might wait while this waits for them.
+ * Context: sleeps; the caller holds neither i_dio_count nor a route. The file system or
+ * a suspend might wait for these, while this waits for them.
  * Return: bytes read or a negative errno.
  */
 ssize_t bpio_fallback_read_sync(struct bpio_open_file *of, loff_t pos,

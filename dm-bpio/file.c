@@ -220,9 +220,9 @@ static bool bpio_file_is_open_only_off(struct bpio_file *file,
 }
 
 /*
- * Whether the lease file is the last user of its mount: the open file that gave it the
- * path may be closed while others, on another mount, remain. The lease file must not
- * keep the first mount busy for long.
+ * Whether the lease file is the only one left on its mount: the open file that gave it
+ * the path may be closed while others, on another mount, remain. The lease file must
+ * not keep the first mount busy for long.
  */
 static bool bpio_file_must_leave_mount(struct bpio_file *file)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Direct reads that are asynchronous, of several pieces, or of more pages than a bio
- * holds.
+ * Direct reads that are asynchronous, have several pieces, or have more pages than fit
+ * one bio.
  *
  * Level: read.
  */
@@ -19,22 +19,22 @@
 #include "route.h"
 #include "trace.h"
 
-/* Bios kept in reserve; reads that get none are the file system's. */
+/* Bios kept in reserve; reads that get no bio fall back. */
 #define BPIO_IO_POOL_SIZE	BIO_POOL_SIZE
 
 static struct bio_set bpio_io_bios;
 static struct bio_set bpio_io_parts;
 
-/* Whether the read needs more vectors than one bio has. */
+/* Whether the read needs more vectors than fit one bio. */
 static bool bpio_io_is_large(struct iov_iter *to)
 {
 	return bpio_direct_vecs(to, BIO_MAX_VECS + 1) > BIO_MAX_VECS;
 }
 
 /*
- * How much of the read the next bio may take. One that has no room for all of it is
- * cut to whole blocks of the device it was allocated for; it goes beyond the first
- * piece only if no other device has larger blocks.
+ * How much of the read the next bio may take. A bio without room for all of it is cut
+ * to whole blocks of the device it was allocated for. So it may extend beyond the
+ * first piece only if no other device has larger blocks.
  */
 static size_t bpio_io_room(const struct bpio_direct *direct, struct iov_iter *to)
 {
@@ -47,7 +47,7 @@ static size_t bpio_io_room(const struct bpio_direct *direct, struct iov_iter *to
 	return iov_iter_count(to);
 }
 
-/* Return: NULL without memory; see BPIO_DIRECT_GFP. */
+/* Return: a bio, or NULL without memory; see BPIO_DIRECT_GFP. */
 static noinline struct bpio_io_bio *
 bpio_io_bio_alloc(const struct bpio_direct *direct, struct kiocb *iocb,
 		  struct iov_iter *to)
@@ -79,7 +79,7 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
 	struct bio *bio = &ibio->bio;
 	int ret;
 
-	/* Only vectors of the caller are not taken from their start. */
+	/* Only an ITER_BVEC can start inside its first vector. */
 	ibio->skip = iov_iter_is_bvec(to) ? to->iov_offset : 0;
 	iov_iter_truncate(to, bpio_io_room(direct, to));
 	ret = bpio_direct_fill(direct, bio, to, bpio_io_is_large(to));
@@ -100,9 +100,9 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
 
 /*
  * Split the first piece off a longer bio and submit it. The next piece becomes the
- * first one; it is there, because bpio_direct_find_rest() has found it before.
+ * first; it exists, because bpio_direct_find_rest() has checked the whole range.
  *
- * Return: whether there was memory for that.
+ * Return: false without memory.
  */
 static noinline bool bpio_io_submit_part(struct bpio_direct *direct,
 					 struct bpio_io *io,
@@ -113,7 +113,7 @@ static noinline bool bpio_io_submit_part(struct bpio_direct *direct,
 
 	part = bio_split(bio, piece->bytes >> SECTOR_SHIFT, BPIO_DIRECT_GFP,
 			 &bpio_io_parts);
-	/* It is NULL before 6.13. */
+	/* bio_split() returns NULL before 6.13. */
 	if (IS_ERR_OR_NULL(part))
 		return false;
 	part->bi_private = ibio;
@@ -164,7 +164,7 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 {
 	struct bpio_io *io = &first->own;
 
-	/* Keeps the bio that holds the read until the read is over. */
+	/* The first bio contains the read, so keep it until the read is over. */
 	bio_get(&first->bio);
 
 	io->of = direct->of;
@@ -185,10 +185,9 @@ static struct bpio_io *bpio_io_begin(struct bpio_io_bio *first,
 }
 
 /*
- * Submit the second and later bios. The caller's count of io->ref stands for the
- * last of them. A fault in the caller's memory, and a bio that cannot be had, end
- * the read where that happened: then the caller has to wait for it, so as to bring
- * the rest.
+ * Submit the second and later bios. The last of them uses the caller's count in
+ * io->ref. A missing page, or lack of memory for a bio, ends the read there: the
+ * caller then waits for the read and has the file system read the rest.
  *
  * Return: whether all was submitted.
  */
@@ -219,7 +218,7 @@ static bool bpio_io_submit_rest(struct bpio_direct *direct,
 		bpio_io_bio_submit(direct, io, ibio);
 	}
 
-	/* Completions look at that only when the count is given back. */
+	/* Completions read this only after the submitter has dropped its count. */
 	io->waiter = current;
 	WRITE_ONCE(io->flags, io->flags | BPIO_IO_SYNC);
 	if (atomic_dec_and_test(&io->ref))
@@ -248,11 +247,11 @@ static ssize_t bpio_io_wait(struct bpio_io *io, struct kiocb *iocb,
 }
 
 /*
- * A page may disappear again after the first bios were submitted (a fork() by
- * another thread write-protects all of them for a moment), and there may be no
- * memory for one more bio. O_DIRECT on the file would not end there, so the file
- * system reads the rest. A read that was repeated and came out short has used up
- * more of @to than it returned.
+ * After the first bios were submitted, a page may be missing (a fork() by another
+ * thread write-protects all pages for a moment), or there may be no memory for another
+ * bio. O_DIRECT on the file would not return a short read for that, so the file system
+ * reads the rest. A repeated read that was short has advanced @to by more than it
+ * returned.
  */
 static ssize_t bpio_io_read_rest(struct bpio_open_file *of, struct kiocb *iocb,
 				 struct iov_iter *to, size_t count, ssize_t done)
@@ -265,7 +264,7 @@ static ssize_t bpio_io_read_rest(struct bpio_open_file *of, struct kiocb *iocb,
 
 	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to),
 			    BPIO_REASON_NO_MEMORY);
-	/* Its completion would not know about the part that was read. */
+	/* Synchronously: its completion would not know of the part already read. */
 	ret = bpio_fallback_read_sync(of, iocb->ki_pos, to);
 	if (ret <= 0)
 		return done;
@@ -274,10 +273,11 @@ static ssize_t bpio_io_read_rest(struct bpio_open_file *of, struct kiocb *iocb,
 }
 
 /*
- * A route may end at a mapped device. Device-mapper has a list of its own for
- * polled bios, whose mark is passed on to the clone of the second part when it
- * splits one, and the next mapped device below falls over it. So these are not
- * polled: they complete by themselves, like those of a device without poll queues.
+ * A route may end at a mapped device. Device-mapper keeps polled bios on a private
+ * list, marked by a flag. When it splits a polled bio, the clone of the second part
+ * inherits the flag, and the next mapped device below crashes on it. So bios to mapped
+ * devices are not polled: they complete by interrupt, as on a device without poll
+ * queues.
  */
 static inline bool bpio_io_may_poll(const struct bio *bio, struct kiocb *iocb)
 {
@@ -291,7 +291,7 @@ static inline void bpio_io_submit_last(struct bio *bio, struct kiocb *iocb)
 	if (bpio_io_may_poll(bio, iocb)) {
 		bio->bi_opf |= BPIO_COMPAT_POLLED;
 		submit_bio(bio);
-		/* As long as the read is polled, nobody else ends it. */
+		/* A polled read completes only when the caller polls. */
 		WRITE_ONCE(iocb->private, bio);
 	} else {
 		submit_bio(bio);
@@ -343,7 +343,7 @@ static void bpio_io_single_submit(struct bpio_io_bio *ibio,
 	bpio_io_submit_last(bio, iocb);
 }
 
-/* Nothing of the read was submitted; see bpio_direct_unfilled(). */
+/* No bio of the read was submitted; see bpio_direct_unfilled(). */
 static noinline ssize_t bpio_io_give_up(struct bpio_direct *direct,
 					struct kiocb *iocb, struct iov_iter *to,
 					int error)
@@ -354,8 +354,8 @@ static noinline ssize_t bpio_io_give_up(struct bpio_direct *direct,
 
 /**
  * bpio_io_read_single() - read direct, asynchronously, with one bio
- * @direct: what is to be read, one piece; used up
- * @iocb: as the caller gave it
+ * @direct: the read, of one piece; consumed
+ * @iocb: the caller's
  * @to: cut to the length of the read
  * @nr_vecs: bpio_direct_vecs() of @to
  *
@@ -382,7 +382,7 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 	ibio = container_of(bio, struct bpio_io_bio, bio);
 	ibio->skip = 0;
 	if (iov_iter_is_bvec(to)) {
-		/* Only vectors of the caller are not taken from their start. */
+		/* Only an ITER_BVEC can start inside its first vector. */
 		ibio->skip = to->iov_offset;
 		bpio_compat_bio_borrow(bio, to);
 	} else {
@@ -398,8 +398,8 @@ ssize_t bpio_io_read_single(struct bpio_direct *direct, struct kiocb *iocb,
 
 /**
  * bpio_io_read() - read direct with bios that are not on the caller's stack
- * @direct: from bpio_direct_begin(); used up, but for its map
- * @iocb: as the caller gave it
+ * @direct: from bpio_direct_begin(); consumed, except its map
+ * @iocb: the caller's
  * @to: cut to the length of the read
  *
  * Context: as read_iter.
@@ -435,7 +435,7 @@ fail:
 }
 
 /**
- * bpio_io_init() - make the sets of bios and the workqueue
+ * bpio_io_init() - create the bio_sets and the workqueue
  *
  * Return: 0 or a negative errno.
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Completion of direct reads whose bios are not on the caller's stack. The file system
- * repeats bios that failed.
+ * Completion of direct reads whose bios are not on the caller's stack, including the
+ * repetition of failed bios by the file system.
  *
  * Level: read.
  */
@@ -12,12 +12,12 @@
 
 static struct workqueue_struct *bpio_io_wq;
 
-/* Return: bytes that the file system read in the place of a failed bio. */
+/* Return: bytes that the file system read in place of a failed bio. */
 static ssize_t bpio_io_repeat_bio(struct bpio_io_bio *ibio)
 {
 	struct iov_iter iter;
 
-	/* What the file answers; as vectors it would not recognize this memory. */
+	/* The error of an O_DIRECT read of the file, which cannot see that in vectors. */
 	if (bpio_pages_are_peer(&ibio->bio))
 		return ibio->bio.bi_status == BLK_STS_RESOURCE ? -ENOMEM :
 								 -EREMOTEIO;
@@ -40,11 +40,11 @@ static enum bpio_reason bpio_io_reason(blk_status_t status)
 }
 
 /**
- * bpio_io_repeat() - let the file system repeat the bios that have failed
+ * bpio_io_repeat() - have the file system repeat the bios that failed
  * @io: the read; all its bios have completed
  *
- * So bypass never makes a readable file unreadable. Blocks and route were given
- * back before, since the file system may wait for them.
+ * So bypass never makes a readable file unreadable. i_dio_count and the route were
+ * released before, since the file system may wait for them.
  *
  * Context: process context; waits for the file system.
  * Return: the result of the whole read, as read_iter.
@@ -72,8 +72,8 @@ ssize_t bpio_io_repeat(struct bpio_io *io)
 }
 
 /*
- * The end of an asynchronous read. It may drop the last reference to the open file
- * and to the module, so nothing of either is touched afterwards.
+ * End an asynchronous read. This may drop the last reference to the open file and to
+ * the module, so do not touch either afterwards.
  */
 static void bpio_io_complete(struct bpio_io *io, ssize_t ret)
 {
@@ -121,8 +121,8 @@ void bpio_io_done(struct bpio_io *io)
 }
 
 /*
- * A failed bio is kept longer than the route pins its device, and a poller may
- * look at it still: it asks nothing of a bio without a device.
+ * A failed bio is kept longer than the route pins its device, and a poller may still
+ * look at it. Pollers ignore a bio without a device.
  */
 static void bpio_io_unpoll(struct bio *bio)
 {
@@ -133,8 +133,8 @@ static void bpio_io_unpoll(struct bio *bio)
  * bpio_io_end_part() - bi_end_io of a part that was split off a bio of a read
  * @part: the part
  *
- * Not bio_chain(): some drivers write the status of a bio also when it has not failed,
- * and would overwrite there that a part has.
+ * Not bio_chain(): some drivers write the status of a bio that has not failed, and
+ * would overwrite the error of a part.
  *
  * Context: any.
  */
@@ -163,7 +163,7 @@ void bpio_io_end_io(struct bio *bio)
 		bpio_pages_release(&ibio->bio,
 				   READ_ONCE(io->flags) & BPIO_IO_DIRTY);
 	} else {
-		/* Keep it: bpio_io_repeat() reads it again. */
+		/* Keep it for bpio_io_repeat(). */
 		bpio_io_unpoll(bio);
 		WRITE_ONCE(io->status, bio->bi_status ?: ibio->part_status);
 		llist_add(&ibio->node, &io->failed);
@@ -172,7 +172,7 @@ void bpio_io_end_io(struct bio *bio)
 		bpio_io_done(io);
 }
 
-/* A read of a single bio is kept like one of several once it has failed. */
+/* Once it has failed, a read of a single bio is handled like one of several. */
 static void bpio_io_single_failed(struct bpio_io_bio *ibio)
 {
 	struct bpio_io *io = &ibio->own;
@@ -210,13 +210,13 @@ void bpio_io_single_end_io(struct bio *bio)
 	WRITE_ONCE(iocb->private, NULL);
 	bpio_pages_release(&ibio->bio, io->flags & BPIO_IO_DIRTY);
 
-	/* As in bpio_io_complete(), nothing is touched afterwards. */
+	/* As in bpio_io_complete(), do not touch the read afterwards. */
 	iocb->ki_pos += limit;
 	iocb->ki_complete(iocb, limit);
 }
 
 /**
- * bpio_io_end_init() - make the workqueue on which reads are repeated
+ * bpio_io_end_init() - create the workqueue on which reads are repeated
  *
  * Return: 0 or a negative errno.
  */

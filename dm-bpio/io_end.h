@@ -21,17 +21,17 @@ enum {
  * struct bpio_io - a direct read of one or several bios
  * @iocb: the caller's, when asynchronous
  * @waiter: the caller, when synchronous; NULL when all bios have completed
- * @of: what is read; kept alive by the caller's reference to its struct file
- * @route: reference until all bios have completed
+ * @of: the open file; kept alive by the caller's reference to its struct file
+ * @route: the route; holds a reference until all bios have completed
  * @pos: offset in the file of the first byte
  * @size: bytes submitted
- * @limit: the most that is to be returned of them, for the end of the file
+ * @limit: maximum number of bytes to return, because of the end of the file
  * @ref: bios not yet completed, and one for the submitter
  * @flags: BPIO_IO_*; SYNC may be set by the submitter while it holds @ref, the
  *	others before the first submission
- * @status: of a bio that failed, whichever was the last
+ * @status: status of the bio that failed last
  * @failed: bios that failed, for the file system to repeat
- * @work: repeats them
+ * @work: repeats the failed bios
  */
 struct bpio_io {
 	union {
@@ -52,14 +52,14 @@ struct bpio_io {
 
 /**
  * struct bpio_io_bio - a bio of a direct read
- * @io: the read; lies in the first bio, which is kept until the read is over
- * @own: used in the first bio only
+ * @io: the read, which is @own of the first bio
+ * @own: the read; used only in the first bio, which is kept until the read is over
  * @node: in io->failed
  * @pos: offset in the file
  * @bytes: length
  * @skip: bytes of the first bio_vec that are not part of the read
- * @part_status: of a part that failed, whichever was the last
- * @bio: the bio; has ended when all parts that were split off have
+ * @part_status: status of the part that failed last
+ * @bio: the bio; ends when all parts that were split off have ended
  */
 struct bpio_io_bio {
 	struct bpio_io		*io;
@@ -82,7 +82,7 @@ int bpio_io_end_init(void);
 void bpio_io_end_exit(void);
 
 /**
- * bpio_io_result() - what a read returns when no bio of it has failed
+ * bpio_io_result() - the return value of a read of which no bio has failed
  * @io: the read
  *
  * Context: any.
@@ -94,7 +94,7 @@ static inline size_t bpio_io_result(const struct bpio_io *io)
 }
 
 /**
- * bpio_io_put_first() - free a read with the bio that it lies in
+ * bpio_io_put_first() - free a read together with the bio that contains it
  * @io: the read, which is over
  *
  * Context: any.

@@ -2,34 +2,34 @@
 /*
  * Open files with BypassIO enabled, from ENABLE to the release.
  *
- * ENABLE replaces the file operations of the open file (the struct file) by a
- * copy of its file system's, in which a few point here. The program keeps its
- * descriptor, and all that is not an O_DIRECT read goes to the file system as
- * before. Why this is safe while others use the same struct file:
+ * ENABLE replaces the file operations (f_op) of the open file, a struct file, by a copy
+ * of those of its file system, with a few members that point here. The program keeps
+ * its descriptor, and all other operations go to the file system as before. Why this
+ * is safe while other tasks use the same struct file:
  *
  * - Publication. The copy is complete before smp_store_release() makes it
  *   visible. A load of f_op returns one table or the other, because an aligned
  *   pointer is loaded in one piece, and reaches the copy by an address dependency.
- *   KCSAN sees a marked store race with the plain loads of the VFS; that is this
- *   one pointer, and bpio_open_file_publish() is not inlined so that exactly
- *   this report can be filtered.
+ *   KCSAN reports a race of this marked store with the plain loads of the VFS;
+ *   bpio_open_file_publish() is not inlined, so that this one report can be
+ *   filtered.
  * - Two consistent tables. The VFS may load f_op twice, for a check and for the
- *   call. No member that is set in the original is NULL in the copy, and those
+ *   call. No member that is set in the original is NULL in the copy, and members
  *   that differ do for a call in flight what the original does. So it does not
  *   matter which of the tables a load finds. Nothing in the kernel compares the
- *   f_op of a regular file that is open read-only: XFS does for swapext and
- *   exchange-range, which want files open for writing.
- * - Lifetime. The copy is never taken back while the file is open: DISABLE sets
- *   a flag. It lies in struct bpio_open_file, which the release hook frees. The
- *   VFS calls that once, when the last reference to the struct file is gone, so
- *   no other call can be running and none can follow. Asynchronous reads hold a
+ *   f_op of a regular file that is open read-only: XFS does so for swapext and
+ *   exchange-range, which require files open for writing.
+ * - Lifetime. The copy stays in place while the file is open: DISABLE only sets a
+ *   flag. It is part of struct bpio_open_file, which the release hook frees. The
+ *   VFS calls that hook once, when the last reference to the struct file is gone,
+ *   so no other call can be running and none can follow. Asynchronous reads hold a
  *   reference until they have completed.
- * - Modules. fops_put() in __fput() drops the owner of the table that f_op points
- *   to after the release hook. The copy is owned by this module and takes a
- *   reference when it is published. The release hook drops the file system's
- *   reference to its own module in place of __fput(), and leaves f_op pointing
- *   to a static table of ours. So our reference is dropped by code of the core
- *   kernel, after the last instruction of this module, which may be unloaded then.
+ * - Modules. After the release hook, fops_put() in __fput() drops the module
+ *   reference of the table in f_op. The copy has this module as its owner and takes
+ *   a reference when it is published. The release hook itself drops the reference
+ *   to the file system's module, and leaves f_op pointing to a static table of this
+ *   module. So the core kernel drops the reference to this module, after its last
+ *   instruction; from then on it may be unloaded.
  *
  * Level: open file.
  */
@@ -51,7 +51,7 @@ static const struct file_operations bpio_released_fops = {
 	.owner	= THIS_MODULE,
 };
 
-/* Let the stack know that an open file is not enabled any more. */
+/* Notify the stack that an open file is no longer enabled. */
 static void bpio_open_file_notify_disabled(struct bpio_volume *volume,
 					   struct inode *inode)
 {
@@ -59,7 +59,7 @@ static void bpio_open_file_notify_disabled(struct bpio_volume *volume,
 
 	lockdep_assert_held(&volume->drain_lock);
 
-	/* Without a live table there is no stack; its layers start afresh. */
+	/* Without a live table there is no stack to notify. */
 	if (volume->table)
 		bpio_stack_query_file(volume, inode, FS_BPIO_OP_DISABLE,
 				      &ignored);
@@ -101,7 +101,7 @@ static void bpio_open_file_free(struct bpio_open_file *of)
 	kfree(of);
 }
 
-/* Take it off the volume. Return: whether the file has no other open file. */
+/* Remove it from the file. Return: whether the file has no other open file. */
 static bool bpio_open_file_forget(struct bpio_open_file *of)
 {
 	struct bpio_file *file = of->file;
@@ -161,7 +161,7 @@ static int bpio_open_file_release(struct inode *inode, struct file *filp)
 	if (orig->release)
 		ret = orig->release(inode, filp);
 
-	/* What __fput() does next; see "Modules" above. */
+	/* In place of __fput(); see "Modules" above. */
 	fops_put(orig);
 	WRITE_ONCE(filp->f_op, &bpio_released_fops);
 	bpio_open_file_free(of);
@@ -217,7 +217,7 @@ static void bpio_open_file_init_fops(struct bpio_open_file *of)
 	of->fops.release = bpio_open_file_release;
 }
 
-/* See the top of this file. Only the VFS reads f_op without a marked load. */
+/* Not inlined, see "Publication" above: the VFS reads f_op with plain loads. */
 static noinline void bpio_open_file_publish(struct bpio_open_file *of)
 {
 	__module_get(THIS_MODULE);
@@ -226,7 +226,7 @@ static noinline void bpio_open_file_publish(struct bpio_open_file *of)
 }
 
 /**
- * bpio_open_file_find() - the object of an open file
+ * bpio_open_file_find() - find the object of an open file
  * @filp: any open file, to which the caller has a reference
  *
  * Context: any.
@@ -241,7 +241,7 @@ struct bpio_open_file *bpio_open_file_find(struct file *filp)
 	       container_of(fops, struct bpio_open_file, fops) : NULL;
 }
 
-/* An open file that is enabled and idle costs little; kmalloc() rounds up. */
+/* Keep an enabled open file cheap; kmalloc() rounds the size up. */
 static_assert(sizeof(struct bpio_open_file) <= 1024);
 
 static struct bpio_open_file *bpio_open_file_alloc(struct file *filp)
@@ -262,9 +262,9 @@ static struct bpio_open_file *bpio_open_file_alloc(struct file *filp)
 }
 
 /*
- * The state of an inode, made if need be. The caller gives a new one its first open
- * file before it drops volume->lock, or forgets and frees it.
- * Return: NULL without memory.
+ * Find or create the state of an inode. The caller adds the first open file to a new
+ * one before it drops volume->lock, or removes and frees it.
+ * Return: the file, or NULL without memory.
  */
 static struct bpio_file *bpio_open_file_inode(struct bpio_volume *volume,
 					      struct inode *inode)
@@ -361,16 +361,16 @@ static int bpio_open_file_enable_locked(struct bpio_volume *volume,
 
 /**
  * bpio_open_file_enable() - enable BypassIO for an open file
- * @volume: the volume the file lies on; its target is live
- * @filp: the open file, found fit by the caller, who has a reference
- * @tally: which tally a file counts for that was never enabled before; may be
- *	NULL
+ * @volume: the volume the file is on; its target is live
+ * @filp: the open file; the caller has checked that it may be bypassed, and has a
+ *	reference
+ * @tally: the tally of an open file that was never enabled before; may be NULL
  * @out: support and verdict are written
  *
- * Follows FS_BPIO_OP_ENABLE: once per open file, ignored when enabled.
+ * Implements FS_BPIO_OP_ENABLE: once per open file, ignored when enabled.
  *
- * Context: may sleep, for BPIO_BYPASS_ANSWER when the reads of an earlier route do
- * not end; does no file-system I/O: the file is not armed yet.
+ * Context: may sleep, up to BPIO_BYPASS_ANSWER while reads of an earlier route have
+ * not ended; does no file-system I/O, because it does not arm the file.
  * Return: 0, -EOPNOTSUPP when a layer vetoed the file (with the veto in @out),
  * -ENOMEM.
  */
@@ -395,7 +395,7 @@ int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
 	return 0;
 }
 
-/* Unless it was enabled again. Return: the ticket of a drain that may follow. */
+/* Unless it was enabled again. Return: the ticket of the drain to wait for. */
 static unsigned long bpio_open_file_tell_disabled(struct bpio_open_file *of)
 {
 	struct bpio_volume *volume = of->file->volume;
@@ -413,12 +413,12 @@ static unsigned long bpio_open_file_tell_disabled(struct bpio_open_file *of)
  * @volume: the volume
  * @filp: the open file, to which the caller has a reference
  *
- * Follows FS_BPIO_OP_DISABLE: ignored when not enabled or on another volume. Direct
- * reads have drained when it returns, and then the layers are told.
+ * Implements FS_BPIO_OP_DISABLE: ignored when not enabled or on another volume. When
+ * it returns, direct reads have drained and the layers were notified.
  *
  * Context: sleeps until direct reads in flight have ended; no lock held.
- * Return: 0, or -EINTR when the task was killed meanwhile. Then the open file is
- * disabled, and its layers are told when it is closed, which is after its reads.
+ * Return: 0, or -EINTR when the task was killed meanwhile. The open file is then
+ * disabled, and the layers are notified when it is closed, after its reads have ended.
  */
 int bpio_open_file_disable(struct bpio_volume *volume, struct file *filp)
 {

@@ -16,10 +16,10 @@ struct bpio_tally_ctx;
 
 /**
  * struct bpio_open_file_stats - direct reads of an open file, one per CPU
- * @direct_reads: how many
+ * @direct_reads: number of reads
  * @direct_bytes: bytes these returned
  *
- * There may be many open files and many processors: what need not be here is not.
+ * Small, because there may be many open files and many CPUs.
  */
 struct bpio_open_file_stats {
 	u64	direct_reads;
@@ -27,31 +27,31 @@ struct bpio_open_file_stats {
 };
 
 /**
- * struct bpio_open_file - an open file that BypassIO was enabled for
+ * struct bpio_open_file - an open file for which BypassIO was enabled
  *
- * Lives from the first ENABLE until the release of the struct file, also while
- * it is disabled in between: reads in flight may have found it.
+ * Exists from the first ENABLE until the release of the struct file, even while it is
+ * disabled, because reads in flight may use it.
  *
  * @fops: the file operations of the struct file: a copy of @orig with our own
  *	read_iter, ioctls, show_fdinfo and release; immutable
  * @orig: the file operations that the file system gave it
  * @filp: the struct file. Not a reference: @filp owns this object, and its
- *	release hook takes it off file->opens before @filp goes away.
+ *	release hook removes it from file->opens before @filp is freed.
  * @file: state of the inode
  * @stats: direct reads
- * @next: where the last direct read ended, offset in the file; written and read
+ * @next: offset in the file where the last direct read ended; written and read
  *	without a lock
- * @accessed_at: jiffies when a direct read last had the access time updated;
- *	written and read without a lock
- * @asked_at: jiffies when the file system last said that it serves reads; written
+ * @accessed_at: jiffies when a direct read last updated the access time; written and
+ *	read without a lock
+ * @asked_at: jiffies of the last check that the file system serves reads; written
  *	and read without a lock
  * @disabled: DISABLE was sent; written under volume->lock, read without
- * @untold: the layers have not been told of the DISABLE; volume->drain_lock
+ * @untold: the layers have not been notified of the DISABLE; volume->drain_lock
  * @node: in file->opens; volume->lock
- * @tally: the tally it was enabled through, a reference, or NULL; immutable
+ * @tally: the tally through which it was enabled, a reference, or NULL; immutable
  * @tally_node: in tally->opens; tally->lock
  * @fallback_bytes: bytes of reads that the file system served
- * @fallbacks: number of these, by enum bpio_reason
+ * @fallbacks: number of such reads, by enum bpio_reason
  */
 struct bpio_open_file {
 	struct file_operations	fops;
@@ -77,8 +77,8 @@ struct bpio_open_file {
  * bpio_open_file_of() - the object of an enabled file
  * @filp: a struct file whose read_iter is known to be ours
  *
- * The file operations are part of the object, so a read needs no lookup. They
- * are replaced once, before anybody can call ours, and again only by the release
+ * The file operations are part of the object, so a read needs no lookup. f_op is
+ * replaced only twice: by ENABLE, before any call reaches ours, and by the release
  * hook, when no call can be running.
  *
  * Context: any; the caller has a reference to @filp.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an enabled file says of itself: its two ioctls, and its counters.
+ * Information about an enabled open file: its two ioctls, its counters, and fdinfo.
  *
  * Level: open file.
  */
@@ -17,7 +17,7 @@
 static_assert(sizeof(struct bpio_file_arm) == 32);
 static_assert(sizeof(struct bpio_file_info) == 600);
 
-/* Return: how many fell back, for whatever reason. */
+/* Return: the number of fall-backs, for all reasons. */
 static u64 bpio_open_file_count_reasons(const struct bpio_open_file *of,
 					u64 *reasons)
 {
@@ -38,7 +38,7 @@ static u64 bpio_open_file_count_reasons(const struct bpio_open_file *of,
  * bpio_open_file_count() - add the reads of an open file to a sum
  * @of: the open file
  * @sum: the sum
- * @reasons: BPIO_REASON_COUNT sums at least, of fall-backs by reason
+ * @reasons: at least BPIO_REASON_COUNT sums, of fall-backs by reason
  *
  * Context: process context; waits for nothing; the caller keeps @of from being
  * released.
@@ -141,11 +141,11 @@ static int bpio_open_file_info(const struct bpio_open_file *of,
 /**
  * bpio_open_file_control() - the ioctls of an enabled file
  * @of: the open file
- * @cmd: what was asked
+ * @cmd: the command
  * @argp: its argument
  *
  * Context: process context; does file-system I/O.
- * Return: as the ioctl; -ENOIOCTLCMD when it is not one of ours.
+ * Return: as the ioctl; -ENOIOCTLCMD when @cmd is not one of BypassIO's.
  */
 long bpio_open_file_control(struct bpio_open_file *of, unsigned int cmd,
 			    void __user *argp)
@@ -160,7 +160,7 @@ long bpio_open_file_control(struct bpio_open_file *of, unsigned int cmd,
 	}
 }
 
-/* Why reads fell back, and how many; nothing when none did. */
+/* One line of fall-backs by reason; nothing if there were none. */
 static void bpio_open_file_show_reasons(const u64 *counts, struct seq_file *m)
 {
 	unsigned int reason;
@@ -178,9 +178,9 @@ static void bpio_open_file_show_reasons(const u64 *counts, struct seq_file *m)
 }
 
 /**
- * bpio_open_file_show() - lines for /proc/PID/fdinfo
+ * bpio_open_file_show() - write the lines for /proc/PID/fdinfo
  * @of: the open file
- * @m: where they go
+ * @m: the output
  */
 void bpio_open_file_show(struct bpio_open_file *of, struct seq_file *m)
 {

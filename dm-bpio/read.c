@@ -13,7 +13,7 @@
 #include "open_file.h"
 #include "read.h"
 
-/* The memory was not present: fault it in, with nothing held. */
+/* A page of the reader was missing: fault it in, with nothing held. */
 static noinline ssize_t bpio_read_again(struct bpio_open_file *of,
 					struct kiocb *iocb, struct iov_iter *to)
 {
@@ -22,21 +22,21 @@ static noinline ssize_t bpio_read_again(struct bpio_open_file *of,
 
 	if (fault_in_iov_iter_writeable(to, count) < count)
 		ret = bpio_direct_read(of, iocb, to, true);
-	/* It disappeared again, or only part of it can be faulted in. */
+	/* A page is missing again, or only part of the memory can be faulted in. */
 	if (ret == -EFAULT)
 		ret = bpio_fallback_read(of, iocb, to, BPIO_REASON_NO_MEMORY);
 	return ret;
 }
 
 /*
- * Whether a read has to leave i_dio_count alone, for the sake of those who wait
- * until it is zero; see the top of file.c. It looks before it raises the count and
- * not after, because a read that must not wait for the inode lock comes again at
- * once: several such readers that raise the count to look would keep it above zero.
+ * Whether a read must fall back before it raises i_dio_count, because a task may wait
+ * until that is zero; see the top of file.c. The check comes before the count is
+ * raised: a read that must not wait for the inode lock is retried at once, and several
+ * such readers that raised the count for the check would keep it above zero.
  *
- * Whether the file system serves reads at all is asked once a tick. With each read
- * it would cost too much of what a direct one saves. What a read returns in the
- * rest of the tick is what it would have returned before.
+ * Also check, once a tick, whether the file system still serves reads. A check in each
+ * read would cost too much of what a direct read saves. In the rest of the tick, reads
+ * return what they would have returned before the shutdown.
  */
 static inline enum bpio_reason bpio_read_look(struct bpio_open_file *of)
 {
@@ -59,10 +59,10 @@ static inline enum bpio_reason bpio_read_look(struct bpio_open_file *of)
 /**
  * bpio_read_iter() - read_iter of an enabled file
  * @iocb: the caller's
- * @to: where the bytes go
+ * @to: the buffer
  *
- * The VFS has checked the permission and the range, and reports the access to
- * watchers, as for any read of this file.
+ * The VFS has checked the permission and the range, and notifies watches of the
+ * access, as for any read of this file.
  *
  * Context: as read_iter.
  * Return: as read_iter.

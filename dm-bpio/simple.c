@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Direct reads that are synchronous and of one bio, the shape that matters most:
- * the bio lies on the stack, and so do its vectors unless there are many.
+ * Synchronous direct reads with one bio, the most important case. The bio is on the
+ * kernel stack, and so are its vectors unless there are many.
  *
  * Level: read.
  */
@@ -16,7 +16,7 @@
 #include "simple.h"
 #include "trace.h"
 
-/* Pages that the bio of a small read has room for on the stack. */
+/* Number of vectors on the stack. */
 #define BPIO_SIMPLE_VECS	4
 
 /**
@@ -24,8 +24,8 @@
  * @bio: the bio
  * @waiter: the caller, NULL when the bio has completed
  * @pinned: number of @pages
- * @pages: those of a small read, which the bio does not own
- * @vecs: for reads of a few pages
+ * @pages: pages of a small read; not released with the bio
+ * @vecs: vectors of a small read
  */
 struct bpio_simple {
 	struct bio		bio;
@@ -41,8 +41,8 @@ static void bpio_simple_end_io(struct bio *bio)
 }
 
 /*
- * A few pages of one range of user memory, without the detours that
- * bio_iov_iter_get_pages() makes for everything else that an iterator can be.
+ * Pin a few pages of one range of user memory, without the overhead of
+ * bio_iov_iter_get_pages() for all other kinds of iterators.
  */
 static inline bool bpio_simple_pin(struct bpio_simple *simple,
 				   struct iov_iter *to, unsigned int nr)
@@ -80,7 +80,7 @@ static void bpio_simple_unpin(struct bpio_simple *simple)
 	simple->bio.bi_iter.bi_size = 0;
 }
 
-/* Return: bytes that are to be read or a negative errno. */
+/* Return: bytes to read, or a negative errno. */
 static inline ssize_t bpio_simple_fill(const struct bpio_direct *direct,
 				       struct bpio_simple *simple,
 				       struct iov_iter *to, unsigned int nr_vecs)
@@ -92,14 +92,14 @@ static inline ssize_t bpio_simple_fill(const struct bpio_direct *direct,
 	if (likely(iter_is_ubuf(to) && nr_vecs <= BPIO_SIMPLE_VECS)) {
 		if (likely(bpio_simple_pin(simple, to, nr_vecs)))
 			return bio->bi_iter.bi_size;
-		/* Peer memory, perhaps: the general way knows more. */
+		/* Possibly peer memory: the general path handles that. */
 		bpio_simple_unpin(simple);
 	}
 	ret = bpio_direct_fill(direct, bio, to, false);
 	return ret ? ret : (ssize_t)bio->bi_iter.bi_size;
 }
 
-/* Locks pages, and so may wait for I/O: with nothing held. */
+/* Locks pages, which may wait for I/O, so the caller holds nothing. */
 static inline void bpio_simple_release(struct bpio_simple *simple,
 				       const struct iov_iter *to)
 {
@@ -112,7 +112,7 @@ static inline void bpio_simple_release(struct bpio_simple *simple,
 				  !bpio_pages_are_dirty(bio));
 }
 
-/* Return: bytes that were to be read, or why the bio was not submitted. */
+/* Return: bytes requested, or a negative errno if the bio was not submitted. */
 static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 					 struct kiocb *iocb, struct iov_iter *to,
 					 struct bpio_simple *simple,
@@ -144,14 +144,14 @@ static inline ssize_t bpio_simple_submit(struct bpio_direct *direct,
 
 /**
  * bpio_simple_read() - read direct with a bio on the stack, and wait for it
- * @direct: what is to be read, one piece; used up
- * @iocb: as the caller gave it
+ * @direct: the read, of one piece; consumed
+ * @iocb: the caller's
  * @to: cut to the length of the read
  * @nr_vecs: bpio_direct_vecs() of @to
  *
  * Context: as read_iter.
- * Return: as read_iter; -EFAULT also when a page is not there, in which case
- * nothing was done.
+ * Return: as read_iter; -EFAULT also when a page is not present, in which case nothing
+ * was done.
  */
 ssize_t bpio_simple_read(struct bpio_direct *direct, struct kiocb *iocb,
 			 struct iov_iter *to, unsigned int nr_vecs)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Operations on a file (a stream, in the words of the protocol), which hold for
- * everybody who has enabled it.
+ * Operations on a file ("stream" in the protocol). They apply to all its open files
+ * with BypassIO.
  *
  * Level: bypass.
  */
@@ -44,16 +44,16 @@ static unsigned long bpio_stream_set(struct bpio_volume *volume,
 	if (!test_and_set_bit(bit, &file->state))
 		bpio_event_file(BPIO_EVENT_PAUSE, volume->dev, inode->i_ino,
 				reason);
-	/* Each read that the drain does not wait for sees the bit. */
+	/* Every read that the drain does not wait for sees the bit. */
 	return bpio_bypass_drain_locked(volume);
 }
 
 /**
- * bpio_stream_pause() - pause a file for everybody who has enabled it
+ * bpio_stream_pause() - pause a file for all its open files
  * @volume: the volume
  * @inode: the file
  *
- * Follows FS_BPIO_OP_STREAM_PAUSE: ignored when not enabled.
+ * Implements FS_BPIO_OP_STREAM_PAUSE: ignored when not enabled.
  *
  * Context: sleeps until direct reads in flight have ended; no lock held.
  * Return: 0, or -EINTR when the task was killed meanwhile; the file is paused all
@@ -73,11 +73,11 @@ int bpio_stream_pause(struct bpio_volume *volume, struct inode *inode)
 }
 
 /**
- * bpio_stream_pause_by_kernel() - the same by kernel code
+ * bpio_stream_pause_by_kernel() - pause a file on behalf of kernel code
  * @volume: the volume
  * @inode: the file, enabled or not
  *
- * No user ends this pause, and no close: see kernel_pause.c.
+ * Neither user space nor the last close ends this pause, see kernel_pause.c.
  *
  * Context: as bpio_stream_pause().
  * Return: as bpio_stream_pause(), or -ENOSPC or -ENOMEM.
@@ -99,8 +99,8 @@ int bpio_stream_pause_by_kernel(struct bpio_volume *volume, struct inode *inode)
 }
 
 /*
- * Query the layers about a file again. Return: whether one has begun to object,
- * in which case reads that it wants to see may be in flight.
+ * Query the layers about a file again. Return: whether one has begun to object. Reads
+ * that skip it may then still be in flight.
  */
 static bool bpio_stream_query(struct bpio_volume *volume, struct bpio_file *file,
 			      struct bpio_results *results)
@@ -130,10 +130,10 @@ static bool bpio_stream_query(struct bpio_volume *volume, struct bpio_file *file
  * bpio_stream_query_all() - query the layers about all enabled files again
  * @volume: the volume; its target is live
  *
- * Files that are vetoed now are not read direct any more.
+ * Reads of files that are now vetoed no longer go direct.
  *
- * Context: may sleep; volume->drain_lock held, which keeps files from going.
- * Return: whether the caller has to wait for reads in flight.
+ * Context: may sleep; volume->drain_lock held, so that no file is freed.
+ * Return: whether the caller must wait for reads in flight.
  */
 bool bpio_stream_query_all(struct bpio_volume *volume)
 {
@@ -149,7 +149,7 @@ bool bpio_stream_query_all(struct bpio_volume *volume)
 	return vetoed;
 }
 
-/* Return: whether nobody vetoes. */
+/* Return: whether no layer vetoes. */
 static bool bpio_stream_clear(struct bpio_volume *volume, struct bpio_file *file,
 			      enum bpio_file_state bit,
 			      struct bpio_results *results)
@@ -172,11 +172,11 @@ static bool bpio_stream_clear(struct bpio_volume *volume, struct bpio_file *file
  * @inode: the file
  * @results: a veto of a layer, which then keeps the file from being bypassed
  *
- * Follows FS_BPIO_OP_STREAM_RESUME: not counted, the layers are queried again,
- * ignored when not paused.
+ * Implements FS_BPIO_OP_STREAM_RESUME: ends the pause however often it was set,
+ * queries the layers again, ignored when not paused.
  *
  * Context: may sleep.
- * Return: whether nobody vetoed.
+ * Return: whether no layer vetoed.
  */
 bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
 			struct bpio_results *results)
@@ -205,11 +205,11 @@ bool bpio_stream_resume(struct bpio_volume *volume, struct inode *inode,
  * @inode: the file
  * @results: a veto of a layer, which then keeps the file from being bypassed
  *
- * While the volume is suspended nobody can be queried; then all files are before
- * they are read direct.
+ * While the volume is suspended the layers cannot be queried. They are queried about
+ * all files after the resume, before reads go direct.
  *
  * Context: may sleep.
- * Return: whether nobody vetoed.
+ * Return: whether no layer vetoed.
  */
 bool bpio_stream_resume_by_kernel(struct bpio_volume *volume,
 				  struct inode *inode,
@@ -234,7 +234,7 @@ bool bpio_stream_resume_by_kernel(struct bpio_volume *volume,
 }
 
 /**
- * bpio_stream_open_count() - open files of an inode with BypassIO enabled
+ * bpio_stream_open_count() - number of open files of an inode with BypassIO enabled
  * @volume: the volume
  * @inode: the file
  *
@@ -255,7 +255,7 @@ unsigned int bpio_stream_open_count(struct bpio_volume *volume,
 }
 
 /**
- * bpio_stream_flags() - FS_BPIO_OUTFL_* that speak of a file
+ * bpio_stream_flags() - FS_BPIO_OUTFL_* that describe a file
  * @volume: the volume
  * @inode: the file
  *
@@ -290,10 +290,11 @@ static enum bpio_reason bpio_stream_dirty(const struct inode *inode)
  * @volume: the volume
  * @inode: the file
  *
- * For all who have it enabled; when nobody has, what would keep it from being armed.
+ * Applies to all open files with BypassIO. If there are none, this is what would keep
+ * the file from being armed.
  *
  * Context: may sleep.
- * Return: the reason, BPIO_REASON_NONE when nothing is known.
+ * Return: the reason, BPIO_REASON_NONE when no obstacle is known.
  */
 enum bpio_reason bpio_stream_obstacle(struct bpio_volume *volume,
 				      struct inode *inode)

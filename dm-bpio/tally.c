@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tallies: what became of all files that were enabled through one open of
- * /dev/bpio, including those that were closed or whose process was killed.
+ * Tallies: sums over all files that were enabled through one open of /dev/bpio,
+ * including those that were closed or whose process was killed.
  *
  * Level: open file.
  */
@@ -11,7 +11,7 @@
 #include "tally.h"
 
 /**
- * bpio_tally_create() - begin a tally
+ * bpio_tally_create() - allocate a tally
  *
  * Context: may sleep; charged to the memory cgroup of the caller.
  * Return: the tally with a reference, or NULL without memory.
@@ -48,7 +48,7 @@ void bpio_tally_put(struct bpio_tally_ctx *tally)
 }
 
 /**
- * bpio_tally_add() - count an open file from now on
+ * bpio_tally_add() - add an open file to a tally
  * @tally: the tally, or NULL for none
  * @of: the open file, enabled for the first time
  *
@@ -79,7 +79,7 @@ static void bpio_tally_sum(const struct bpio_open_file *of, struct bpio_tally *s
 }
 
 /**
- * bpio_tally_remove() - an open file is released
+ * bpio_tally_remove() - remove an open file, keeping its counts in the sum
  * @of: the open file; all its reads have ended
  *
  * Context: may sleep.
@@ -120,7 +120,7 @@ void bpio_tally_refuse(struct bpio_tally_ctx *tally, unsigned int reason)
 /**
  * bpio_tally_read() - sum up
  * @tally: the tally
- * @sum: the sum, out; all but its size
+ * @sum: out: the sum; all fields except size
  *
  * Context: may sleep.
  */

@@ -11,11 +11,11 @@ struct bpio_open_file;
 
 /**
  * struct bpio_tally_ctx - one open of /dev/bpio
- * @ref: the struct file of /dev/bpio, and each open file in @opens
- * @lock: protects everything below. Innermost; taken also with
- *	volume->drain_lock held.
- * @opens: struct bpio_open_file.tally_node, enabled through it and not closed
- * @sum: reads of those that are closed, all refusals, number of files
+ * @ref: held by the struct file of /dev/bpio, and by each open file in @opens
+ * @lock: protects @opens and @sum. Innermost; also taken with volume->drain_lock
+ *	held.
+ * @opens: list of struct bpio_open_file.tally_node: enabled through it, not closed
+ * @sum: reads of closed files, all refusals, number of files
  */
 struct bpio_tally_ctx {
 	struct kref		ref;
