@@ -2,9 +2,9 @@
 /*
  * Differences between the supported kernels: 6.1 to 6.12, 7.2 and 7.3.
  *
- * The only file that may ask which kernel it is built for. Stable and
- * distribution kernels are heavily back-ported, so a feature macro of the
- * kernel is preferred to a version wherever there is one.
+ * This is the only file that may check the version of the kernel. Stable and
+ * distribution kernels backport many changes, so a feature macro of the kernel is
+ * preferred to a version wherever one exists.
  */
 #ifndef BPIO_COMPAT_H
 #define BPIO_COMPAT_H
@@ -23,7 +23,7 @@
 #define BPIO_COMPAT_UNSUPPORTED
 #endif
 
-/* A header that is missing ends the compiler, before a page of other errors. */
+/* A missing header stops the compiler at once, instead of after a page of errors. */
 #ifdef BPIO_COMPAT_UNSUPPORTED
 #include "a-kernel-that-dm-bpio-supports.h"
 #endif
@@ -46,8 +46,8 @@
 #endif
 
 /*
- * From 6.16 on a target sees the ioctls itself. Before, it names a block device
- * to forward them to.
+ * From 6.16 on, prepare_ioctl gets the ioctl itself. Before, it can only name a block
+ * device to which device-mapper forwards the ioctl.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #define BPIO_TARGET_SEES_IOCTLS	1
@@ -67,7 +67,7 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 }
 #endif
 
-/* Writes pass through as they are, so also those that must not be torn. */
+/* Writes pass through unsplit, so atomic writes work too. */
 #ifdef DM_TARGET_ATOMIC_WRITES
 #define BPIO_COMPAT_ATOMIC_WRITES	DM_TARGET_ATOMIC_WRITES
 #else
@@ -78,12 +78,12 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #define file_kattr	fileattr
 #endif
 
-/* A variable that may be left as it is, where the compiler would clear it. */
+/* A variable that the compiler need not clear. */
 #ifndef __uninitialized
 #define __uninitialized
 #endif
 
-/* From 6.6 on an array can name the member that holds its number of elements. */
+/* The attribute exists from 6.6 on. */
 #ifndef __counted_by
 #define __counted_by(...)
 #endif
@@ -94,8 +94,8 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #endif
 
 /*
- * Before 6.5, splice(2) hands a pipe to read_iter, whose pages are not there before
- * the file system fills them.
+ * Before 6.5, splice(2) passes a pipe to read_iter; its pages do not exist before the
+ * file system fills them.
  */
 static inline bool bpio_compat_iter_is_pipe(const struct iov_iter *iter)
 {
@@ -107,8 +107,8 @@ static inline bool bpio_compat_iter_is_pipe(const struct iov_iter *iter)
 }
 
 /*
- * Let a bio come from the per-CPU cache of its bioset if the caller may. Before
- * 6.2 such a bio must not be given back by an interrupt.
+ * Allocate a bio from the per-CPU cache of its bioset if the caller's kiocb permits.
+ * Before 6.2 an interrupt must not free such a bio.
  */
 static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 {
@@ -120,7 +120,7 @@ static inline blk_opf_t bpio_compat_opf(const struct kiocb *iocb)
 #endif
 }
 
-/* Bytes of the vector at bi_idx that were used up before. */
+/* Bytes of the vector at bi_idx that the iterator has already passed. */
 static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
@@ -131,7 +131,7 @@ static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
 }
 
 /*
- * Before 6.2 a polled bio must not wait for a free request: only the poller ends
+ * Before 6.2 a polled bio must not wait for a free request: only the poller completes
  * requests, and it would be asleep.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
@@ -141,8 +141,8 @@ static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
 #endif
 
 /*
- * Whether somebody holds the inode lock exclusively. Newer kernels have a name for
- * the bit, and older ones the same bit.
+ * Whether the inode lock is held exclusively. Older kernels have the same bit, but no
+ * name for it.
  */
 static inline bool bpio_compat_inode_is_locked(const struct inode *inode)
 {
@@ -157,8 +157,8 @@ static inline bool bpio_compat_inode_is_locked(const struct inode *inode)
 }
 
 /*
- * Whether memory of a PCI device may be read into from this one. Before 6.2 user
- * space cannot map any.
+ * Whether this device can transfer into memory of a PCI device. Before 6.2 user space
+ * cannot map such memory.
  */
 static inline bool bpio_compat_takes_peer_memory(struct block_device *bdev)
 {
@@ -171,9 +171,9 @@ static inline bool bpio_compat_takes_peer_memory(struct block_device *bdev)
 }
 
 /*
- * Filling a bio from an iterator. The pages are the bio's afterwards, also those
- * before a failure, and bio_release_pages() lets go of them, by whatever means this
- * kernel holds them. With @peer some may be of PCI devices; else -EREMOTEIO.
+ * Fill a bio from an iterator. Afterwards the bio owns the pages, even after a failure,
+ * and bio_release_pages() releases them in the way of this kernel. With @peer, pages
+ * may be memory of PCI devices; without, such pages fail with -EREMOTEIO.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 
@@ -192,7 +192,7 @@ static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 		return false;
 	while (iov_iter_count(&rest)) {
 		segment = iov_iter_single_seg_count(&rest);
-		/* An empty one must not make this loop for ever. */
+		/* An empty segment must not cause an endless loop. */
 		if (!segment || segment & length_mask)
 			return false;
 		iov_iter_advance(&rest, segment);
@@ -200,7 +200,7 @@ static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 	return true;
 }
 
-/* The bio reads into the iterator's own vectors, which the caller keeps. */
+/* The bio uses the iterator's own vectors, which the caller keeps. */
 static inline void bpio_compat_bio_borrow(struct bio *bio, struct iov_iter *iter)
 {
 	bio->bi_io_vec = (struct bio_vec *)iter->bvec;
@@ -211,7 +211,7 @@ static inline void bpio_compat_bio_borrow(struct bio *bio, struct iov_iter *iter
 	iov_iter_advance(iter, iter->count);
 }
 
-/* Give back the part of a block that the last vectors end with. */
+/* Remove the partial block at the end of the vectors. */
 static inline void bpio_compat_bio_trim(struct bio *bio, struct iov_iter *iter,
 					unsigned int length_mask)
 {
@@ -229,7 +229,7 @@ static inline void bpio_compat_bio_trim(struct bio *bio, struct iov_iter *iter,
 			last->bv_len -= excess;
 			break;
 		}
-		/* A page of a vector that nobody would find there any more. */
+		/* Unpin its page now, because the bio no longer refers to it. */
 		if (bio_flagged(bio, BIO_PAGE_PINNED))
 			unpin_user_page(last->bv_page + (end - 1) / PAGE_SIZE);
 		excess -= part;
@@ -255,7 +255,7 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 	if (iov_iter_extract_will_pin(iter))
 		bio_set_flag(bio, BIO_PAGE_PINNED);
 	do {
-		/* No mask: bpio_compat_iter_is_aligned() was asked before. */
+		/* No mask: bpio_compat_iter_is_aligned() was already checked. */
 		ret = iov_iter_extract_bvecs(iter, bio->bi_io_vec,
 					     BIO_MAX_SIZE - bio->bi_iter.bi_size,
 					     &bio->bi_vcnt, bio->bi_max_vecs, 0,
@@ -268,9 +268,9 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 	if (!bio->bi_vcnt)
 		return ret;
 	/*
-	 * The block layer maps all of a request as its first page has to be
-	 * mapped. So the memory of different devices is kept apart: nothing more is
-	 * extracted for this bio, and it is merged with no other.
+	 * The block layer maps a whole request in the way its first page needs. So do
+	 * not mix memory of different devices: stop extracting for this bio, and do not
+	 * merge it with others.
 	 */
 	if (ret == -EREMOTEIO || (peer && !ret))
 		return -EREMOTEIO;
@@ -281,7 +281,7 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 	return 0;
 }
 
-/* As blk_io_schedule(): slow storage is no reason to report a hung task. */
+/* Like blk_io_schedule(): do not report a hung task because of slow storage. */
 static inline void bpio_compat_io_schedule(void)
 {
 	io_schedule_timeout(10 * HZ);
@@ -297,8 +297,8 @@ static inline bool bpio_compat_iter_is_aligned(const struct iov_iter *iter,
 }
 
 /*
- * The block layer maps each page by itself, and asks the queue of the bio's device
- * whether to take pages of PCI devices. Parts of the bio may go to other devices.
+ * The block layer maps each page separately, and checks the queue of the bio's device
+ * for support of peer memory. But parts of the bio may go to other devices.
  */
 static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 				       bool peer)
@@ -313,8 +313,8 @@ static inline int bpio_compat_bio_fill(struct bio *bio, struct iov_iter *iter,
 }
 
 /*
- * The bio reads into the iterator's own vectors, which the caller keeps. Where
- * the iterator stands afterwards is of no use to anybody.
+ * The bio uses the iterator's own vectors, which the caller keeps. The iterator is not
+ * used afterwards.
  */
 static inline void bpio_compat_bio_borrow(struct bio *bio, struct iov_iter *iter)
 {
@@ -336,9 +336,9 @@ static inline void bpio_compat_io_schedule(void)
 #endif
 
 /*
- * XFS breaks leases on the layout of a file before it repairs it only if it was
- * built with CONFIG_EXPORTFS_BLOCK_OPS, which also gives it these operations. Their
- * presence shows that the loaded XFS was built so.
+ * The online repair of XFS breaks layout leases only if XFS was built with
+ * CONFIG_EXPORTFS_BLOCK_OPS, which also adds these operations. Their presence shows
+ * that the loaded XFS was built that way.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 #define BPIO_COMPAT_BLOCK_OPS	block_ops
@@ -356,9 +356,9 @@ static inline bool bpio_compat_breaks_layouts(const struct super_block *sb)
 }
 
 /*
- * Newer kernels leave it to the owner of a lease whether it can be granted while
- * the file is open for writing. Older ones grant the kind that is used here.
- * file.c looks for writers once the lease is in place, which does for both.
+ * Newer kernels let the owner of a lease decide whether it may be granted while the
+ * file is open for writing. Older ones grant the kind used here. file.c checks for
+ * writers once the lease is in place, which is right for both.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 static inline int bpio_compat_lease_open_conflict(struct file *file, int type)
@@ -388,7 +388,7 @@ static inline struct file *bpio_compat_lease_file(struct file_lease *lease)
 	return lease->c.flc_file;
 }
 
-/* The VFS has asked before it announces a lease. */
+/* The VFS checks the permission before it announces a lease. */
 static inline bool bpio_compat_may_lease(struct file *file)
 {
 	return true;
@@ -430,7 +430,7 @@ static inline void bpio_compat_lease_free_dropped(struct file_lease *lease)
 	locks_free_lease(lease);
 }
 
-/* Asks nothing of @file, which need not be open for anything. */
+/* Does not check the mode of @file, which is opened with O_PATH. */
 static inline int bpio_compat_setlease(struct file *file,
 				       struct file_lease **lease)
 {
@@ -460,7 +460,7 @@ static inline struct file *bpio_compat_lease_file(struct file_lock *lease)
 	return lease->fl_file;
 }
 
-/* Here the VFS announces a lease before it asks whether it may be had. */
+/* Here the VFS announces a lease before it checks the permission. */
 static inline bool bpio_compat_may_lease(struct file *file)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
@@ -510,7 +510,7 @@ static inline void bpio_compat_lease_free_dropped(struct file_lock *lease)
 	locks_free_lock(lease);
 }
 
-/* Here only the owner of a file, or somebody with CAP_LEASE, may touch a lease. */
+/* Here only the owner of a file, or a task with CAP_LEASE, may change a lease. */
 static inline int bpio_compat_generic_setlease(struct file *file, long type,
 					       struct file_lock **lease,
 					       void **priv)
@@ -534,7 +534,7 @@ static inline int bpio_compat_setlease(struct file *file,
 	return bpio_compat_generic_setlease(file, F_RDLCK, lease, NULL);
 }
 
-/* Must not fail: the lease leads to memory that is about to be freed. */
+/* Must not fail: the lease refers to memory that is about to be freed. */
 static inline void bpio_compat_unlease(struct file *file, void *owner)
 {
 	while (bpio_compat_generic_setlease(file, F_UNLCK, NULL, &owner) ==

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What kernel code may ask of a volume or a file, besides being a layer.
+ * Operations on volumes and files for other kernel code, see dm-bpio.h.
  *
  * Level: door.
  */
@@ -19,18 +19,18 @@ static struct bpio_volume *bpio_control_find(struct file *file)
 }
 
 /**
- * bpio_pause_file() - let the file system serve all reads of a file for a while
+ * bpio_pause_file() - make the file system serve all reads of a file for a while
  * @file: any open file of the inode
  *
- * As FS_BPIO_OP_STREAM_PAUSE, but no user can end it and no close does, and it is
- * counted: it ends with as many calls of bpio_resume_file(), with the inode, or with
- * the volume, when its mapped device has no bpio target any more. The file need not
- * be enabled, now or ever. Direct reads of it have drained on return.
+ * Like FS_BPIO_OP_STREAM_PAUSE, but neither user space nor a close ends the pause, and
+ * it is counted. It ends after as many calls of bpio_resume_file(), or with the inode,
+ * or with the volume (when its mapped device has no bpio target any more). The file
+ * need not be enabled. Direct reads of it have drained on return.
  *
  * Context: as bpio_layer_changed().
  * Return: 0; -ENXIO when the file is not on a bypass volume; -ENOSPC when 1024 files of
- * it are paused; -ENOMEM; -EINTR when the task was killed while it waited, and the
- * file is paused all the same.
+ * it are paused; -ENOMEM; -EINTR when the task was killed while it waited; the file is
+ * paused all the same.
  */
 int bpio_pause_file(struct file *file)
 {
@@ -49,9 +49,9 @@ EXPORT_SYMBOL_GPL(bpio_pause_file);
  * bpio_resume_file() - undo one bpio_pause_file()
  * @file: any open file of the inode
  *
- * With the last one the layers are asked again, and one that vetoes keeps the file
- * from being bypassed. Ignored when kernel code has not paused the file. A pause by
- * FS_BPIO_OP_STREAM_PAUSE goes on.
+ * The last one queries the layers again; a veto keeps the file from being bypassed.
+ * Ignored when kernel code has not paused the file. Does not end a pause by
+ * FS_BPIO_OP_STREAM_PAUSE.
  *
  * Context: may sleep; not from a callback.
  * Return: 0, the errno of a veto, or -ENXIO when the file is not on a bypass volume.
@@ -72,11 +72,11 @@ int bpio_resume_file(struct file *file)
 EXPORT_SYMBOL_GPL(bpio_resume_file);
 
 /**
- * bpio_open_count() - how often a file is open with BypassIO enabled
+ * bpio_open_count() - number of open files of an inode with BypassIO enabled
  * @file: any open file of the inode
  *
  * Context: may sleep; not from a callback.
- * Return: the number of open files, 0 also when it is not on a bypass volume.
+ * Return: the number, 0 if the file is not on a bypass volume.
  */
 unsigned int bpio_open_count(struct file *file)
 {
@@ -94,12 +94,12 @@ EXPORT_SYMBOL_GPL(bpio_open_count);
 /**
  * bpio_storage_control() - send a storage operation from kernel code
  * @dev: device number of the volume's mapped device
- * @in: what is asked
+ * @in: the input
  * @in_length: bytes at @in
  * @out: the answer
  * @out_length: bytes at @out
  *
- * Follows IOCTL_STORAGE_MANAGE_BYPASS_IO; answers as the ioctl does.
+ * Behaves like the ioctl IOCTL_STORAGE_MANAGE_BYPASS_IO.
  *
  * Context: sleeps; not from a callback.
  * Return: 0, -EMSGSIZE or -ERANGE when a buffer is too short, -EINVAL, -ENXIO

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * struct bpio_ioctl: inputs come in and answers go out, for both control codes
- * and for whatever they are sent to.
+ * struct bpio_ioctl: copy inputs in and answers out, for both control codes, on the
+ * control node and on the mapped device.
  *
  * Level: door.
  */
@@ -13,9 +13,9 @@
 #include "envelope.h"
 #include "protocol.h"
 
-/* Longest input that is accepted, in bytes; far beyond any structure. */
+/* Longest accepted input, in bytes; far beyond any structure. */
 #define BPIO_ENVELOPE_INPUT_MAX	4096
-/* Most layers that are reported. */
+/* Maximum number of reported layers. */
 #define BPIO_ENVELOPE_ROWS_MAX	256
 
 static_assert(sizeof(struct bpio_ioctl) == 40);
@@ -35,11 +35,11 @@ static_assert(offsetof(struct bpio_output, support) == 224);
 
 /**
  * bpio_envelope_get() - copy in an envelope and its input
- * @env: the envelope, out
- * @uenv: where user space has it
- * @in: the input, out
+ * @env: out: the envelope
+ * @uenv: its address in user space
+ * @in: out: the input
  * @in_size: bytes of @in
- * @out_size: bytes that the answer takes at least
+ * @out_size: minimum size of the answer, in bytes
  *
  * Return: 0, -EFAULT, -EINVAL, -EMSGSIZE or -ERANGE.
  */
@@ -65,9 +65,9 @@ int bpio_envelope_get(struct bpio_ioctl *env, struct bpio_ioctl __user *uenv,
 }
 
 /*
- * Write to each page what it holds. fault_in_safe_writeable() would do without
- * writing, for twenty times the work. What another thread writes to such a byte at
- * the very moment is lost, as it is when the answer is written.
+ * Write a byte of each page back unchanged. fault_in_safe_writeable() would not write,
+ * but costs twenty times as much. If another thread writes to the byte at the same
+ * moment, its value may be lost, as it is when the answer is written.
  */
 static bool bpio_envelope_is_writeable(char __user *to, size_t size)
 {
@@ -79,7 +79,7 @@ static bool bpio_envelope_is_writeable(char __user *to, size_t size)
 			return false;
 		if (to == last)
 			return true;
-		/* A range that wraps ends where user memory does. */
+		/* A range that wraps around fails at the end of user memory. */
 		to = (char __user *)ALIGN((unsigned long)to + 1, PAGE_SIZE);
 		if (to > last)
 			to = last;
@@ -87,13 +87,13 @@ static bool bpio_envelope_is_writeable(char __user *to, size_t size)
 }
 
 /**
- * bpio_envelope_probe() - whether the answer can be delivered
+ * bpio_envelope_probe() - check that the answer can be delivered
  * @env: the envelope
- * @uenv: where user space has it
+ * @uenv: its address in user space
  * @out_size: bytes of the answer
  *
- * An operation must not take effect when its answer could not be delivered, and
- * an answer that does not come must leave the buffer as it is.
+ * An operation must not take effect if its answer cannot be delivered, and without an
+ * answer the buffer must stay unchanged.
  *
  * Return: 0 or -EFAULT.
  */
@@ -111,10 +111,10 @@ int bpio_envelope_probe(const struct bpio_ioctl *env,
 /**
  * bpio_envelope_put() - copy out an answer
  * @env: the envelope
- * @uenv: where user space has it
+ * @uenv: its address in user space
  * @out: the answer
  * @out_size: bytes of @out
- * @more: bytes that were written behind it
+ * @more: bytes already written behind it
  *
  * Return: 0 or -EFAULT.
  */
@@ -128,7 +128,7 @@ int bpio_envelope_put(const struct bpio_ioctl *env,
 	return 0;
 }
 
-/* Behind the output of a QUERY of all layers: how many, and the layers. */
+/* Write the part of struct fs_bpio_stack behind the output: counts and layers. */
 static int bpio_envelope_put_rows(const struct bpio_ioctl *env,
 				  const struct bpio_protocol_request *request,
 				  size_t *size)
@@ -166,10 +166,10 @@ static int bpio_envelope_alloc_rows(const struct bpio_ioctl *env,
 }
 
 /**
- * bpio_envelope_get_fs() - begin a FSCTL_MANAGE_BYPASS_IO
- * @request: its input is filled in and has been checked
- * @env: the envelope, out
- * @uenv: where user space has it
+ * bpio_envelope_get_fs() - copy in and check a FSCTL_MANAGE_BYPASS_IO
+ * @request: out: its input
+ * @env: out: the envelope
+ * @uenv: its address in user space
  *
  * Return: 0 or a negative errno.
  */
@@ -183,10 +183,10 @@ int bpio_envelope_get_fs(struct bpio_protocol_request *request,
 }
 
 /**
- * bpio_envelope_prepare_fs() - the last checks before anything is done
- * @request: the request; its rows are allocated, which the caller frees
+ * bpio_envelope_prepare_fs() - make the last checks before the operation
+ * @request: the request; rows are allocated here and freed by the caller
  * @env: the envelope
- * @uenv: where user space has it
+ * @uenv: its address in user space
  *
  * Return: 0, -EPERM, -ERANGE, -ENOMEM or -EFAULT.
  */
@@ -204,10 +204,10 @@ int bpio_envelope_prepare_fs(struct bpio_protocol_request *request,
 
 /**
  * bpio_envelope_answer_fs() - deliver the answer, or undo the operation
- * @request: the request, carried out
+ * @request: the executed request
  * @env: the envelope
- * @uenv: where user space has it
- * @ret: what came of it: 0 or a negative errno
+ * @uenv: its address in user space
+ * @ret: result of the request: 0 or a negative errno
  *
  * Return: @ret, or -EFAULT.
  */
@@ -217,7 +217,7 @@ int bpio_envelope_answer_fs(struct bpio_protocol_request *request,
 {
 	size_t more = 0;
 
-	/* -EXDEV is the only error that comes with an answer in words. */
+	/* -EXDEV is the only error with an answer. */
 	if (ret && ret != -EXDEV)
 		return ret;
 	if ((request->rows && bpio_envelope_put_rows(env, request, &more)) ||
@@ -230,7 +230,7 @@ int bpio_envelope_answer_fs(struct bpio_protocol_request *request,
 }
 
 /**
- * bpio_envelope_version() - BPIO_IOC_GET_VERSION, which comes without an envelope
+ * bpio_envelope_version() - BPIO_IOC_GET_VERSION, which has no envelope
  * @uversion: its argument
  *
  * Return: 0, -EFAULT or -EINVAL.

@@ -2,17 +2,16 @@
 /*
  * The device-mapper target "bpio-filter": a layer that takes part in BypassIO.
  *
- * It passes all I/O through, counts what it sees, and objects to bypass when it
- * is told to. So it can play an encryption filter, a snapshot driver or a
- * scanner in a test, and it is the example to copy for a target that wants to
- * take part: it uses nothing of BypassIO but dm-bpio.h. Four things make it a
- * layer, and each is marked below:
+ * It passes all I/O through, counts what it sees, and objects to bypass on request. So
+ * a test can use it in place of an encryption filter, a snapshot driver or a scanner.
+ * It is also the example to copy for a target that is to take part: it uses nothing of
+ * BypassIO except dm-bpio.h. Four things make it a layer; each is marked below:
  *
  *	(1) it registers when its table becomes live, and unregisters before it
  *	    is suspended
- *	(2) it says where its sectors lie below
- *	(3) it is asked, for a file or for the volume, and may veto
- *	(4) it tells when its mind has changed, and pauses while it works, without
+ *	(2) a callback returns where its sectors are below
+ *	(3) callbacks answer queries, for a file or for the volume, and may veto
+ *	(4) it reports when its answers change, and pauses while it works, without
  *	    a lock held, because both wait for reads
  *
  * Constructor:
@@ -26,9 +25,9 @@
  *	pause <why>
  *	resume
  *
- * A pattern is an inode number or a glob for the name of the file. In a table, a
- * reason of several words stands in double quotes, and #opt counts the words. In
- * a message the quotes may be left out.
+ * A pattern is an inode number or a glob for the name of the file. In a table, put a
+ * reason of several words in double quotes; #opt counts each word. In a message the
+ * quotes may be omitted.
  */
 #include <linux/blkdev.h>
 #include <linux/dcache.h>
@@ -47,7 +46,7 @@
 /**
  * struct filter_rule - an objection
  * @node: in filter->file_rules, for an objection to files
- * @pattern: which files, or NULL for the volume
+ * @pattern: the files it applies to, or NULL for the volume
  * @status: negative errno
  * @reason: sentence
  */
@@ -63,15 +62,15 @@ struct filter_rule {
  * @ti: the target
  * @dev: device below
  * @start: first 512-byte sector of @dev
- * @reads: reads that came through the layer
- * @writes: writes that did
+ * @reads: reads that passed through the layer
+ * @writes: writes that passed through the layer
  * @rules_lock: protects @veto and @file_rules. Taken inside callbacks, so it
- *	must not be held while BypassIO is called.
+ *	must not be held during calls of dm-bpio.h.
  * @veto: objection to bypass of the volume, or NULL
  * @file_rules: objections to files
  * @layer_lock: protects @layer. Not held across a call that waits for reads, or
- *	whoever needs it would wait, too: see filter_get_layer().
- * @layer: what BypassIO knows this target as, NULL while it is suspended
+ *	other tasks that need it would wait too: see filter_get_layer().
+ * @layer: the registered layer, NULL while the target is suspended
  */
 struct filter {
 	struct dm_target	*ti;
@@ -98,8 +97,8 @@ static void filter_rule_free(struct filter_rule *rule)
 }
 
 /*
- * Return: -EINVAL for an errno, -ENODATA, -E2BIG or -EILSEQ for a reason, unfit
- * for use. A quote could not be written in the table line.
+ * Return: the rule; -EINVAL for an invalid errno; -ENODATA, -E2BIG or -EILSEQ for an
+ * invalid reason, such as one with a quote, which the table line could not represent.
  */
 static struct filter_rule *filter_rule_create(const char *pattern,
 					      const char *status,
@@ -151,7 +150,7 @@ static bool filter_rule_matches(const struct filter_rule *rule,
 	return matches;
 }
 
-/* (2) What the map method does to a read, told to BypassIO. */
+/* (2) Return the mapping that the map method applies to reads. */
 static int filter_layer_map(void *context, sector_t sector,
 			    struct bpio_mapping *mapping)
 {
@@ -207,7 +206,7 @@ static const struct bpio_layer_ops filter_layer_ops = {
 	.storage_pre	= filter_storage_pre,
 };
 
-/* (1) From here on reads may go past. */
+/* (1) From now on reads may skip the layer. */
 static void filter_resume(struct dm_target *ti)
 {
 	struct filter *filter = ti->private;
@@ -222,7 +221,7 @@ static void filter_resume(struct dm_target *ti)
 	mutex_unlock(&filter->layer_lock);
 }
 
-/* (1) From here on no read goes past, nor is one still on its way. */
+/* (1) After unregistering, no read skips the layer, and none that did is in flight. */
 static void filter_presuspend(struct dm_target *ti)
 {
 	struct filter *filter = ti->private;
@@ -248,7 +247,7 @@ static struct bpio_layer *filter_get_layer(struct filter *filter)
 	return layer;
 }
 
-/* (4) Bypass is asked for again, and has ended where it is refused now. */
+/* (4) Report new objections. On return, bypass has ended where it is now vetoed. */
 static int filter_objects(struct filter *filter)
 {
 	struct bpio_layer *layer = filter_get_layer(filter);
@@ -261,7 +260,7 @@ static int filter_objects(struct filter *filter)
 	return ret;
 }
 
-/* (4) Bypass is asked for again, and comes back where it is allowed now. */
+/* (4) Report withdrawn objections. Bypass comes back where it is now allowed. */
 static int filter_allows(struct filter *filter)
 {
 	struct bpio_layer *layer = filter_get_layer(filter);
@@ -297,7 +296,7 @@ static struct filter_rule *filter_find_file_rule(struct filter *filter,
 	return NULL;
 }
 
-/* Return: whether there was a rule for the pattern; @rule takes its place. */
+/* Replace the rule for a pattern by @rule. Return: whether there was one. */
 static bool filter_replace_file_rule(struct filter *filter, const char *pattern,
 				     struct filter_rule *rule)
 {
@@ -344,7 +343,7 @@ static const char *filter_rule_error(int ret)
 	}
 }
 
-/* Words from @first to @end, with a blank between each two. */
+/* Join the words from @first to @end with blanks. */
 static char *filter_join(char **argv, unsigned int first, unsigned int end)
 {
 	char *text = kstrdup("", GFP_KERNEL), *more;
@@ -359,7 +358,7 @@ static char *filter_join(char **argv, unsigned int first, unsigned int end)
 	return text;
 }
 
-/* Take the quotes off, if both are there. */
+/* Remove the quotes, if the text begins and ends with one. */
 static char *filter_unquote(char *text)
 {
 	size_t len = strlen(text);
@@ -426,7 +425,7 @@ static int filter_parse_option(struct filter *filter, struct dm_arg_set *as,
 		filter->ti->error = "Option is incomplete";
 		return -EINVAL;
 	}
-	/* All but the reason, whose words are counted when it is read. */
+	/* Count all words except the reason, which is counted when it is parsed. */
 	*left -= need - 1;
 	if (need == 4)
 		pattern = dm_shift_arg(as);
@@ -473,7 +472,7 @@ static int filter_parse(struct filter *filter, unsigned int argc, char **argv)
 	unsigned long long start;
 	int ret;
 
-	/* Not by sscanf(), which lets a number that is too large wrap around. */
+	/* Not sscanf(), in which a number that is too large wraps around. */
 	if (kstrtoull(argv[1], 10, &start) || start != (sector_t)start) {
 		ti->error = "Invalid offset, expected sectors";
 		return -EINVAL;
@@ -555,7 +554,7 @@ static const char *filter_pause_error(int ret)
 	}
 }
 
-/* (4) While paused, reads come through this layer. */
+/* (4) While paused, reads pass through this layer. */
 static int filter_message_pause(struct filter *filter, const char *why)
 {
 	struct bpio_layer *layer = filter_get_layer(filter);
@@ -672,7 +671,7 @@ static unsigned int filter_emit_rule(const struct filter_rule *rule,
 	return sz;
 }
 
-/* How many words filter_emit_rule() writes. */
+/* Number of words that filter_emit_rule() writes. */
 static unsigned int filter_count_words(const struct filter_rule *rule)
 {
 	unsigned int words = rule->pattern ? 4 : 3;

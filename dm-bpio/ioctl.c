@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ioctls of the mapped device, which device-mapper hands to the target of a
- * table that has only one. For other volumes the control node serves.
+ * The ioctls of the mapped device. Device-mapper passes them to the target only if the
+ * table has a single one. For other volumes use the control node.
  *
- * Device-mapper holds the device's SRCU across an ioctl, and a suspend waits
- * for that after it has begun to hold back I/O. So nothing here may need I/O of
- * the volume: no file-system I/O, and no page fault on user memory unless the
- * gate of the table was entered, which the presuspend hook waits for. Memory
- * is allocated without I/O for the same reason.
+ * Device-mapper holds the device's SRCU across an ioctl, and a suspend waits for that
+ * after it has begun to hold back I/O. So nothing here may need I/O of the volume: no
+ * file-system I/O, and no page fault on user memory except inside the gate of the
+ * table, for which the presuspend hook waits first. Memory is allocated without I/O
+ * for the same reason.
  *
  * Level: door.
  */
@@ -23,7 +23,7 @@
 #include "protocol.h"
 #include "target.h"
 
-/* Operations on the volume itself come without a file. */
+/* Operations on the volume itself have no file. */
 static int bpio_ioctl_get_file(struct bpio_protocol_request *request)
 {
 	if (request->in.fd == -1 &&
@@ -122,7 +122,7 @@ static int bpio_ioctl_run(struct bpio_target *target, unsigned int cmd,
 	return ret;
 }
 
-/* dm-linear's rule: as it is, if the target covers the whole device below. */
+/* dm-linear passes an ioctl down only if the target covers the whole device below. */
 static bool bpio_ioctl_covers_device(const struct bpio_target *target)
 {
 	return !target->legs[0].start &&
@@ -130,9 +130,9 @@ static bool bpio_ioctl_covers_device(const struct bpio_target *target)
 }
 
 /*
- * What a target does not see itself comes to it by way of a disk of its own that
- * is never added to the system: device-mapper hands an ioctl to the block device
- * that the target names, and tells that how the mapped device was opened.
+ * On kernels that do not pass ioctls to targets, each target has a gendisk that is
+ * never added to the system. Device-mapper sends an ioctl to the block device that the
+ * target names, together with the mode in which the mapped device was opened.
  */
 static int bpio_ioctl_disk_ioctl(struct block_device *bdev, blk_mode_t mode,
 				 unsigned int cmd, unsigned long arg)
@@ -143,10 +143,10 @@ static int bpio_ioctl_disk_ioctl(struct block_device *bdev, blk_mode_t mode,
 	if (bpio_ioctl_is_ours(cmd))
 		return bpio_ioctl_run(target, cmd, arg, mode & BLK_OPEN_WRITE);
 
-	/* As dm-stripe answers: no device below is the right one. */
+	/* Like dm-stripe: an ioctl cannot be sent to one of several devices. */
 	if (target->chunk)
 		return -ENOTTY;
-	/* User space gets ENOTTY, as dm-linear would answer. */
+	/* User space gets ENOTTY, as from dm-linear. */
 	if (!bpio_ioctl_covers_device(target) && !capable(CAP_SYS_RAWIO))
 		return -ENOIOCTLCMD;
 	if (!below->bd_disk->fops->ioctl)
@@ -155,8 +155,8 @@ static int bpio_ioctl_disk_ioctl(struct block_device *bdev, blk_mode_t mode,
 }
 
 /*
- * The one persistent-reservation call that also goes by prepare_ioctl, whose
- * positive answers device-mapper ignores here.
+ * The one persistent-reservation call for which device-mapper uses prepare_ioctl, but
+ * ignores a positive return value.
  */
 static int bpio_ioctl_disk_pr_clear(struct block_device *bdev, u64 key)
 {
@@ -202,8 +202,8 @@ int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev,
 		return ret;
 	}
 	/*
-	 * Write access to the mapped device would do, but nothing tells here how
-	 * it was opened.
+	 * Write access to the mapped device would suffice, but the mode in which it
+	 * was opened is not known here.
 	 */
 	*bdev = target->disk->part0;
 	return 0;
@@ -222,7 +222,7 @@ int bpio_ioctl_prepare(struct dm_target *ti, struct block_device **bdev)
 #endif
 
 /**
- * bpio_ioctl_disk_create() - give a target the means to see its ioctls
+ * bpio_ioctl_disk_create() - create the disk that receives the ioctls of a target
  * @target: the target
  *
  * Context: may sleep.

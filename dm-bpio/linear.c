@@ -71,7 +71,7 @@ static struct target_type bpio_linear_type = {
 };
 
 /**
- * bpio_linear_init() - let tables use the target
+ * bpio_linear_init() - register the target
  *
  * Return: 0 or a negative errno.
  */

@@ -49,11 +49,11 @@ static int __init bpio_init(void)
 	ret = bpio_striped_init();
 	if (ret)
 		goto exit_linear;
-	/* Last: from here on anybody may call. */
+	/* Last: from now on user space can use the module. */
 	ret = bpio_node_init();
 	if (ret)
 		goto exit_striped;
-	/* Without a way to wait for preempted tasks, stay. */
+	/* Never unload if there is no way to wait for preempted tasks. */
 	if (IS_ENABLED(CONFIG_PREEMPTION) && !IS_ENABLED(CONFIG_TASKS_RCU))
 		__module_get(THIS_MODULE);
 	return 0;
@@ -78,27 +78,27 @@ exit_event:
 }
 
 /*
- * Wait until the ends of reads have left the code of the module.
+ * Wait until no CPU executes completion code of this module any more.
  *
- * A read in flight keeps the module by the struct file that it reads, or by the
- * table of its target. Device-mapper takes the table down after the target's end_io
- * has returned to it. The struct file may go earlier: ki_complete(), or the reader
- * that was woken, may drop its last reference while the function of this module
- * that called it, or the completion of another bio of the read, still has some
- * instructions to go. These touch nothing that is freed, but they have to be there.
- * Where such a completion can stand, and what ends it:
+ * A read in flight pins the module through the struct file that it reads, or through
+ * the table of its target. Device-mapper destroys the table after the target's end_io
+ * has returned to it. The struct file may be released earlier: ki_complete(), or the
+ * woken reader, may drop its last reference while the caller in this module, or the
+ * completion of another bio of the read, still has some instructions to execute. These
+ * access no freed memory, but their code must still be mapped. Where such a completion
+ * can be, and what waits for it:
  *
  * - in an interrupt, or otherwise with preemption disabled: a grace period;
- * - in a task that was preempted there, such as a worker of dm-crypt, loop or
- *   nvme-tcp that ends bios: it does not sleep from there on before it has
- *   returned, so a grace period of RCU-tasks, which ends when every task has
- *   scheduled of its own accord, comes after that;
+ * - in a preempted task, such as a worker of dm-crypt, loop or nvme-tcp that ends bios:
+ *   a grace period of RCU-tasks, which ends when every task has scheduled voluntarily.
+ *   The completion does not sleep before it returns;
  * - in a worker of this module: destroy_workqueue() and flush_work() wait until the
  *   function has returned.
  *
- * RCU callbacks are waited for by the rcu_barrier() at the end. Breakers of leases
- * call under a spinlock that removing the lease takes, and the operations of files,
- * of the node and of targets are called by code that puts its reference afterwards.
+ * The rcu_barrier() at the end waits for RCU callbacks. Tasks that break a lease call
+ * this module under a spinlock that the removal of the lease also takes. Callers of
+ * the operations of files, of the node and of targets put their reference to the
+ * module afterwards.
  */
 static void bpio_await_completions(void)
 {
@@ -107,8 +107,8 @@ static void bpio_await_completions(void)
 }
 
 /*
- * Targets and enabled files hold references to the module, so neither is left. Routes
- * that they retired may still wait for a grace period.
+ * Targets and enabled files hold references to the module, so none is left. Routes that
+ * they retired may still wait for a grace period.
  */
 static void __exit bpio_exit(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Volume bypass: the target's map method sends every read of the mapped device
- * along the route, for programs and file systems that know nothing of it.
+ * Volume bypass (BPIO_OP_ENABLE): the target's map method sends every read of the
+ * mapped device along the route, whatever program or file system it comes from.
  *
  * Level: door.
  */
@@ -20,7 +20,7 @@
 static struct workqueue_struct *bpio_map_wq;
 
 /**
- * bpio_map_data_size() - room the target needs with each bio, in bytes
+ * bpio_map_data_size() - bytes of per-bio data that the target needs
  */
 size_t bpio_map_data_size(void)
 {
@@ -28,8 +28,9 @@ size_t bpio_map_data_size(void)
 }
 
 /*
- * A segment that leads to the volume itself, because a line of the table got no layer
- * or the volume is paused, would make the map method call itself for ever.
+ * Send a bio along a route, unless the segment leads to the volume itself (because a
+ * line of the table has no layer, or the volume is paused): the map method would call
+ * itself forever.
  */
 static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 			  struct bio *bio)
@@ -53,7 +54,7 @@ static bool bpio_map_onto(struct bpio_map_bio *data, struct bpio_route *route,
 	return true;
 }
 
-/* Send a read past the layers below if there is a route. */
+/* Send a read past the layers below, if there is a route. */
 static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 {
 	struct bpio_map_bio *data = dm_per_bio_data(bio, sizeof(*data));
@@ -65,7 +66,7 @@ static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 	data->sector = bio->bi_iter.bi_sector;
 	rcu_read_lock();
 	route = rcu_dereference(volume->route);
-	/* The flag again, after the route: a drain waits for who has seen it. */
+	/* Check the flag again after the route: a drain waits for reads that saw it set. */
 	smp_rmb();
 	if (route && test_bit(BPIO_MAP_BYPASS, &volume->map_watch) &&
 	    READ_ONCE(bpio_standing_on))
@@ -80,13 +81,13 @@ static bool bpio_map_try(struct bpio_target *target, struct bio *bio)
 }
 
 /**
- * bpio_map_watched() - look at a read of a volume whose reads are watched
+ * bpio_map_watched() - map a read of a volume that has bits of enum bpio_map_watch
  * @target: the target
  * @bio: a bio that is being mapped
  *
  * Context: the map method.
- * Return: what the map method is to return, or DM_MAPIO_KILL when it has to map the
- * bio itself.
+ * Return: the return value of the map method, or DM_MAPIO_KILL if the caller must map
+ * the bio itself.
  */
 int bpio_map_watched(struct bpio_target *target, struct bio *bio)
 {
@@ -111,15 +112,15 @@ static void bpio_map_repeat(struct work_struct *work)
 	struct bpio_target *target = data->target;
 	struct bio *bio = dm_bio_from_per_bio_data(data, sizeof(*data));
 
-	/* As it was before its first life, or a split would end it twice. */
+	/* Reset to the state before the first attempt, or a split would end it twice. */
 	bio->bi_flags = data->flags;
 	atomic_set(&bio->__bi_remaining, data->remaining);
 	bio->bi_iter = data->iter;
 	bio->bi_iter.bi_sector = data->sector;
 	bpio_target_remap(target, bio);
 	/*
-	 * Nobody polls the queue that it goes to now, and it is too late to tell
-	 * the reader to come again.
+	 * The reader does not poll the queue that it goes to now, and it is too late
+	 * to return -EAGAIN.
 	 */
 	bio->bi_opf &= ~(REQ_POLLED | REQ_NOWAIT);
 	bio->bi_cookie = BLK_QC_T_NONE;
@@ -127,12 +128,12 @@ static void bpio_map_repeat(struct work_struct *work)
 }
 
 /**
- * bpio_map_leave() - a bio has completed that was sent along a route
- * @data: of that bio
+ * bpio_map_leave() - complete or repeat a bio that was sent along a route
+ * @data: the data of the bio
  * @error: its status
  *
- * A read that failed on the route is sent once more, through the layers, unless
- * it only would have had to wait.
+ * A read that failed on the route is sent again, through the layers, unless it failed
+ * only because it would have had to wait.
  *
  * Context: the end_io method, any context.
  * Return: DM_ENDIO_*.
@@ -153,13 +154,13 @@ int bpio_map_leave(struct bpio_map_bio *data, blk_status_t error)
 }
 
 /**
- * bpio_map_init() - make the workqueue
+ * bpio_map_init() - create the workqueue
  *
  * Return: 0 or -ENOMEM.
  */
 int bpio_map_init(void)
 {
-	/* Reads of a file system, and so the way to free memory, wait for it. */
+	/* Reads of a file system wait for it, and memory reclaim may wait for those. */
 	bpio_map_wq = alloc_workqueue("bpio_map", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return bpio_map_wq ? 0 : -ENOMEM;
 }

@@ -13,13 +13,13 @@
 struct bpio_route;
 
 /**
- * struct bpio_map_bio - what the target keeps for a bio of its device
- * @route: reference while the bio is on it, or NULL
- * @started: jiffies when a read was mapped whose completion is to be noted, else 0
- * @target: where the bio goes when it fails on the route
- * @iter: position of the bio as it was mapped
- * @flags: its bi_flags then
- * @remaining: completions it waited for then; left at zero where it was split
+ * struct bpio_map_bio - per-bio data of the target
+ * @route: the route while the bio is on it, a reference, or NULL
+ * @started: jiffies when the bio was mapped, if its completion is to be noted, else 0
+ * @target: the target, to which the bio is sent if it fails on the route
+ * @iter: bi_iter when the bio was mapped
+ * @flags: bi_flags when the bio was mapped
+ * @remaining: __bi_remaining when the bio was mapped; left at zero where it was split
  * @sector: 512-byte sector of the volume
  * @work: sends it again
  */
@@ -42,13 +42,13 @@ int bpio_map_init(void);
 void bpio_map_exit(void);
 
 /**
- * bpio_map_read() - do with a read of the mapped device what is not the usual
+ * bpio_map_read() - handle a read of the mapped device that needs more than mapping
  * @target: the target
  * @bio: a bio that is being mapped
  *
  * Context: the map method.
- * Return: what the map method is to return, or DM_MAPIO_KILL when it has to map the
- * bio itself.
+ * Return: the return value of the map method, or DM_MAPIO_KILL if the caller must map
+ * the bio itself.
  */
 static inline int bpio_map_read(struct bpio_target *target, struct bio *bio)
 {
@@ -62,7 +62,7 @@ static inline int bpio_map_read(struct bpio_target *target, struct bio *bio)
 }
 
 /**
- * bpio_map_end_io() - a bio of the mapped device has completed
+ * bpio_map_end_io() - handle the completion of a bio of the mapped device
  * @bio: the bio
  * @error: its status
  *

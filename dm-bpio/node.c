@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The control node, /dev/bpio: operations for anyone who may read a file, without
- * access to the mapped device.
+ * The control node, /dev/bpio. Permission to read a file is enough for its operations;
+ * no access to the mapped device is needed.
  *
- * Unlike an ioctl on the mapped device, one here does not run under
- * device-mapper's SRCU. The gate of the table is entered only while the operation
- * is carried out, which keeps the table live; user memory is accessed and files
- * are armed outside of it, because presuspend waits for the gate and both may
- * need I/O of the volume.
+ * Unlike ioctls of the mapped device, these do not run under device-mapper's SRCU. An
+ * operation is inside the gate of the table only while it is executed, which keeps the
+ * table live. User memory is accessed and files are armed outside of the gate, because
+ * presuspend waits for the gate and both may need I/O of the volume.
  *
  * Level: door.
  */
@@ -35,7 +34,7 @@ static bool bpio_node_is_device(const struct file *file)
 	       S_ISBLK(file->f_mapping->host->i_mode);
 }
 
-/* The device that @file is, or that its file system lies on. */
+/* The device number of @file, if it is a device, or of its file system. */
 static dev_t bpio_node_dev(const struct file *file)
 {
 	struct block_device *bdev = file_inode(file)->i_sb->s_bdev;
@@ -45,7 +44,7 @@ static dev_t bpio_node_dev(const struct file *file)
 	return bdev ? bdev->bd_dev : 0;
 }
 
-/* What speaks of a volume is for those who may read something on it. */
+/* Information about a volume requires read access to something on it. */
 static bool bpio_node_may_ask(const struct bpio_protocol_request *request)
 {
 	return request->file->f_mode & FMODE_READ ||
@@ -59,7 +58,7 @@ static bool bpio_node_is_privileged(const struct file *file)
 	       ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
 }
 
-/* Find file and volume; the caller puts what was found, also after an error. */
+/* Find file and volume; the caller puts those that are set, also after an error. */
 static int bpio_node_locate(struct bpio_protocol_request *request)
 {
 	struct file *file = fget(request->in.fd);
@@ -76,14 +75,14 @@ static int bpio_node_locate(struct bpio_protocol_request *request)
 	return 0;
 }
 
-/* The live table of a volume, with its gate entered, or NULL. */
+/* Enter the gate of the live table. Return: the table, or NULL if there is none. */
 static struct bpio_table *bpio_node_enter(struct bpio_volume *volume)
 {
 	struct bpio_table *table;
 
 	mutex_lock(&volume->lock);
 	table = volume->table;
-	/* Presuspend waits for the gate before it takes the table away. */
+	/* Presuspend waits for the gate before it detaches the table. */
 	if (table && !bpio_gate_enter(&table->gate))
 		table = NULL;
 	mutex_unlock(&volume->lock);
@@ -144,7 +143,7 @@ static int bpio_node_fs(struct bpio_tally_ctx *tally,
 	return ret;
 }
 
-/* As bpio_node_run(), of the storage below the mapped device @file. */
+/* Like bpio_node_run(), for the storage below the mapped device @file. */
 static int bpio_node_run_storage(const struct file *file,
 				 const struct bpio_input *in,
 				 struct bpio_output *out)
@@ -267,7 +266,7 @@ static struct miscdevice bpio_node = {
 };
 
 /**
- * bpio_node_init() - make the node appear
+ * bpio_node_init() - register the node
  *
  * Return: 0 or a negative errno.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The operations of the protocol, and who is refused.
+ * The operations of the protocol, the permissions they need, and the refusal of files.
  *
  * Level: door.
  */
@@ -30,8 +30,8 @@
 	GENMASK(BPIO_OP_QUERY, BPIO_OP_ENABLE)
 
 /**
- * bpio_protocol_version() - what this module offers
- * @version: filled
+ * bpio_protocol_version() - fill in the answer to BPIO_IOC_GET_VERSION
+ * @version: out: the answer
  */
 void bpio_protocol_version(struct bpio_version *version)
 {
@@ -44,7 +44,7 @@ void bpio_protocol_version(struct bpio_version *version)
 	};
 }
 
-/* Flags that an operation knows. */
+/* The flags allowed with an operation. */
 static u32 bpio_protocol_flags(unsigned int operation)
 {
 	switch (operation) {
@@ -59,10 +59,10 @@ static u32 bpio_protocol_flags(unsigned int operation)
 }
 
 /**
- * bpio_protocol_check() - check an input before anything is done
+ * bpio_protocol_check() - check that an input is valid
  * @request: the request, with its input
  *
- * Return: 0, or -EINVAL for what the interface does not define.
+ * Return: 0, or -EINVAL for an operation, flag or field that is not defined.
  */
 int bpio_protocol_check(const struct bpio_protocol_request *request)
 {
@@ -78,11 +78,11 @@ int bpio_protocol_check(const struct bpio_protocol_request *request)
 }
 
 /**
- * bpio_protocol_permitted() - whether the sender may ask for an operation
+ * bpio_protocol_permitted() - whether the sender has the permission for an operation
  * @request: the request, with its input and @privileged
  *
- * Operations that also concern others are for those who may write to the mapped
- * device and for administrators.
+ * Operations that affect other users need write access to the mapped device, or
+ * CAP_SYS_ADMIN.
  */
 bool bpio_protocol_permitted(const struct bpio_protocol_request *request)
 {
@@ -98,11 +98,11 @@ bool bpio_protocol_permitted(const struct bpio_protocol_request *request)
 }
 
 /*
- * ext4 and XFS never move or free a block of a file without one of the events
- * that its leases or i_dio_count catch. The driver of ext4 also serves ext2 and
- * ext3, under names that another driver may bear: the module tells. Where it is
- * part of the kernel it has no module, and the other driver was left out. XFS can be
- * built so that its repair breaks no lease.
+ * ext4 and XFS never move or free a block of a file without breaking one of its leases
+ * or waiting for i_dio_count. The ext4 driver also mounts ext2 and ext3, names that
+ * another driver may register, so check its module. If ext4 is built in, there is no
+ * module to check, but then the other driver is not built. XFS can be built so that
+ * its online repair breaks no lease.
  */
 static bool bpio_protocol_takes_part(const struct super_block *sb)
 {
@@ -137,8 +137,8 @@ static bool bpio_protocol_is_on_volume(const struct bpio_volume *volume,
 }
 
 /*
- * Whether the file operations are those of the file system, of which ENABLE makes
- * its copy, or that copy.
+ * Whether the file operations of a struct file are those of its file system, or the
+ * copy that ENABLE made of them.
  */
 static bool bpio_protocol_knows_fops(struct file *file)
 {
@@ -146,7 +146,7 @@ static bool bpio_protocol_knows_fops(struct file *file)
 	       bpio_open_file_find(file);
 }
 
-/* The refusals of a file; each is a reason by itself, the first one counts. */
+/* Check a file for a reason to refuse it. Return: the first reason found. */
 static enum bpio_reason bpio_protocol_refuse_file(struct file *file)
 {
 	const struct inode *inode = file_inode(file);
@@ -190,8 +190,9 @@ static int bpio_protocol_skip_stack(struct bpio_protocol_request *request,
 }
 
 /*
- * The storage level: whoever objects leaves the bypass of the file system. With
- * @inode the file level before it. A @quiet query is not about its verdict.
+ * Query the layers, about @inode first unless that is NULL. An objection to bypass of
+ * the volume still leaves the bypass of the file system. The verdict of a @quiet query
+ * is not used.
  */
 static int bpio_protocol_query_stack(struct bpio_protocol_request *request,
 				     struct inode *inode, bool quiet)
@@ -227,7 +228,7 @@ static int bpio_protocol_query_stack(struct bpio_protocol_request *request,
 	return 0;
 }
 
-/* What is refused is the file; the answer tells of the storage all the same. */
+/* Answer a request whose file is refused; the answer still describes the storage. */
 static int bpio_protocol_refused(struct bpio_protocol_request *request,
 				 const struct file *file,
 				 enum bpio_reason reason)
@@ -250,9 +251,9 @@ static int bpio_protocol_refused(struct bpio_protocol_request *request,
 }
 
 /*
- * Return: -EXDEV, with the answer in words, when @file is somewhere else. A file
- * system on several devices does not say which; what matters is that it does
- * not take part.
+ * Return: -EXDEV, with an answer, if @file is not on the volume. For a file system on
+ * several devices that cannot be checked, but such a file system does not take part,
+ * and that is the answer then.
  */
 static int bpio_protocol_locate(struct bpio_protocol_request *request,
 				const struct file *file)
@@ -284,7 +285,7 @@ static int bpio_protocol_enable_file(struct bpio_protocol_request *request,
 		return ret;
 	of = bpio_open_file_find(file);
 	request->enabled = !was_enabled;
-	/* Else bpio_protocol_arm() follows, and one run of the worker is enough. */
+	/* With the flag, bpio_protocol_arm() follows and runs the worker. */
 	if (!(request->in.in_flags & FS_BPIO_INFL_ARM))
 		bpio_file_kick(of->file);
 	out->obstacle = bpio_open_file_obstacle(of);
@@ -311,7 +312,7 @@ static int bpio_protocol_enable(struct bpio_protocol_request *request,
 	return bpio_protocol_enable_file(request, file);
 }
 
-/* A directory stands for the files in it: only its file system is looked at. */
+/* A directory stands for the files in it: check only its file system. */
 static enum bpio_reason bpio_protocol_refuse_query(struct file *file)
 {
 	const struct inode *inode = file_inode(file);
@@ -348,7 +349,7 @@ static int bpio_protocol_query(struct bpio_protocol_request *request,
 	return bpio_protocol_query_stack(request, inode, false);
 }
 
-/* A file; or the volume itself, which never is enabled. */
+/* Find the file of a STREAM operation; the volume itself has nothing to pause. */
 static int bpio_protocol_locate_stream(struct bpio_protocol_request *request,
 				       struct file *file)
 {
@@ -395,7 +396,7 @@ static int bpio_protocol_disable(struct bpio_protocol_request *request,
 	return bpio_open_file_disable(request->volume, file);
 }
 
-/* The device where reads of the volume enter the stack, or would. */
+/* Fill in the device where reads of the volume enter the stack, or would enter it. */
 static int bpio_protocol_fill_storage(struct bpio_volume *volume,
 				      struct fs_bpio_info *info)
 {
@@ -460,7 +461,7 @@ static int bpio_protocol_fs_file(struct bpio_protocol_request *request,
 }
 
 /**
- * bpio_protocol_takes_volume() - whether an operation may be about no file
+ * bpio_protocol_takes_volume() - whether an operation may have no file
  * @operation: enum fs_bpio_operations
  */
 bool bpio_protocol_takes_volume(unsigned int operation)
@@ -471,7 +472,7 @@ bool bpio_protocol_takes_volume(unsigned int operation)
 	       operation == FS_BPIO_OP_VOLUME_STACK_RESUME;
 }
 
-/* Flags that say how things stand after the operation. */
+/* Fill in the flags that describe the state after the operation. */
 static void bpio_protocol_fill_flags(struct bpio_protocol_request *request,
 				     struct file *file)
 {
@@ -484,13 +485,13 @@ static void bpio_protocol_fill_flags(struct bpio_protocol_request *request,
 }
 
 /**
- * bpio_protocol_fs() - carry out FSCTL_MANAGE_BYPASS_IO
+ * bpio_protocol_fs() - execute FSCTL_MANAGE_BYPASS_IO
  * @request: passed bpio_protocol_check() and bpio_protocol_permitted(); the answer
  *	is filled in
  *
  * Context: process context; does no file-system I/O.
- * Return: 0, also for a refusal; -EXDEV with an answer in words; or another
- * negative errno without one.
+ * Return: 0, also for a refusal; -EXDEV with an answer; or another negative errno
+ * without one.
  */
 int bpio_protocol_fs(struct bpio_protocol_request *request)
 {
@@ -503,10 +504,10 @@ int bpio_protocol_fs(struct bpio_protocol_request *request)
 }
 
 /**
- * bpio_protocol_arm() - after ENABLE with FS_BPIO_INFL_ARM
- * @request: the request, carried out
+ * bpio_protocol_arm() - wait until a file is armed, for FS_BPIO_INFL_ARM
+ * @request: the executed ENABLE
  *
- * A signal leaves arming to the worker, and ENABLE takes effect all the same.
+ * A signal ends the wait; the worker still arms the file, and ENABLE takes effect.
  *
  * Context: process context; does file-system I/O, so outside of the gate.
  */
@@ -521,8 +522,8 @@ void bpio_protocol_arm(struct bpio_protocol_request *request)
 }
 
 /**
- * bpio_protocol_undo() - the answer could not be delivered
- * @request: the request, carried out
+ * bpio_protocol_undo() - undo an ENABLE whose answer could not be delivered
+ * @request: the executed request
  */
 void bpio_protocol_undo(struct bpio_protocol_request *request)
 {
@@ -543,9 +544,9 @@ static int bpio_protocol_check_storage(const struct bpio_input *in,
 }
 
 /**
- * bpio_protocol_storage() - carry out IOCTL_STORAGE_MANAGE_BYPASS_IO
+ * bpio_protocol_storage() - execute IOCTL_STORAGE_MANAGE_BYPASS_IO
  * @volume: the volume it was sent to; its table is live
- * @in: what was asked; the caller has looked at in->fd
+ * @in: the input; the caller has checked in->fd
  * @out: the answer
  * @privileged: whether the sender may ENABLE and DISABLE
  *

@@ -10,16 +10,16 @@ struct bpio_volume;
 
 /**
  * struct bpio_protocol_request - one FSCTL_MANAGE_BYPASS_IO
- * @volume: the volume it is about; the sender is inside the gate of its target
- * @file: what in.fd stands for, a reference, or NULL for the volume itself
- * @tally: which tally the file counts for, or NULL
+ * @volume: the volume; the sender is inside the gate of its table
+ * @file: the file of in.fd, a reference, or NULL for the volume itself
+ * @tally: the tally to which the file is added, or NULL
  * @privileged: whether the sender may pause and resume
- * @enabled: a file was enabled that was not before, out
- * @in: what was asked
+ * @enabled: out: a file was enabled that was not before
+ * @in: the input
  * @out: the answer
  * @rows: for QUERY of all layers: one row per layer, top to bottom, or NULL
- * @room: rows that fit
- * @nr_rows: rows there are, out
+ * @room: number of rows allocated
+ * @nr_rows: out: number of layers, which may be more than @room
  */
 struct bpio_protocol_request {
 	struct bpio_volume	*volume;

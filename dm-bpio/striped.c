@@ -93,7 +93,7 @@ static int bpio_striped_ctr(struct dm_target *ti, unsigned int argc, char **argv
 	return ret;
 }
 
-/* Of a range that all legs are sent, one has its part, which may be empty. */
+/* Map a bio that device-mapper sends to all legs to the part of one leg, maybe empty. */
 static int bpio_striped_map_range(struct bpio_target *target, struct bio *bio)
 {
 	unsigned int nr = dm_bio_get_target_bio_nr(bio);
@@ -145,7 +145,7 @@ static void bpio_striped_io_hints(struct dm_target *ti,
 	unsigned int io_min, io_opt;
 
 	limits->chunk_sectors = target->chunk;
-	/* What does not fit would be worse than no hint. */
+	/* A hint that overflows is worse than none. */
 	if (check_mul_overflow(target->chunk, (u32)SECTOR_SIZE, &io_min) ||
 	    check_mul_overflow(io_min, target->nr, &io_opt))
 		return;
@@ -173,7 +173,7 @@ static struct target_type bpio_striped_type = {
 };
 
 /**
- * bpio_striped_init() - let tables use the target
+ * bpio_striped_init() - register the target
  *
  * Return: 0 or a negative errno.
  */

@@ -6,16 +6,16 @@
 #include <linux/types.h>
 
 /*
- * The arithmetic of stripes: chunk number c of a striped set lies on leg c modulo the
- * number of legs, as chunk number c divided by that.
+ * The arithmetic of stripes: chunk number c of a striped set is chunk number c / nr of
+ * leg number c % nr.
  */
 
 /**
- * bpio_stripes_find() - where a sector of a striped set lies
+ * bpio_stripes_find() - find the leg of a sector of a striped set
  * @nr: number of legs
  * @chunk: sectors of a chunk
- * @sector: on the set; replaced by the sector on the leg
- * @room: sectors from there to the end of the chunk, out
+ * @sector: in: sector on the set; out: sector on the leg
+ * @room: out: sectors from there to the end of the chunk
  *
  * Context: any.
  * Return: number of the leg.
@@ -39,8 +39,8 @@ static inline u32 bpio_stripes_find(u32 nr, u32 chunk, sector_t *sector,
  * @leg: number of the leg
  * @sector: on the set
  *
- * The part of a leg that belongs to a range of the set lies between that of the first
- * sector and that of the one behind the last.
+ * The part of a leg that belongs to a range of the set extends from the result for the
+ * first sector to the result for the sector behind the last.
  *
  * Context: any.
  * Return: sector on the leg.
@@ -53,7 +53,7 @@ static inline sector_t bpio_stripes_from(u32 nr, u32 chunk, u32 leg,
 	at = bpio_stripes_find(nr, chunk, &sector, &room);
 	if (leg == at)
 		return sector;
-	/* The row begins at a chunk of each leg. */
+	/* The start of the row, where each leg has the start of a chunk. */
 	sector -= chunk - room;
 	return leg < at ? sector + chunk : sector;
 }

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables: the bpio targets that make up a volume, and when they are live together.
+ * Tables: the bpio targets of one table, and when the table is live.
  *
- * A table may have many bpio targets, each with a segment of the volume, and also
- * lines of other targets. There is one route over all of them.
+ * A table may have many bpio targets, each for a segment of the volume, and lines of
+ * other targets. There is one route for all of them.
  *
  * Why a route never leads to a stale or foreign sector. Device-mapper resumes and
  * suspends the targets of a table one after the other, in their order.
  *
- * - A route exists only while the table is volume->table, which it becomes when
- *   the last of its bpio targets was resumed, and ceases to be before any of them
- *   is suspended. All constructors of a table have run before its first resume
- *   hook, so the number of its bpio targets is final then. So no route is made
- *   while some lines have their layer and others do not yet, or no longer.
- * - The first presuspend hook of any of them takes the route away and waits for its
- *   reads, while ordinary I/O still flows. Later ones find nothing to do. Between
- *   the two, the other targets are still mapped as before, so reads that were on
- *   their way when the route was taken away have reached the right sectors.
- * - A table that replaces another is another struct bpio_table. Its resume hooks
- *   run after all presuspend hooks of the old one, and its target's layers are
- *   other layers, which the new route is made of. Nothing of the old one is left.
- * - Where a line of another target, or one that got no layer, stands in the way, the
- *   route enters the stack at the volume itself, at the same sector, which is what
- *   the file system would do. Only the map method must not follow such a segment:
- *   it would come back to itself. See bpio_map_onto().
+ * - A route exists only while the table is volume->table. It becomes that when the
+ *   last of its bpio targets is resumed, and ceases to be before any of them is
+ *   suspended. All constructors of a table have run before its first resume hook, so
+ *   the number of its bpio targets is final then. So no route is built while only some
+ *   lines have a layer.
+ * - The first presuspend hook of any bpio target withdraws the route and waits for its
+ *   reads, while ordinary I/O still flows. The other hooks find nothing to do. Until
+ *   then all targets map as before, so reads in flight reach the right sectors.
+ * - A table that replaces another has another struct bpio_table. Its resume hooks run
+ *   after all presuspend hooks of the old one. Its targets register new layers, from
+ *   which the new route is built. Nothing of the old one is left.
+ * - In the range of a line of another target, or of a bpio target that got no layer,
+ *   the route enters the stack at the volume itself, at the same sector, as I/O of the
+ *   file system does. Only the map method must not follow such a segment, because it
+ *   would call itself. See bpio_map_onto().
  *
  * Level: door.
  */
@@ -77,7 +76,7 @@ static void bpio_table_free(struct bpio_table *table)
 	bpio_volume_put(volume);
 }
 
-/* Nobody looks at the layers of a table that is under construction. */
+/* The layers of a table under construction are not in use, so they may be moved. */
 static int bpio_table_add(struct bpio_table *table, struct bpio_seat *seat,
 			  const struct dm_target *ti)
 {
@@ -99,14 +98,14 @@ static int bpio_table_add(struct bpio_table *table, struct bpio_seat *seat,
 }
 
 /**
- * bpio_table_join() - make a target one of its table's bpio targets
- * @seat: the target's place; out
+ * bpio_table_join() - add a target to the bpio targets of its table
+ * @seat: out: the target's place
  * @ti: the target, which is being constructed
  *
  * The constructors of one table are called one after the other.
  *
  * Context: from the constructor; may sleep.
- * Return: 0 or -ENOMEM, with ti->error.
+ * Return: 0 or -ENOMEM, with ti->error set.
  */
 int bpio_table_join(struct bpio_seat *seat, struct dm_target *ti)
 {
@@ -160,7 +159,7 @@ void bpio_table_leave(struct bpio_seat *seat, struct dm_target *ti)
 		bpio_table_free(table);
 }
 
-/* Return: whether it is the last one. */
+/* Return: whether this was the last bpio target to become live. */
 static bool bpio_table_note_live(struct bpio_table *table)
 {
 	bool all;
@@ -172,12 +171,12 @@ static bool bpio_table_note_live(struct bpio_table *table)
 }
 
 /**
- * bpio_table_resume() - a target becomes live, and with the last one the table
+ * bpio_table_resume() - make a target live; the last one makes the table live
  * @seat: the target's place
  * @ti: the target
- * @ops: of its layer
+ * @ops: callbacks of its layer
  * @context: for @ops
- * @any_storage: storage other than NVMe will do below it
+ * @any_storage: accept storage other than NVMe below it
  *
  * Context: from the resume hook; may sleep.
  */
@@ -203,12 +202,12 @@ void bpio_table_resume(struct bpio_seat *seat, struct dm_target *ti,
 }
 
 /**
- * bpio_table_presuspend() - a target is about to be suspended
+ * bpio_table_presuspend() - stop direct reads and operations before a suspend
  * @seat: the target's place
  *
- * The last moment at which waiting is safe: I/O still flows, also that of direct
- * reads and of page faults in control operations. Afterwards neither is in flight,
- * nor starts, until all targets of the table, or of another, were resumed.
+ * Here it is still safe to wait: I/O still flows, including that of direct reads and
+ * of page faults in control operations. When this returns, neither is in flight, and
+ * none starts until all targets of this table, or of its successor, are resumed.
  *
  * Context: from the presuspend hook; sleeps.
  */

@@ -15,18 +15,18 @@ struct bpio_volume;
 /**
  * struct bpio_table - the bpio targets of one table of a mapped device
  * @volume: the mapped device; holds a reference
- * @dm: the table. Not dereferenced: it outlives the targets, which hold @ref.
+ * @dm: device-mapper's table; only used to identify it
  * @gate: for control operations; open while the table is live
  * @node: in volume->tables; volume->lock
- * @nr: bpio targets that were constructed; volume->lock
- * @live: those of them that were resumed and not suspended since; volume->lock
- * @sectors: what they map together, in sectors of 512 bytes; volume->lock
- * @layers: as which the targets take part, by bpio_seat.index; NULL or an ERR_PTR
- *	where one does not. Written in hooks of the target, by one task at a time;
- *	read while @gate is entered.
+ * @nr: number of bpio targets constructed; volume->lock
+ * @live: number of those that were resumed and not suspended since; volume->lock
+ * @sectors: sum of the 512-byte sectors they map; volume->lock
+ * @layers: the layers of the targets, by bpio_seat.index; NULL or an ERR_PTR where
+ *	there is none. Written in hooks of the target, by one task at a time; read
+ *	inside @gate.
  *
- * A table is live, and volume->table, while all of its bpio targets are. See the
- * top of table.c for what that means for routes.
+ * A table is live, and is volume->table, while all of its bpio targets are live. The
+ * top of table.c explains what that means for routes.
  */
 struct bpio_table {
 	struct bpio_volume	*volume;
@@ -42,7 +42,7 @@ struct bpio_table {
 /**
  * struct bpio_seat - the place of one target in its table
  * @table: the table
- * @index: of the target among the bpio targets of @table
+ * @index: index of the target among the bpio targets of @table
  */
 struct bpio_seat {
 	struct bpio_table	*table;
@@ -60,7 +60,7 @@ void bpio_table_presuspend(struct bpio_seat *seat);
  * bpio_table_bdev() - the mapped device of a table
  * @table: the table
  *
- * Context: any, as long as @table lives.
+ * Context: any, as long as @table exists.
  */
 static inline struct block_device *
 bpio_table_bdev(const struct bpio_table *table)

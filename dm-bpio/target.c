@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the targets "bpio" (linear.c) and "bpio-striped" (striped.c) have in common.
+ * Common parts of the targets "bpio" (linear.c) and "bpio-striped" (striped.c).
  *
- * To ordinary I/O they are what dm-linear and dm-stripe are. What they add are the
- * ioctls, and the moments at which direct reads have to be out of the way, see
- * table.c.
+ * They map ordinary I/O like dm-linear and dm-stripe. In addition they handle ioctls,
+ * and stop direct reads before a suspend, see table.c.
  *
  * Level: door.
  */
@@ -28,7 +27,7 @@
  * @nr: number of legs
  *
  * Context: may sleep.
- * Return: the target without legs, or NULL with ti->error.
+ * Return: the target, without legs, or NULL with ti->error set.
  */
 struct bpio_target *bpio_target_create(struct dm_target *ti, unsigned int nr)
 {
@@ -62,12 +61,12 @@ void bpio_target_free(struct bpio_target *target)
 /**
  * bpio_target_open_leg() - open a device that the target maps to
  * @target: the target
- * @leg: number of the leg; those before are open
- * @path: of the device, or its number
- * @start: first sector, in digits
+ * @leg: number of the leg; those before it are open
+ * @path: path or number of the device
+ * @start: first sector, as text
  *
  * Context: may sleep.
- * Return: 0 or a negative errno with ti->error.
+ * Return: 0 or a negative errno with ti->error set.
  */
 int bpio_target_open_leg(struct bpio_target *target, unsigned int leg,
 			 const char *path, const char *start)
@@ -77,7 +76,7 @@ int bpio_target_open_leg(struct bpio_target *target, unsigned int leg,
 	struct dm_dev *dev;
 	int ret;
 
-	/* Not by sscanf(), which lets a number that is too large wrap around. */
+	/* Not sscanf(), in which a number that is too large wraps around. */
 	if (kstrtoull(start, 10, &sector) || sector != (sector_t)sector) {
 		ti->error = "Invalid offset, expected sectors";
 		return -EINVAL;
@@ -104,9 +103,9 @@ int bpio_target_open_leg(struct bpio_target *target, unsigned int leg,
 /**
  * bpio_target_parse_features() - read "[<#features> any_storage]" at the end of a line
  * @target: the target
- * @as: what is left of the line
+ * @as: the remaining arguments
  *
- * Return: 0 or a negative errno with ti->error.
+ * Return: 0 or a negative errno with ti->error set.
  */
 int bpio_target_parse_features(struct bpio_target *target,
 			       struct dm_arg_set *as)
@@ -141,11 +140,11 @@ int bpio_target_parse_features(struct bpio_target *target,
 }
 
 /**
- * bpio_target_make() - make a target that is parsed one of its table
+ * bpio_target_make() - complete a parsed target and add it to its table
  * @target: the target
  *
  * Context: from the constructor; may sleep.
- * Return: 0 or a negative errno with ti->error.
+ * Return: 0 or a negative errno with ti->error set.
  */
 int bpio_target_make(struct bpio_target *target)
 {
@@ -174,9 +173,9 @@ int bpio_target_make(struct bpio_target *target)
  * bpio_target_dtr() - the destructor
  * @ti: the target
  *
- * Nothing refers to the target any more: the presuspend hook ran, so no route
- * and no control operation does; device-mapper has waited for the ioctls that
- * were turned away and for the bios; open files refer to the volume only.
+ * Nothing refers to the target any more. The presuspend hook ran, so no route and no
+ * control operation does. Device-mapper has waited for ioctls that the gate turned
+ * away, and for bios. Open files refer only to the volume.
  */
 void bpio_target_dtr(struct dm_target *ti)
 {
@@ -259,7 +258,7 @@ void bpio_target_presuspend(struct dm_target *ti)
 	bpio_table_presuspend(&target->seat);
 }
 
-/* The numbers of the volume, whichever of its targets is asked. */
+/* The counters of the whole volume, the same for all of its targets. */
 static void bpio_target_status_info(struct bpio_target *target, char *result,
 				    unsigned int maxlen)
 {
@@ -313,10 +312,10 @@ static void bpio_target_status_ima(struct bpio_target *target, char *result,
 /**
  * bpio_target_status() - the status method
  * @ti: the target
- * @type: what is asked for
+ * @type: the kind of status
  * @flags: not used
  * @result: the answer
- * @maxlen: room there
+ * @maxlen: size of @result
  */
 void bpio_target_status(struct dm_target *ti, status_type_t type,
 			unsigned int flags, char *result, unsigned int maxlen)
@@ -339,10 +338,10 @@ void bpio_target_status(struct dm_target *ti, status_type_t type,
 /**
  * bpio_target_iterate_devices() - the iterate_devices method
  * @ti: the target
- * @fn: called for each leg until it returns other than 0
+ * @fn: called for each leg until it returns non-zero
  * @data: for @fn
  *
- * Return: what @fn returned last.
+ * Return: the last return value of @fn.
  */
 int bpio_target_iterate_devices(struct dm_target *ti,
 				iterate_devices_callout_fn fn, void *data)

@@ -21,13 +21,13 @@ struct bpio_target_leg {
 /**
  * struct bpio_target - one instance of the "bpio" or "bpio-striped" target
  * @ti: the target
- * @any_storage: full bypass also when the storage below it is not NVMe
+ * @any_storage: full bypass even if the storage below is not NVMe
  * @seat: its place in the table of the volume
- * @disk: takes the ioctls that the target does not see itself
- * @chunk: 512-byte sectors of a chunk; 0 when it is linear
+ * @disk: receives the ioctls, on kernels that do not pass them to targets
+ * @chunk: 512-byte sectors of a chunk; 0 for a linear target
  * @width: sectors that it uses of each leg
- * @nr: legs that @legs has room for; 1 when it is linear
- * @legs: the first are open, the others have no @dev
+ * @nr: length of @legs; 1 for a linear target
+ * @legs: the legs; @dev is NULL in those not yet open
  */
 struct bpio_target {
 	struct dm_target	*ti;
@@ -63,7 +63,7 @@ int bpio_striped_init(void);
 void bpio_striped_exit(void);
 
 /**
- * bpio_target_remap() - send a bio that has sectors where they lie below
+ * bpio_target_remap() - map a bio to the device below
  * @target: the target
  * @bio: a bio of the volume, of one chunk at most
  *
