@@ -43,7 +43,7 @@ BPIO_REASON(LAYER_VETO, "layer-veto",
 BPIO_REASON(FILE_VETO, "file-veto",
 	    "A layer of the stack vetoed BypassIO for this file.")
 BPIO_REASON(QUERY_SKIPPED, "query-skipped",
-	    "The storage stack was not asked, as the caller wished.")
+	    "The storage stack was not queried, because the caller asked to skip it.")
 BPIO_REASON(NOT_ARMED, "not-armed",
 	    "The extent map of the file is still being built.")
 BPIO_REASON(WRITER, "writer",
@@ -51,13 +51,13 @@ BPIO_REASON(WRITER, "writer",
 BPIO_REASON(REVOKED, "revoked",
 	    "The file was opened for writing or changed a moment ago.")
 BPIO_REASON(LEASE, "lease",
-	    "Somebody else holds a lease on the file, or has asked for one a moment ago.")
+	    "Another process holds a lease on the file, or asked for one a moment ago.")
 BPIO_REASON(DIRTY_PAGES, "dirty-pages",
 	    "The page cache holds data of the file that is not yet on the device.")
 BPIO_REASON(UNMAPPED, "unmapped",
 	    "The range is a hole, preallocated, or stored inside the inode.")
 BPIO_REASON(MAP_LIMIT, "map-limit",
-	    "The maps of all files take as much memory as they may.")
+	    "The extent maps of all files have reached their memory limit.")
 BPIO_REASON(UNALIGNED, "unaligned",
 	    "Offset, length or buffer is not aligned as the device needs it.")
 BPIO_REASON(VOLUME_SUSPENDED, "volume-suspended",
@@ -71,7 +71,7 @@ BPIO_REASON(DISABLED, "disabled",
 BPIO_REASON(DEVICE_ERROR, "device-error",
 	    "The direct read failed on the device.")
 BPIO_REASON(NO_MEMORY, "no-memory",
-	    "Memory for the extent map or the read ran out.")
+	    "There is not enough memory for the extent map or the read.")
 BPIO_REASON(NO_WAIT, "no-wait",
 	    "The polled read found no free request, and could not wait for one.")
 BPIO_REASON(SWITCHED_OFF, "switched-off",

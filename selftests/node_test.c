@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The control node, /dev/bpio: each cell of the table "Who may do what" of the
+ * The control node, /dev/bpio: each cell of the table "Permissions" of the
  * header, for callers with and without privilege, and each of its errors, after
  * which nothing has changed.
  */
