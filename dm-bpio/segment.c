@@ -108,7 +108,7 @@ void bpio_segments_get(const struct bpio_segment *list, unsigned int nr)
 /**
  * bpio_segments_put() - drop the references of a list
  * @list: the segments
- * @nr: number of these
+ * @nr: number of segments
  *
  * Context: any. Recurses for stripes of stripes; the depth of a walk bounds it.
  */
@@ -251,7 +251,7 @@ struct block_device *bpio_segment_bdev(const struct bpio_segment *segment)
 /**
  * bpio_segments_visit() - visit the devices that a list leads to
  * @list: the segments
- * @nr: number of these
+ * @nr: number of segments
  * @fn: called for each, perhaps several times for the same
  * @data: for @fn
  *

@@ -23,7 +23,7 @@
 
 #define WHY_SIZE	1024
 
-/* Not permitted, refused by name, or something else */
+/* The exit status for an error of a plan */
 static int exit_status(int error)
 {
 	if (error == -EMEDIUMTYPE)
@@ -79,7 +79,7 @@ static struct report *begin(const struct command_line *line,
 	return report;
 }
 
-/* The lines that would be loaded, as "dmsetup table" prints such */
+/* The lines that would be loaded, in the format of "dmsetup table" */
 static int finish_dry_run(const struct command_line *line,
 			  const struct place *place, const struct plan *plan)
 {
@@ -138,7 +138,7 @@ static int open_place(const struct place *place)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Whether the volume is one, also for the module, and what it says */
+/* Whether the module sees the device as a volume; and the answers of its layers */
 static int ask(const struct place *place, struct layers *layers,
 	       struct bpio_volume_info *info)
 {
@@ -232,7 +232,7 @@ static int act_adopt(const struct command_line *line,
 	return ret;
 }
 
-/* Those that have a file enabled notice nothing but the time their reads take. */
+/* Programs with enabled files only notice that their reads take longer. */
 static void report_files(struct report *report, bool known,
 			 const struct bpio_volume_info *info)
 {
@@ -257,7 +257,7 @@ static int act_release(const struct command_line *line,
 	known = fd >= 0 && !bpio_volume_info(fd, &info);
 	if (fd >= 0)
 		close(fd);
-	/* First, or the change would have it adopted again. */
+	/* First, or the udev rule would adopt it again after the change. */
 	ret = set_kept(plan, false, why, sizeof(why));
 	if (!ret)
 		ret = plan_run(plan, why, sizeof(why));
@@ -312,7 +312,7 @@ static int find_and_run(const struct command_line *line,
 	return ret;
 }
 
-/* Whether the device was adopted for good, and its table replaced since */
+/* Whether the device was adopted with --keep, and its table replaced since */
 static bool is_lost(const char *path, bool *any_storage)
 {
 	struct mapped mapped;
@@ -328,7 +328,7 @@ static bool is_lost(const char *path, bool *any_storage)
 	return lost;
 }
 
-/* A service of its own, because udevd ends what its rules leave behind */
+/* A separate service, because udevd kills processes that its rules leave behind */
 static int run_as_service(const char *path, bool any_storage)
 {
 	char self[PATH_MAX];
@@ -344,8 +344,8 @@ static int run_as_service(const char *path, bool any_storage)
 }
 
 /*
- * LVM holds the lock of the volume group, which takes part in an adoption, until
- * udev has handled the event. So udev must not wait for the adoption.
+ * LVM holds the lock of the volume group, which an adoption also needs, until udev has
+ * handled the event. So udev must not wait for the adoption.
  */
 static int adopt_kept(const struct command_line *line)
 {

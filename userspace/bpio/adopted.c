@@ -23,7 +23,7 @@ static bool is_lvm(const struct mapped *mapped)
 	return !strncmp(mapped->uuid, "LVM-", 4);
 }
 
-/* By the number that no other disk gets until the next boot; false without one */
+/* Named by diskseq, which is unique until the next boot; false without one */
 static bool record_path(const struct mapped *mapped, char *path, size_t size)
 {
 	unsigned long long sequence;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which volumes "bpio adopt" made, and which somebody made by hand.
+ * Distinguishes volumes made by "bpio adopt" from those made by hand.
  */
 #ifndef BPIO_ADOPTED_H
 #define BPIO_ADOPTED_H
@@ -11,12 +11,13 @@
 #include "mapped.h"
 
 /*
- * Whether the device is a volume that was adopted. LVM makes none, so one of LVM's
- * was; any other one is recorded in /run until it is released or removed.
+ * Whether the device is a volume that was adopted. LVM itself makes no bpio volumes, so
+ * every one with an LVM name was; any other adopted volume is recorded in /run until it
+ * is released or removed.
  */
 bool adopted_is(const struct mapped *mapped);
 
-/* Records that @mapped is adopted: 0 or a negative errno. Nothing for LVM's */
+/* Records that @mapped is adopted: 0 or a negative errno. Not needed for LVM's */
 int adopted_record(const struct mapped *mapped);
 void adopted_forget(const struct mapped *mapped);
 

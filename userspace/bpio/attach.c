@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpio attach PID and bpio detach PID: pidfd_getfd(2) copies the descriptors of a
- * process, and what is enabled through the copy is the open file that both share.
+ * bpio attach PID and bpio detach PID: pidfd_getfd(2) copies a descriptor of the
+ * process. The copy shares its open file, for which BypassIO is then enabled.
  *
- * By the time a number is used it may lead to another file than a moment before.
- * So the file that was got is judged, never the number.
+ * The process may reuse a descriptor number for another file at any time. So decisions
+ * are based on the copy, never on the number.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@
 #define SYS_pidfd_getfd	438
 #endif
 
-/* Longer than a process takes from giving up its memory to its end */
+/* Longer than a process takes from freeing its memory to its end */
 #define ENDING_MS	200
 
 static bool detaching(const struct attachment *at)
@@ -72,8 +72,8 @@ static bool has_ended(const struct attachment *at, int wait)
 }
 
 /*
- * A process that is ending loses its memory before anything else, and only root
- * may look at one without.
+ * A process that is ending frees its memory first, and only root may inspect a process
+ * without memory.
  */
 static bool ends_now(struct attachment *at)
 {
@@ -103,7 +103,7 @@ static int cannot_take(struct attachment *at, int error)
 	}
 }
 
-/* The outcome of the open file that @copy shares, if it was judged already */
+/* The outcome of the open file that @copy shares, if it was handled already */
 static struct outcome *find_shared(struct attachment *at, int copy,
 				   const struct stat *st)
 {
@@ -188,8 +188,8 @@ static void enable(struct attachment *at, int copy, struct outcome *outcome)
 }
 
 /*
- * Ends the bypass of a file that has one. Others are not even asked: what the
- * driver of a file makes of an ioctl that it does not know is its own affair.
+ * Disables BypassIO for a file that has it enabled. Others get no ioctl, because an
+ * unknown ioctl may have side effects in some drivers.
  */
 static void disable(struct attachment *at, int copy, struct outcome *outcome)
 {
@@ -564,7 +564,7 @@ static int open_process(struct attachment *at)
 {
 	int error, status;
 
-	/* From here on, another process that gets the number is not this one. */
+	/* From now on, a reused PID cannot be mistaken for this process. */
 	at->pidfd = syscall(SYS_pidfd_open, at->pid, 0);
 	error = errno;
 	process_command(at->pid, at->command, sizeof(at->command));

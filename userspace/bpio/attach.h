@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What "bpio attach" and "bpio detach" do with the descriptors of a process.
+ * Common parts of "bpio attach" and "bpio detach".
  */
 #ifndef BPIO_ATTACH_H
 #define BPIO_ATTACH_H
@@ -16,7 +16,7 @@ struct command_line;
 struct json_object;
 struct report;
 
-/* What came of an open file */
+/* The result for an open file */
 enum outcome_kind {
 	OUTCOME_ENABLED,
 	OUTCOME_DISABLED,
@@ -26,14 +26,14 @@ enum outcome_kind {
 };
 
 /**
- * struct outcome - what came of an open file
+ * struct outcome - the result for an open file
  *
- * @kind: What came of it.
+ * @kind: The result.
  * @path: Its path when it was taken.
  * @dev: Device number of its file system.
  * @inode: Number of its inode.
  * @fds: Descriptors of the process that share it.
- * @fd_count: Number of these.
+ * @fd_count: Number of @fds.
  * @verdict: Of ENABLE.
  * @error: The negative errno of OUTCOME_FAILED.
  * @info: Its counters, of OUTCOME_DISABLED.
@@ -51,16 +51,16 @@ struct outcome {
 };
 
 /**
- * struct attachment - a process and what was done to its open files
+ * struct attachment - a process and the results for its open files
  *
  * @line: The command line.
  * @pid: The process.
- * @pidfd: The same as a descriptor, which never stands for another process.
- * @node: The control node, whose tally counts what was enabled.
+ * @pidfd: A descriptor of the process; safe against reuse of @pid.
+ * @node: The control node, whose tally counts the enabled files.
  * @command: Name of the process's command.
- * @judge: What to do with an open file.
- * @outcomes: What came of each.
- * @count: Number of these.
+ * @judge: The action for an open file.
+ * @outcomes: The result for each open file.
+ * @count: Number of @outcomes.
  * @ended: The process ended meanwhile.
  * @totals: Number of open files by enum outcome_kind, since the beginning.
  */
@@ -78,7 +78,7 @@ struct attachment {
 };
 
 enum take {
-	/* what came of it is the last outcome, unless it shares one's open file */
+	/* its result is the last outcome, or that of a descriptor with the same open file */
 	TAKE_JUDGED,
 	/* no regular file, or its path matches no pattern */
 	TAKE_NOT_WANTED,
@@ -87,31 +87,31 @@ enum take {
 };
 
 /*
- * Takes a copy of a descriptor and judges the file that it leads to, which @seen
- * describes, unless the descriptor is closed. Returns enum take, or minus the exit
- * status after an error was printed.
+ * Copies a descriptor, describes its file in @seen, and calls @judge for it, unless the
+ * descriptor is closed. Returns enum take, or minus the exit status after an error was
+ * printed.
  */
 int attach_take(struct attachment *at, int fd, struct fdinfo *seen);
 
 /*
- * Lets @take deal with every descriptor of the process. 0, or minus the exit
- * status after an error was printed.
+ * Calls @take for every descriptor of the process. 0, or minus the exit status after an
+ * error was printed.
  */
 int attach_take_all(struct attachment *at,
 		    int (*take)(struct attachment *at, int fd));
 
-/* Forgets the outcomes that were reported */
+/* Frees the outcomes that were reported */
 void attach_forget(struct attachment *at);
 
-/* What came of an open file: a line of text, and the object for JSON */
+/* Reports an outcome: a line of text; returns the object for JSON */
 struct json_object *attach_report(struct report *report,
 				  const struct outcome *outcome);
 void attach_report_process(struct report *report, const struct attachment *at);
 
-/* The exit status that says what came of all open files, printing why */
+/* Prints the overall result and returns the exit status */
 int attach_status(const struct attachment *at);
 
-/* The same, and goes on with files that the process opens later */
+/* The same, and continues with files that the process opens later */
 int attach_follow(struct attachment *at);
 
 #endif /* BPIO_ATTACH_H */

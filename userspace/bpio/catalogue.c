@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See catalogue.h. The advice never tells to give up protection of the data:
+ * See catalogue.h. The advice must never suggest giving up protection of the data:
  * encryption, integrity and verity are worth more than a bypass.
  */
 #include "bpio.h"
@@ -38,9 +38,9 @@ static const struct {
 		"state FILE\" finds it.",
 	},
 	[BPIO_REASON_FILE_SYSTEM] = {
-		"Only file systems that never move the blocks of a file "
-		"unnoticed can take part. XFS does on a kernel with "
-		"CONFIG_EXPORTFS_BLOCK_OPS only.",
+		"Only file systems that announce every move of a file's blocks "
+		"can take part. XFS takes part only on a kernel with "
+		"CONFIG_EXPORTFS_BLOCK_OPS.",
 		"Keep the files that are to be read directly on a file system "
 		"that takes part; \"bpio info\" lists them.",
 	},
@@ -64,7 +64,7 @@ static const struct {
 	[BPIO_REASON_DAX] = {
 		"Files in DAX mode are accessed as memory; no block I/O takes "
 		"place that could be bypassed.",
-		"Nothing: DAX is the shorter way already.",
+		"Nothing: DAX is already the shorter path.",
 	},
 	[BPIO_REASON_SWAP_FILE] = {
 		"The kernel owns the blocks of a swap file while it is in use.",
@@ -85,32 +85,31 @@ static const struct {
 		"Nothing: the check is worth more. Reads go on as usual.",
 	},
 	[BPIO_REASON_LAYER_UNAWARE] = {
-		"A device below the volume is of a kind that does not know "
-		"BypassIO, so that only it can tell where the data is. Reads "
-		"skip the file system and the layers above that device and "
-		"enter there.",
-		"For full support the device must not be in the path. In place "
-		"of a linear target load the target \"bpio\" with the same device "
-		"and offset (dmsetup load, suspend, resume), also while it is in "
-		"use. What encrypts, mirrors or checks data must stay.",
+		"A device below the volume has a type that does not support "
+		"BypassIO, so only it knows where the data is. Reads skip the "
+		"file system and the layers above that device, and enter the "
+		"stack there.",
+		"For full support, remove the device from the path. A linear "
+		"target can be replaced, while it is in use, by the target "
+		"\"bpio\" with the same device and offset (dmsetup load, suspend, "
+		"resume). Targets that encrypt, mirror or check data must stay.",
 	},
 	[BPIO_REASON_LAYER_VETO] = {
-		"A layer that knows BypassIO objected for the whole volume, "
-		"with the status and the words shown. Reads enter the stack at "
+		"A layer that supports BypassIO objected for the whole volume, "
+		"with the status and the text shown. Reads enter the stack at "
 		"that layer.",
-		"See what the layer says; it must stay in the path as long as "
-		"it has something to do with the data.",
+		"Read the text of the layer; it must stay in the path as long as "
+		"it has to see the data.",
 	},
 	[BPIO_REASON_FILE_VETO] = {
-		"A layer that knows BypassIO objected for this file, with the "
-		"status and the words shown.",
-		"See what the layer says. Other files of the volume are not "
+		"A layer that supports BypassIO objected for this file, with the "
+		"status and the text shown.",
+		"Read the text of the layer. Other files of the volume are not "
 		"affected.",
 	},
 	[BPIO_REASON_QUERY_SKIPPED] = {
-		"The caller asked only for the part of the file and the file "
-		"system.",
-		"Ask again without skipping the storage stack.",
+		"The caller asked only about the file and the file system.",
+		"Query again without skipping the storage stack.",
 	},
 	[BPIO_REASON_NOT_ARMED] = {
 		"The map from file offsets to disk blocks is built shortly "
@@ -120,23 +119,23 @@ static const struct {
 		"bpio_file_arm(3)).",
 	},
 	[BPIO_REASON_WRITER] = {
-		"Somebody has the file open for writing or mapped shared and "
-		"writable. Bypass comes back by itself after the last of them "
+		"A process has the file open for writing, or mapped shared and "
+		"writable. Bypass comes back by itself after the last of these "
 		"is gone.",
-		"Close the writer when it is done; fuser(1) finds it.",
+		"End the writer when it is done; fuser(1) finds it.",
 	},
 	[BPIO_REASON_REVOKED] = {
 		"The file was opened for writing, truncated, renamed, linked, "
 		"unlinked or its attributes changed. Bypass comes back by "
 		"itself.",
-		"Nothing, if it happens rarely. If it happens all the time, let "
-		"programs read and write different files.",
+		"Nothing, if it happens rarely. If it happens all the time, make "
+		"the programs read and write different files.",
 	},
 	[BPIO_REASON_LEASE] = {
-		"Bypass needs a lease that reports changes of the file, and takes "
-		"none beside that of somebody else, which it might be in the way "
-		"of. It comes back by itself a second after the other is gone.",
-		"See /proc/locks for who holds a lease; file servers do.",
+		"Bypass needs a lease that reports changes of the file, and gives "
+		"way to the leases of others, which it might disturb. It comes "
+		"back by itself a second after the other lease is gone.",
+		"/proc/locks shows which process holds a lease; file servers do.",
 	},
 	[BPIO_REASON_DIRTY_PAGES] = {
 		"The file was written through the page cache and part of it is "
@@ -144,15 +143,15 @@ static const struct {
 		"Sync the file after writing it.",
 	},
 	[BPIO_REASON_UNMAPPED] = {
-		"There is no block on the device for the range: a hole reads as "
-		"zeros, preallocated and inline data is known to the file "
-		"system only.",
-		"Nothing; other ranges of the file go direct. A file written in "
-		"full has no such ranges.",
+		"There is no block on the device that has the data: a hole reads "
+		"as zeros, and only the file system can read preallocated ranges "
+		"and inline data.",
+		"Nothing; other ranges of the file go direct. A completely "
+		"written file has no such ranges.",
 	},
 	[BPIO_REASON_MAP_LIMIT] = {
-		"Where the blocks lie is kept in memory, and the files that are "
-		"enabled are so fragmented that they would take more of it than "
+		"The locations of the blocks are kept in memory, and the enabled "
+		"files are so fragmented that they would need more of it than "
 		"the parameter \"map_memory\" of the module dm_bpio allows.",
 		"Copy the file, so that it has fewer extents (filefrag counts "
 		"them), or raise /sys/module/dm_bpio/parameters/map_memory.",
@@ -169,16 +168,16 @@ static const struct {
 		"suspended.",
 	},
 	[BPIO_REASON_VOLUME_PAUSED] = {
-		"Somebody paused the bypass of the volume, as is done while a "
+		"The bypass of the volume was paused, for instance while a "
 		"snapshot is made or data is moved.",
-		"Wait until whoever paused it is done. \"bpio info\" tells who "
-		"that was; \"bpio resume\" ends the pause of a volume.",
+		"Wait until that is done. \"bpio info\" shows what paused it; "
+		"\"bpio resume\" ends the pause of a volume.",
 	},
 	[BPIO_REASON_STREAM_PAUSED] = {
-		"Somebody paused the bypass of this file, as is done while its "
+		"The bypass of this file was paused, for instance while its "
 		"blocks are moved.",
-		"Wait until whoever paused it is done; \"bpio resume\" with the "
-		"file ends the pause.",
+		"Wait until that is done; \"bpio resume\" with the file ends the "
+		"pause.",
 	},
 	[BPIO_REASON_KERNEL_PAUSED] = {
 		"A driver paused the bypass of this file while it works on it. "
@@ -191,9 +190,9 @@ static const struct {
 		"Enable it again.",
 	},
 	[BPIO_REASON_DEVICE_ERROR] = {
-		"The device failed a direct read; the read was repeated by the "
-		"file system, which may have found the data elsewhere or "
-		"returned the error.",
+		"The device failed a direct read. The file system repeated the "
+		"read, and either got the data from another place or returned "
+		"the error.",
 		"See the kernel log for errors of the device.",
 	},
 	[BPIO_REASON_NO_MEMORY] = {
@@ -210,35 +209,35 @@ static const struct {
 		"Ask the administrator: /sys/module/dm_bpio/parameters/bypass.",
 	},
 	[BPIO_REASON_REALTIME] = {
-		"The blocks of the file lie on the realtime device of its file "
-		"system, and the volume is the other one.",
+		"The blocks of the file are on the realtime device of its file "
+		"system, which is not the volume.",
 		"Copy the file to one that is not on the realtime device "
 		"(xfs_io -c \"chattr -r\" on the copy while it is empty).",
 	},
 	[BPIO_REASON_NOT_READ_ONLY] = {
 		"Only descriptors that cannot write are bypassed, so that the "
 		"reader of a file is never its writer.",
-		"Open the file with O_RDONLY | O_DIRECT, beside the descriptor "
-		"for writing if there is one.",
+		"Open the file with O_RDONLY | O_DIRECT, in addition to the "
+		"descriptor for writing if there is one.",
 	},
 	[BPIO_REASON_LOCKED] = {
 		"Flags of the file were being changed (chattr), or the file system "
 		"was checking it; reads wait until that is done, with or without "
 		"BypassIO.",
-		"Nothing; bypass goes on by itself.",
+		"Nothing; bypass continues by itself.",
 	},
 	[BPIO_REASON_SHUT_DOWN] = {
 		"The file system was shut down, by its administrator, after an "
 		"error, or because its device is gone; all reads fail.",
-		"See the kernel log for why, and unmount and mount it anew.",
+		"See the kernel log for the cause, and unmount and mount it again.",
 	},
 	[BPIO_REASON_PEER_MEMORY] = {
 		"The read was into memory of a PCI device, such as a GPU. The "
 		"driver of a device at which reads enter the stack cannot "
-		"transfer to such memory, or the read was into ordinary memory "
-		"as well. The file system answered EREMOTEIO.",
-		"Read into ordinary memory and copy, or let all layers take part "
-		"down to NVMe (\"bpio stack\").",
+		"transfer to such memory, or the same read was also into ordinary "
+		"memory. The file system failed it with EREMOTEIO.",
+		"Read into ordinary memory and copy, or make all layers down to "
+		"NVMe take part (\"bpio stack\").",
 	},
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What each reason means at length, and what is safe to do about it.
+ * Explanations of the reasons, and what can be done safely about each.
  */
 #ifndef BPIO_CATALOGUE_H
 #define BPIO_CATALOGUE_H

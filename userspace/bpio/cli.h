@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the verbs share: the parsed command line, exit statuses, errors.
+ * Common to all verbs: the parsed command line, exit statuses, errors.
  */
 #ifndef BPIO_CLI_H
 #define BPIO_CLI_H
@@ -10,7 +10,7 @@
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 
-/* Raised when a key of the JSON output changes its meaning or goes away. */
+/* Raised when a key of the JSON output changes its meaning or is removed. */
 #define JSON_SCHEMA	2
 
 /* An interface: numbers never change their meaning. See exit_meanings. */
@@ -58,11 +58,11 @@ struct command_line;
  * struct verb - one line of the dispatcher's table
  *
  * @name: The word.
- * @least: Least number of arguments.
- * @most: Most arguments, negative for any number.
- * @arguments: The arguments in words.
- * @sentence: What the verb does.
- * @handler: Does it; the result is the exit status.
+ * @least: Minimum number of arguments.
+ * @most: Maximum number of arguments, negative for any number.
+ * @arguments: The arguments, for the usage line.
+ * @sentence: Description of the verb.
+ * @handler: Executes the verb; returns the exit status.
  */
 struct verb {
 	const char *name;
@@ -79,9 +79,9 @@ struct verb {
  * @id: enum option_id.
  * @letter: Its short form.
  * @name: Its long form.
- * @argument: Its argument in a word, or NULL.
- * @verbs: Bit mask by enum verb_id. With another verb it is an error.
- * @sentence: What the option does.
+ * @argument: Name of its argument, or NULL.
+ * @verbs: The verbs that accept it, a bit mask by enum verb_id.
+ * @sentence: Description of the option.
  */
 struct verb_option {
 	int id;
@@ -93,7 +93,7 @@ struct verb_option {
 };
 
 /**
- * struct exit_meaning - an exit status in words
+ * struct exit_meaning - description of an exit status
  *
  * @number: enum exit_status.
  * @meaning: One sentence.
@@ -131,7 +131,7 @@ extern const struct exit_meaning exit_meanings[];
 extern const size_t exit_meaning_count;
 
 /**
- * struct command_line - what the user asked for
+ * struct command_line - the parsed command line
  *
  * @verb: The verb, NULL until it is known.
  * @json: --json
@@ -143,7 +143,7 @@ extern const size_t exit_meaning_count;
  * @count_word: Argument of --count or NULL.
  * @count: Its number, 0 without.
  * @globs: Arguments of --file.
- * @glob_count: Number of these.
+ * @glob_count: Number of @globs.
  * @summary: Argument of --summary or NULL.
  * @follow: --follow
  * @files: --files

@@ -18,8 +18,8 @@
 typedef int (*volume_operation)(int volume, struct bpio_verdict *verdict);
 
 /*
- * Whoever may write the device may do it without being root. Only then is it
- * opened for writing: udev reads a device again when that is closed.
+ * Write permission on the device is enough, without root. The device is opened for
+ * writing only if necessary, because udev probes it again when it is closed.
  */
 static int do_privileged(int volume, volume_operation operation,
 			 struct bpio_verdict *verdict)
@@ -65,13 +65,13 @@ static int failed(const struct command_line *line, const struct place *place,
 	return status;
 }
 
-/* What stands for a whole volume without doubt */
+/* Whether the path unambiguously stands for a whole volume */
 static bool is_volume(const struct place *place)
 {
 	return place->is_device || place->is_root;
 }
 
-/* One path of a directory means neither the files in it nor the volume. */
+/* A directory could stand for the files in it or for the volume. */
 static int ambiguous(const struct command_line *line,
 		     const struct place *place, const char *expected)
 {

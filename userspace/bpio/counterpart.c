@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See counterpart.h. Targets of dm-bpio take the arguments of the stock target
- * that maps in the same way, and features behind them.
+ * See counterpart.h. A dm-bpio target has the arguments of the stock target that maps
+ * in the same way, followed by features.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ static const struct pair *find_pair(const char *type)
 	return NULL;
 }
 
-/* Length of the arguments that both targets of a pair know */
+/* Length of the arguments that both targets of a pair accept */
 static size_t common_length(const struct pair *pair, const char *params)
 {
 	unsigned long words = 2;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The table that maps as another one does, with targets of dm-bpio in place of
- * stock ones or the other way round.
+ * Converts a table to an equivalent one, with dm-bpio targets in place of stock ones or
+ * the reverse.
  */
 #ifndef BPIO_COUNTERPART_H
 #define BPIO_COUNTERPART_H
@@ -13,9 +13,9 @@ struct table;
 enum direction { TO_BPIO, TO_STOCK };
 
 /*
- * Makes the counterpart of @from in @to, to be freed. It is equal to @from if
- * there is nothing to do. With @any_storage targets of dm-bpio get that feature.
- * False, and nothing to free, if @from has a target without a counterpart.
+ * Makes the counterpart of @from in @to, to be freed. It equals @from if there is
+ * nothing to convert. With @any_storage, dm-bpio targets get that feature. False, with
+ * nothing to free, if @from has a target without a counterpart.
  */
 bool counterpart(const struct table *from, enum direction direction,
 		 bool any_storage, struct table *to);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See descendants.h. A process may end, or become another program, between any
- * two steps; what cannot be read any more is passed over.
+ * See descendants.h. A process may end, or execute another program, between any two
+ * steps; what can no longer be read is skipped.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,12 +15,12 @@
 #include "descendants.h"
 #include "program.h"
 
-/* Milliseconds between two looks; many programs end soon after they started. */
+/* Milliseconds between two scans; short at first, because many programs end soon. */
 #define INTERVAL_FIRST	5
 #define INTERVAL	100
 #define LOOKS_FIRST	200
 
-/* Deeper trees of processes, which change meanwhile, are not followed. */
+/* Limit of recursion, because the tree of processes may change during a scan. */
 #define DEPTH_MAX	64
 
 static void remember(struct descendants *seen, const struct stat *st,
@@ -51,7 +51,7 @@ static bool is_known(const struct descendants *seen, const struct stat *st)
 	return false;
 }
 
-/* The loader itself names no loader, but "ld.so PROGRAM" loads libraries. */
+/* The loader itself has no PT_INTERP, but "ld.so PROGRAM" loads libraries. */
 static bool is_loader(const char *path)
 {
 	const char *name = strrchr(path, '/');
@@ -85,7 +85,7 @@ static void look_at_program(struct descendants *seen, pid_t pid)
 
 static void look(struct descendants *seen, pid_t pid, unsigned int depth);
 
-/* The children that one thread has started */
+/* Scan the children that one thread has started */
 static void look_at_children(struct descendants *seen, pid_t pid,
 			     const char *thread, unsigned int depth)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The processes of a command, as /proc shows them while it runs: which programs
- * among them load no library, so that "bpio run" cannot serve them.
+ * Finds, through /proc, statically linked programs among the running processes of a
+ * command: these load no library, so "bpio run" cannot serve them.
  */
 #ifndef BPIO_DESCENDANTS_H
 #define BPIO_DESCENDANTS_H
@@ -24,11 +24,11 @@ struct executable {
 };
 
 /**
- * struct descendants - what was seen so far
+ * struct descendants - the programs seen so far
  *
  * @programs: The programs, each once.
- * @count: Number of these.
- * @looks: How often was looked.
+ * @count: Number of @programs.
+ * @looks: Number of scans.
  */
 struct descendants {
 	struct executable *programs;
@@ -37,8 +37,8 @@ struct descendants {
 };
 
 /*
- * Looks at @pid and its descendants. Returns the milliseconds after which to look
- * again: what has ended by then is not seen.
+ * Scans @pid and its descendants. Returns the milliseconds until the next scan;
+ * processes that start and end in between are missed.
  */
 int descendants_look(struct descendants *seen, pid_t pid);
 

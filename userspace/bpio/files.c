@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpio list --files [PATH]: the kernel tells of each enabled open file in the
- * fdinfo of the descriptors that lead to it.
+ * bpio list --files [PATH]: the kernel describes each enabled open file in the fdinfo
+ * of its descriptors.
  */
 #include <errno.h>
 #include <limits.h>
@@ -49,8 +49,8 @@ struct open_file {
  * @volume: Only those of this volume, 0 for all.
  * @active: Number of its enabled open files, as the kernel counts them.
  * @files: The files.
- * @count: Number of these.
- * @hidden: Processes that may not be looked at.
+ * @count: Number of @files.
+ * @hidden: Number of processes that cannot be inspected.
  */
 struct survey {
 	dev_t volume;
@@ -61,8 +61,8 @@ struct survey {
 };
 
 /*
- * Whether two descriptors lead to one open file. Where the kernel does not say
- * (kcmp(2) takes the rights of ptrace(2)), they count as two.
+ * Whether two descriptors share one open file. If the kernel cannot tell (kcmp(2)
+ * requires the permission for ptrace(2)), they count as two.
  */
 static bool shared(const struct holder *a, const struct holder *b)
 {
@@ -116,7 +116,7 @@ static struct open_file *add_file(struct survey *survey,
 	return file;
 }
 
-/* Whether the descriptor still leads to the file that its fdinfo spoke of */
+/* Whether the descriptor still refers to the file that its fdinfo described */
 static bool same_file(const struct holder *holder, const struct fdinfo *info)
 {
 	char link[64];
@@ -128,7 +128,7 @@ static bool same_file(const struct holder *holder, const struct fdinfo *info)
 	       st.st_dev == info->volume;
 }
 
-/* 0, or -EACCES when the process may not be looked at */
+/* 0, or -EACCES when the process may not be inspected */
 static int look_at_fd(struct survey *survey, pid_t pid, int fd)
 {
 	struct holder holder = { .pid = pid, .fd = fd };
@@ -271,7 +271,7 @@ static struct json_object *holders_to_json(const struct open_file *file)
 	return list;
 }
 
-/* The kernel prints the sentence; it leads back to the number. */
+/* The kernel prints the sentence of a reason; convert it back to the number. */
 static struct json_object *obstacle_to_json(const char *text)
 {
 	struct json_object *json;
@@ -314,7 +314,7 @@ static struct json_object *file_to_json(const struct open_file *file)
 	return json;
 }
 
-/* Also those that no process holds by a descriptor */
+/* The count of open files that no visible descriptor refers to */
 static void report_missing(struct report *report, const struct survey *survey)
 {
 	const char *disabled = bpio_reason_text(BPIO_REASON_DISABLED);
@@ -378,7 +378,7 @@ static int list_files_of(const struct command_line *line, dev_t volume,
 	size_t i, count;
 
 	ret = process_list(&pids, &count);
-	/* What this process inherited is gone in a moment. */
+	/* Skip this process: the descriptors it inherited are closed in a moment. */
 	for (i = 0; !ret && i < count; i++)
 		if (pids[i] != getpid())
 			look_at_process(&survey, pids[i]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpio attach --follow PID: the kernel has no event for an open of another
- * process, so its descriptors are looked at a few times a second.
+ * bpio attach --follow PID: the kernel has no event for an open by another process, so
+ * its descriptors are scanned a few times a second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,11 +20,11 @@
 #define INTERVAL_MS	250
 
 /**
- * struct known - a descriptor whose file was judged and cannot be enabled
+ * struct known - a descriptor whose file was handled and cannot be enabled
  *
- * @pass: When it was last seen, 0 for never.
- * @failed: It may become possible: try again.
- * @mount: What it leads to; see struct fdinfo.
+ * @pass: Number of the scan in which it was last seen, 0 for never.
+ * @failed: The error may be temporary: try again.
+ * @mount: The file it refers to; see struct fdinfo.
  * @inode: See @mount.
  * @mode: See @mount.
  */
@@ -37,12 +37,12 @@ struct known {
 };
 
 /**
- * struct follower - what is known of a process
+ * struct follower - the descriptors of a process
  *
  * @at: The process; must come first.
  * @known: By number of descriptor.
- * @count: Number of these.
- * @pass: Number of times that the descriptors were looked at.
+ * @count: Number of @known.
+ * @pass: Number of scans.
  */
 struct follower {
 	struct attachment at;
@@ -67,7 +67,7 @@ static struct known *known_of(struct follower *follower, int fd)
 	return &follower->known[fd];
 }
 
-/* A number that was free meanwhile may lead to the same file, opened again. */
+/* A number that was free in between may refer to the same file, opened again. */
 static bool still_known(const struct follower *follower,
 			const struct known *known, const struct fdinfo *info)
 {
@@ -99,7 +99,7 @@ static void print_outcome(struct attachment *at, const struct outcome *outcome)
 	fflush(stdout);
 }
 
-/* Judges a descriptor, and prints what came of it unless that was printed */
+/* Handles a descriptor, and prints the result unless it was already printed */
 static int take_new(struct follower *follower, int fd, struct known *known,
 		    bool again)
 {
@@ -110,7 +110,7 @@ static int take_new(struct follower *follower, int fd, struct known *known,
 	int take;
 
 	take = attach_take(at, fd, &seen);
-	/* Or it shares an open file whose fate is known. */
+	/* Or it shares an open file that was already handled. */
 	if (take == TAKE_NOT_WANTED ||
 	    (take == TAKE_JUDGED && at->count == before))
 		remember(follower, known, &seen, false);
@@ -132,7 +132,7 @@ static int look_at(struct attachment *at, int fd)
 	struct fdinfo info;
 
 	if (follower->pass > 1) {
-		/* Also one that was disabled by somebody who wanted that. */
+		/* Skip it even if it was disabled since, because that was on purpose. */
 		if (fdinfo_read(at->pid, fd, &info) || info.enabled)
 			return TAKE_CLOSED;
 		again = still_known(follower, known, &info) && known->failed;
@@ -144,7 +144,7 @@ static int look_at(struct attachment *at, int fd)
 	return take_new(follower, fd, known, again);
 }
 
-/* A descriptor that becomes readable when the command shall end */
+/* A descriptor that becomes readable when a signal asks the command to end */
 static int open_signals(void)
 {
 	sigset_t signals;

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * bpio-generator: makes units of systemd from /etc/bpiotab, see
- * systemd.generator(7). It runs early at boot and at each "daemon-reload", looks at
- * no device, and must not fail: a wrong line is reported in the kernel log and left
- * out.
+ * systemd.generator(7). It runs early at boot and at each "daemon-reload", accesses no
+ * device, and must not fail: an invalid line is reported in the kernel log and skipped.
  *
- * For each line there is a service bpio@NAME. It is started by bpio.target, which is
- * part of sysinit.target, and by what needs /dev/mapper/NAME.
+ * For each line it writes a service bpio@NAME, which is started by bpio.target (part of
+ * sysinit.target) and by units that need /dev/mapper/NAME.
  *
  * The services are ordered before local-fs-pre.target, and mounts of local file
  * systems after it, so file systems are mounted after the volumes are made and
- * unmounted before they are removed. This also holds when fstab names a file system by
- * its UUID or label, which the generator cannot know. The udev rule makes sure that
- * such a name leads to the volume, see 69-dm-bpio.rules.
+ * unmounted before they are removed. This also covers entries of fstab with a UUID or
+ * label, which the generator cannot resolve. The udev rule makes sure that such a name
+ * leads to the volume, see 69-dm-bpio.rules.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -32,7 +31,7 @@ struct output {
 	const char *table;
 };
 
-/* One line a message, as printk would have it */
+/* One line per message, in the format of /dev/kmsg */
 __attribute__((__format__(printf, 1, 2)))
 static void complain(const char *format, ...)
 {
@@ -73,7 +72,7 @@ static FILE *new_file(const struct output *output, const char *dir,
 	return file;
 }
 
-/* Lets @unit be started by @other: @kind is "wants" or "requires" */
+/* Makes @other start @unit: @kind is "wants" or "requires" */
 static void add_to(const struct output *output, const char *other,
 		   const char *kind, const char *unit)
 {
@@ -91,7 +90,7 @@ static void add_to(const struct output *output, const char *other,
 	free(dir);
 }
 
-/* Whether the device is named by its file system, which the volume has, too */
+/* Whether the device is named by UUID or label, which the volume has as well */
 static bool is_by_contents(const struct tab_line *line)
 {
 	char *tag, *value;
@@ -211,7 +210,7 @@ static void write_timeout(const struct output *output, const char *device,
 	free(dir);
 }
 
-/* Lets @unit be started by the unit of a device; frees @path */
+/* Makes the unit of a device start @unit; frees @path */
 static void add_to_device(const struct output *output, char *path,
 			  const char *unit)
 {
@@ -222,7 +221,7 @@ static void add_to_device(const struct output *output, char *path,
 	free(path);
 }
 
-/* A unit that needs the volume, by a name only the volume has, starts its service. */
+/* Makes units that need the volume, by a name only the volume has, start its service. */
 static void add_to_volume(const struct output *output,
 			  const struct tab_line *line, const char *unit)
 {

@@ -27,7 +27,7 @@ int globs_check(const struct command_line *line)
 	return 0;
 }
 
-/* A pattern that begins with neither "/" nor "*" is meant from here. */
+/* A pattern that begins with neither "/" nor "*" is relative to the working directory. */
 static bool matches_here(const char *glob, const char *path)
 {
 	char *cwd = getcwd(NULL, 0);

@@ -12,7 +12,7 @@ struct command_line;
 /* 0, or the exit status for a pattern that can match no path */
 int globs_check(const struct command_line *line);
 
-/* Whether an absolute path matches one of the patterns; all do without any */
+/* Whether an absolute path matches one of the patterns, or there are none */
 bool globs_match(const struct command_line *line, const char *path);
 
 #endif /* BPIO_GLOBS_H */

@@ -114,7 +114,7 @@ static int act(const struct command_line *line, const struct place *place,
 	struct layers layers;
 	int ret, status;
 
-	/* Whatever was named, it is about the volume. */
+	/* Whatever the path is, query the volume. */
 	whole.is_device = true;
 	ret = bpio_volume_info(fd, &info);
 	if (!ret)

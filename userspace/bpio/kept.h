@@ -12,16 +12,17 @@
 #include "tab.h"
 
 /*
- * A device is found by the DM UUID of the line, so that it may be renamed; by its
- * name if the line has none. "bpio down" ends it until "bpio up" or the next boot.
+ * A device is found by the DM UUID of the line, so that it may be renamed, or by its
+ * name if the line has no DM UUID. After "bpio down" the line is ignored until "bpio up"
+ * or the next boot.
  */
 
 /* Whether a line names the device, and is not down; and its any_storage, if asked */
 bool kept_has(const struct mapped *mapped, bool *any_storage);
 
 /*
- * Adds or removes a line: 0, or a negative errno; -EEXIST when the name is that of
- * another line. The rest of the file stays as it is.
+ * Adds or removes a line: 0, or a negative errno; -EEXIST when another line has the
+ * name. The rest of the file is not changed.
  */
 int kept_set(const struct mapped *mapped, bool kept, bool any_storage);
 

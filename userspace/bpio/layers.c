@@ -35,8 +35,8 @@ static bool has_dev(const struct layers *layers, dev_t dev)
 }
 
 /*
- * Below a layer that does not take part the kernel asks nobody, but the tables
- * tell what is there. Such rows come behind that of the layer.
+ * The kernel does not query layers below one that does not take part, but the tables
+ * list them. Their rows follow the row of that layer.
  */
 static void add_below(struct layers *to, const struct layers *said,
 		      const struct row *above)
@@ -70,7 +70,7 @@ static int visit(const struct bpio_layer *layer, void *arg)
 	return 0;
 }
 
-/* What may not be opened is refused, whatever its volume says. */
+/* A special file is not opened, so it is refused here. */
 static void refuse_special(struct bpio_verdict *verdict)
 {
 	verdict->support = BPIO_SUPPORT_NONE;
@@ -105,7 +105,7 @@ int layers_ask(const struct place *place, int fd, struct layers *layers)
 		return ret;
 	}
 	layers->verdict = said.verdict;
-	/* A pause of the file is told by flags only. */
+	/* Only the flags show a pause of the file. */
 	if (!layers->verdict.reason &&
 	    (layers->verdict.out_flags & FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED)) {
 		layers->verdict.reason = layers->verdict.out_flags &
@@ -115,7 +115,7 @@ int layers_ask(const struct place *place, int fd, struct layers *layers)
 			 sizeof(layers->verdict.reason_text), "%s",
 			 bpio_reason_text(layers->verdict.reason));
 	}
-	/* Without permission there are no names beside those of the kernel. */
+	/* Without permission there are only the kernel's names. */
 	if (stack_walk(place->dev, &layers->stack))
 		layers->stack = (struct stack) { 0 };
 	for (i = 0; i < said.count; i++) {
@@ -161,7 +161,7 @@ bool row_objects(const struct row *row)
 {
 	if (row->asked)
 		return row->said.op_status;
-	/* Not asked, so it is told by its kind. */
+	/* The kernel did not query it, so judge it by its type. */
 	return strcmp(row_type(row), "nvme");
 }
 
@@ -242,7 +242,7 @@ static unsigned long long seconds_since(unsigned long long since)
 	return now > since ? now - since : 0;
 }
 
-/* The two largest units that are not zero in front */
+/* In the two largest units, without leading zeroes */
 static void format_duration(unsigned long long seconds, char *text,
 			    size_t size)
 {
@@ -326,7 +326,7 @@ static struct json_object *objection_json(const char *driver, int op_status,
 	return json;
 }
 
-/* An objection to the file itself, which no layer has made */
+/* An objection to the file itself that does not come from a layer */
 static void report_file(struct report *report, struct json_object *list,
 			const struct bpio_verdict *verdict, bool all)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What each layer below a path says, from the kernel, joined with what
- * device-mapper's tables and sysfs know of it.
+ * The answers of the layers below a path, from the kernel, joined with information
+ * about them from device-mapper's tables and sysfs.
  */
 #ifndef BPIO_LAYERS_H
 #define BPIO_LAYERS_H
@@ -14,10 +14,10 @@
 /**
  * struct row - one layer
  *
- * @said: What it said; device number and depth only, when it was not asked.
- * @asked: The kernel asked it. It cannot ask below a layer that does not take
+ * @said: Its answer; only device number and depth, if it was not queried.
+ * @asked: The kernel queried it. It cannot query layers below one that does not take
  *	part.
- * @device: What the tables know of its device; NULL without permission.
+ * @device: Its device, from the tables; NULL without permission.
  */
 struct row {
 	struct bpio_layer said;
@@ -30,7 +30,7 @@ struct row {
  *
  * @verdict: The answer to the question about the path.
  * @rows: The layers from top to bottom.
- * @count: Number of these.
+ * @count: Number of @rows.
  * @stack: The devices, empty without permission.
  */
 struct layers {
@@ -40,7 +40,7 @@ struct layers {
 	struct stack stack;
 };
 
-/* Asks about @place with @fd. 0, or a negative errno as bpio_layer_foreach_fd() */
+/* Queries @place with @fd. 0, or a negative errno as bpio_layer_foreach_fd() */
 int layers_ask(const struct place *place, int fd, struct layers *layers);
 void layers_free(struct layers *layers);
 
@@ -64,7 +64,7 @@ struct json_object *reasons_to_json(const __u64 *counts);
 /* Adds "status" and, if there is one, "status_name" and "status_text" */
 void status_to_json(struct json_object *json, int op_status);
 
-/* Who paused what, when and why: lines of text, and the member "pauses" */
+/* The pauses of the layers: lines of text, and the member "pauses" */
 void layers_report_pauses(struct report *report, const struct layers *layers);
 /* Every objection: lines of text if @all, and the member "objections" */
 void layers_report_objections(struct report *report,

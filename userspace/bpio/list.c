@@ -101,7 +101,7 @@ static char **add_row(struct listing *listing)
 	return rows[listing->count++];
 }
 
-/* What questions about a volume are asked with, or a negative errno */
+/* Opens a descriptor to query a volume with, or returns a negative errno */
 static int open_volume(const struct bpio_volume *volume)
 {
 	int fd = bpio_volume_open_dev(volume->major, volume->minor);
@@ -111,7 +111,7 @@ static int open_volume(const struct bpio_volume *volume)
 	return mounted_open(makedev(volume->major, volume->minor));
 }
 
-/* Counters and support, which a suspended volume does not tell. */
+/* Counters and support; a suspended volume does not return them. */
 static const char *volume_state(const struct bpio_volume *volume,
 				struct bpio_volume_info *info,
 				struct bpio_verdict *verdict, bool *told)
@@ -139,10 +139,10 @@ static const char *volume_state(const struct bpio_volume *volume,
 }
 
 /**
- * struct making - of what a volume is made, and how
+ * struct making - how a volume is made
  *
  * @segments: Number of its segments, 0 when the table may not be read.
- * @stripes: Most stripes of a segment.
+ * @stripes: Largest number of stripes of a segment.
  * @adopted: By "bpio adopt".
  */
 struct making {
@@ -282,7 +282,7 @@ static void free_rows(struct listing *listing)
 	free(listing->rows);
 }
 
-/* Nobody but the file system can be asked, and it cannot. */
+/* Only the mounted file system could be queried, and it cannot be opened. */
 static void unreadable(dev_t dev, const char *mount_point, int error, void *arg)
 {
 	struct json_object *json = json_object_new_object();

@@ -2,14 +2,14 @@
 /*
  * See lvm_lock.h.
  *
- * LVM's commands load a table, and make it live by a later call. If another
- * table were loaded between the two, that one would become live instead, and the
- * volume would map what LVM's metadata no longer says; device-mapper itself has
- * no way to exclude that. So the lock that LVM's commands hold meanwhile is taken.
+ * LVM's commands load a table, and make it live by a later call. If another table were
+ * loaded between the two, that one would become live instead, and the volume would not
+ * match LVM's metadata; device-mapper itself cannot prevent that. So this takes the
+ * lock that LVM's commands hold during both calls.
  *
- * LVM offers it by no interface. This does what its lib/misc/lvm-flock.c does:
- * flock() on a file in global/locking_dir, which its holder unlinks, behind one
- * on a second file that gives way to writers.
+ * LVM has no interface for it. This does the same as LVM's lib/misc/lvm-flock.c:
+ * flock() on a file in global/locking_dir, which its holder unlinks, preceded by
+ * flock() on a second file that gives writers priority.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 
 #define DEFAULT_DIR	"/run/lock/lvm"
 
-/* What LVM itself takes, by its own word */
+/* The directory that LVM itself uses, as lvmconfig prints it */
 static void find_dir(char *dir, size_t size)
 {
 	FILE *out = popen("exec lvm lvmconfig --typeconfig full "
@@ -57,7 +57,7 @@ static bool is_same(const char *path, int fd)
 	       named.st_dev == held.st_dev && named.st_ino == held.st_ino;
 }
 
-/* Whoever holds the lock may have unlinked the file that was waited for. */
+/* The previous holder of the lock may have unlinked the file: then try again. */
 static int take(const char *path)
 {
 	int fd, error;
@@ -77,7 +77,7 @@ static int take(const char *path)
 	}
 }
 
-/* Only where nobody waits for it. */
+/* Unlink the file only if no other process waits for it. */
 static void drop(const char *path, int fd)
 {
 	if (!flock(fd, LOCK_EX | LOCK_NB) && is_same(path, fd))

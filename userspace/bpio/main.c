@@ -173,7 +173,7 @@ static const char *help_hint(const struct command_line *line)
 	return hint;
 }
 
-/* The word of the command line that getopt_long stumbled over */
+/* The word of the command line that getopt_long rejected */
 static int bad_option(const struct command_line *line, int got, char **argv)
 {
 	const struct verb_option *option;

@@ -31,7 +31,7 @@ struct target {
  * struct table - the lines of a table
  *
  * @targets: The lines in order.
- * @count: Number of these.
+ * @count: Number of @targets.
  */
 struct table {
 	struct target *targets;
@@ -59,12 +59,12 @@ struct mapped {
 	struct table table;
 };
 
-/* Runs a task of that kind on @dev; to be destroyed, NULL with errno set */
+/* Runs a task of type @type on @dev; to be destroyed; NULL with errno set */
 struct dm_task *mapped_task(int type, dev_t dev);
 
 /*
  * Reads names and the live table of @dev, or with @inactive the loaded one.
- * 0, or a negative errno: -EACCES when device-mapper may not be asked.
+ * 0, or a negative errno: -EACCES when the caller may not use device-mapper.
  */
 int mapped_read(dev_t dev, bool inactive, struct mapped *mapped);
 void mapped_free(struct mapped *mapped);

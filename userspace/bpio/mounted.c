@@ -56,7 +56,7 @@ int mounted_open(dev_t dev)
 	return fd < 0 && error ? error : fd;
 }
 
-/* A line of what sysfs says of a mapped device; false when it is none */
+/* Reads an attribute of a mapped device from sysfs; false for any other device */
 static bool read_attribute(dev_t dev, const char *name, char *value,
 			   size_t size)
 {
@@ -82,7 +82,7 @@ static int is_volume(int fd)
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
 	int ret = bpio_volume_info(fd, &info);
 
-	/* A suspended volume does not say more. */
+	/* Only a volume returns -EAGAIN, while it is suspended. */
 	return ret == -EAGAIN ? 0 : ret;
 }
 

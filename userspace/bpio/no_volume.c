@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is said of a place that is on no volume, and whether it could be on one.
+ * The message for a place that is on no volume, with a hint whether it could be.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 #define HINT_SIZE	1024
 
-/* Without permission it is not known what "bpio adopt" would do. */
+/* Without permission to read the tables there is no hint about "bpio adopt". */
 static void make_hint(const struct place *place, char *hint, size_t size)
 {
 	struct plan plan = { .direction = TO_BPIO, .own_lock = -1 };

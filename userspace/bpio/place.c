@@ -55,7 +55,7 @@ static void find_mount(struct place *place, int id)
 		place->source = copy(mnt_fs_get_source(fs));
 		if (!place->dev)
 			place->dev = device_of_mount(fs);
-		/* A directory that is mounted elsewhere is no whole volume. */
+		/* A bind mount of a directory does not stand for the whole volume. */
 		if (!mnt_fs_get_root(fs) || strcmp(mnt_fs_get_root(fs), "/"))
 			place->is_root = false;
 		break;
@@ -64,7 +64,7 @@ static void find_mount(struct place *place, int id)
 	mnt_free_iter(iter);
 }
 
-/* The bare name of a mapped device, or the VG/LV of a logical volume */
+/* The name of a mapped device, or VG/LV of a logical volume */
 static bool find_node(const char *name, char *node, size_t size,
 		      struct statx *stx)
 {
@@ -87,7 +87,7 @@ int place_find(const struct command_line *line, const char *path,
 	if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_MNT_ID, &stx)) {
 		int error = -errno;
 
-		/* In a directory that may not be searched no name is known. */
+		/* EACCES: the directory may not be searched, so try it as a name. */
 		if ((error != -ENOENT && error != -EACCES) ||
 		    !find_node(path, node, sizeof(node), &stx))
 			return fail(line, status_of_error(error),

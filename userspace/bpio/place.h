@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where a path is: on which mount, file system and block device.
+ * The mount, file system and block device of a path.
  */
 #ifndef BPIO_PLACE_H
 #define BPIO_PLACE_H
@@ -14,18 +14,17 @@ struct json_object;
 /**
  * struct place - where a path is
  *
- * @path: The path that leads there; for the bare name of a mapped device the
- *	path of its node.
- * @dev: The block device: the path itself, or what its file system is on; 0
+ * @path: The path; for the name of a mapped device, the path of its node.
+ * @dev: The block device: the path itself, or the device of its file system; 0
  *	when there is none.
  * @is_device: The path is a block device.
  * @is_regular: The path is a regular file.
  * @is_directory: The path is a directory.
  * @is_hidden: Its file system shows an anonymous device number, as btrfs does.
- * @is_root: The path is where the root of a file system is mounted.
- * @mount_point: Where the file system is mounted, or NULL.
+ * @is_root: The path is a mount point of the root of a file system.
+ * @mount_point: The mount point of the file system, or NULL.
  * @fstype: Its type, or NULL.
- * @source: What is mounted, or NULL.
+ * @source: The source of the mount, or NULL.
  */
 struct place {
 	char *path;
@@ -40,7 +39,7 @@ struct place {
 	char *source;
 };
 
-/* Neither a file nor a directory nor a block device, so that it is not opened */
+/* Neither a file, a directory nor a block device; such a path is not opened */
 bool place_is_special(const struct place *place);
 
 /* 0, or the exit status after an error was printed */
@@ -56,23 +55,23 @@ int place_is_no_volume(const struct command_line *line,
 int place_open_volume(const struct command_line *line,
 		      const struct place *place);
 
-/* What is done with a place and a descriptor; returns the exit status */
+/* An action on a place and a descriptor; returns the exit status */
 typedef int place_action(const struct command_line *line,
 			 const struct place *place, int fd);
 
-/* Finds what the first argument names, opens its volume, and lets @act use both */
+/* Finds the place of the first argument, opens its volume, and calls @act */
 int with_volume(const struct command_line *line, place_action *act);
 
 /*
- * The same for questions, with the file, directory or device open for reading.
- * For what cannot be opened, its volume or a directory of that.
+ * The same for queries, with the file, directory or device opened for reading, or, if
+ * that is not possible, its volume or a directory on that.
  */
 int with_subject(const struct command_line *line, place_action *act);
 
-/* The same for questions about the volume, or a directory of it */
+/* The same for queries about the volume, with the volume or a directory on it */
 int with_whole(const struct command_line *line, place_action *act);
 
-/* Prints why a question about @place was not answered */
+/* Prints why a query about @place failed */
 int ask_failed(const struct command_line *line, const struct place *place,
 	       int error);
 

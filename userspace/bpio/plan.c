@@ -79,7 +79,7 @@ static void drop_swap(struct plan *plan, size_t at)
 
 static int add_device(struct plan *plan, dev_t dev, struct mapped *mapped);
 
-/* What lies below, first. A device without a counterpart ends the way down. */
+/* Adds the devices below first. The descent ends at a device without a counterpart. */
 static void add_below(struct plan *plan, dev_t dev)
 {
 	struct dm_task *task = mapped_task(DM_DEVICE_DEPS, dev);
@@ -117,7 +117,7 @@ static int add_device(struct plan *plan, dev_t dev, struct mapped *mapped)
 	return 0;
 }
 
-/* Whether a volume that is not released needs the device below it as it is */
+/* Whether the device is below a volume that is not released */
 static bool is_used_by_other(const struct plan *plan, dev_t dev)
 {
 	char path[64], file[sizeof(path) + NAME_MAX + 8];
@@ -150,7 +150,7 @@ static bool is_used_by_other(const struct plan *plan, dev_t dev)
 	return used;
 }
 
-/* Below the device that was named only what was adopted is released. */
+/* Below the named device, only adopted volumes are released. */
 static void keep_others(struct plan *plan)
 {
 	size_t at;
@@ -313,8 +313,8 @@ static void catch_signals(void)
 }
 
 /*
- * Which locks it takes is known by the tables, which only stay as they are under
- * these locks: look, lock, and look again.
+ * The tables determine which locks are needed, but can only be relied on under these
+ * locks. So plan, lock, and plan again.
  */
 int plan_make_locked(const struct place *place, struct plan *plan, char *why,
 		     size_t size)
@@ -398,14 +398,14 @@ int plan_run(struct plan *plan, char *why, size_t size)
 	int ret = 0;
 	size_t i;
 
-	/* From below when volumes are made, and from above when they go. */
+	/* Bottom up when volumes are made, top down when they are released. */
 	for (i = 0; i < plan->count && !ret; i++)
 		ret = run_one(plan, &plan->swaps[plan->direction == TO_BPIO ? i :
 						 plan->count - 1 - i],
 			      why, size);
 	if (!ret)
 		return 0;
-	/* What was begun is taken back to the end. */
+	/* Signals must not interrupt the undo. */
 	sigfillset(&signals);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	plan_undo(plan);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What "bpio adopt" and "bpio release" do to the mapped devices below a path.
+ * The changes of "bpio adopt" and "bpio release" to the mapped devices below a path.
  */
 #ifndef BPIO_PLAN_H
 #define BPIO_PLAN_H
@@ -14,14 +14,14 @@ struct place;
 /**
  * struct plan - the devices whose tables are swapped, and the locks for that
  *
- * @direction: To targets of dm-bpio or to stock ones.
+ * @direction: To dm-bpio targets or to stock targets.
  * @any_storage: Storage other than NVMe is allowed.
- * @swaps: The devices, those below first; the last is the one that was named.
- * @count: Number of these.
- * @groups: Volume groups of these, sorted, each once.
- * @group_count: Number of these.
- * @locks: The locks on these groups that are held.
- * @lock_count: Number of these.
+ * @swaps: The devices, bottom up; the last is the one that the user named.
+ * @count: Number of @swaps.
+ * @groups: Volume groups of @swaps, sorted, each once.
+ * @group_count: Number of @groups.
+ * @locks: The locks held on @groups.
+ * @lock_count: Number of @locks.
  * @own_lock: The lock against other adoptions, negative while it is not held.
  */
 struct plan {
@@ -37,13 +37,13 @@ struct plan {
 };
 
 /*
- * Plans for the device of @place: 0; -EMEDIUMTYPE when the device cannot be
- * swapped, and a sentence in @why; or another negative errno with one.
+ * Plans for the device of @place: 0; -EMEDIUMTYPE when the device cannot be swapped, or
+ * another negative errno, with a sentence in @why.
  */
 int plan_make(const struct place *place, struct plan *plan, char *why,
 	      size_t size);
 
-/* The same, and the locks that keep the plan true. -EINTR after a signal */
+/* The same, and takes the locks that keep the plan valid. -EINTR after a signal */
 int plan_make_locked(const struct place *place, struct plan *plan, char *why,
 		     size_t size);
 void plan_free(struct plan *plan);
@@ -53,7 +53,7 @@ int plan_run(struct plan *plan, char *why, size_t size);
 /* Undoes plan_run() */
 void plan_undo(struct plan *plan);
 
-/* Whether something is to be done */
+/* Whether there is anything to do */
 bool plan_needed(const struct plan *plan);
 /* The device that was named */
 const struct swap *plan_top(const struct plan *plan);

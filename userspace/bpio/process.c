@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See process.h. A process may end, and a descriptor be closed or be another
- * file, between any two of these calls.
+ * See process.h. Between any two of these calls a process may end, and a descriptor may
+ * be closed or reused for another file.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -117,7 +117,7 @@ int fdinfo_read(pid_t pid, int fd, struct fdinfo *info)
 	if (!in)
 		return errno == ESRCH ? -ENOENT : -errno;
 	fdinfo_parse(in, info);
-	/* What is read of a descriptor that was closed meanwhile is empty. */
+	/* The text is empty if the descriptor has been closed. */
 	ret = info->flags < 0 ? -ENOENT : 0;
 	fclose(in);
 	return ret;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What /proc says of processes and of their descriptors.
+ * Reads information about processes and their descriptors from /proc.
  */
 #ifndef BPIO_PROCESS_H
 #define BPIO_PROCESS_H
@@ -55,7 +55,7 @@ void fdinfo_parse(FILE *in, struct fdinfo *info);
 /* 0 or a negative errno: -ENOENT when the descriptor or the process is gone */
 int fdinfo_read(pid_t pid, int fd, struct fdinfo *info);
 
-/* What a process is, as far as it matters to whoever wants its descriptors */
+/* The kind of a process, as far as it matters for copying its descriptors */
 enum process_kind {
 	PROCESS_RUNS,
 	PROCESS_GONE,
@@ -75,12 +75,12 @@ pid_t process_of_thread(pid_t tid);
 /*
  * The numbers of all processes, or of the descriptors of one, in ascending order;
  * to be freed, also after an error. 0 or a negative errno: -EACCES when the
- * process may not be looked at, -ENOENT when it is gone.
+ * process may not be inspected, -ENOENT when it is gone.
  */
 int process_list(int **pids, size_t *count);
 int process_list_fds(pid_t pid, int **fds, size_t *count);
 
-/* The path of an open file as readlink(2) tells; false when that fails */
+/* The path of an open file from readlink(2); false when that fails */
 bool process_file_path(pid_t pid, int fd, char *path, size_t size);
 
 #endif /* BPIO_PROCESS_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * See program.h. The dynamic loader ignores a preload library silently in all
- * these cases, so that the user would only see that nothing is bypassed.
+ * See program.h. In all these cases the dynamic loader silently ignores a preload
+ * library, and the user would only see that nothing is bypassed.
  */
 #include <elf.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #include "program.h"
 
-/* Scripts of scripts, as far as the kernel follows them */
+/* Depth to which the kernel follows scripts whose interpreter is a script */
 #define SCRIPT_DEPTH	5
 
 static int check_executable(const char *path)
@@ -182,7 +182,7 @@ static char *obstacle(const char *path, unsigned int depth)
 	int fd;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* A program that may be executed but not read hides what it is. */
+	/* A program that may be executed but not read cannot be checked. */
 	if (fd < 0)
 		return NULL;
 	if (pread(fd, start, sizeof(start) - 1, 0) < EI_NIDENT &&

@@ -11,7 +11,7 @@
 /* Finds @command as execvp(3) does. 0 or a negative errno */
 int program_find(const char *command, char *path, size_t size);
 
-/* Whether the executable @fd names no dynamic loader, so that it loads nothing */
+/* Whether the executable @fd is statically linked, so that it loads no library */
 bool program_is_static(int fd);
 
 /* NULL, or why a preload library would have no effect; to be freed */

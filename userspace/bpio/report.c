@@ -56,8 +56,8 @@ void report_compact(struct report *report)
 }
 
 /*
- * Names and sentences come from tables, other programs and file names: what they
- * hold must not end a line or steer a terminal.
+ * Names and sentences come from tables, other programs and file names: replace
+ * characters in them that could end a line or control a terminal.
  */
 static char *printable(char *text)
 {

@@ -27,7 +27,7 @@
 #include "run.h"
 #include "share.h"
 
-/* The least number of what the processes of the command inherit */
+/* The lowest number of the descriptors that the processes of the command inherit */
 #define INHERITED_FIRST	1000
 
 /* For the signal handler */
@@ -43,8 +43,8 @@ static void pass_on(int number)
 }
 
 /*
- * Ctrl-C reaches the command by itself; bpio has to outlive it for the summary.
- * What is sent to bpio alone is passed on.
+ * The terminal sends Ctrl-C to the command as well; bpio must outlive the command to
+ * print the summary. Signals sent only to bpio are forwarded.
  */
 static void set_signals(void)
 {
@@ -58,15 +58,15 @@ static void set_signals(void)
 }
 
 /*
- * The processes inherit a copy of @fd, which is closed, at a number that programs
- * do not use, but one that does not make their tables of descriptors large.
+ * Closes @fd after making a copy that the processes inherit. Its number is one that
+ * programs do not use, but low enough to keep their descriptor tables small.
  */
 static int inherit(int fd, int least)
 {
 	struct rlimit limit;
 	int copy = fcntl(fd, F_DUPFD, least);
 
-	/* No descriptor may have such a number. */
+	/* The limit does not permit such a number: use the highest one. */
 	if (copy < 0 && !getrlimit(RLIMIT_NOFILE, &limit))
 		copy = fcntl(fd, F_DUPFD, (int)limit.rlim_cur / 2);
 	close(fd);
@@ -91,7 +91,7 @@ static struct share *make_share(int *fd)
 	return *fd < 0 ? NULL : share;
 }
 
-/* The control node as tally of all processes, or minus the exit status */
+/* Opens the control node, the tally of all processes, or returns minus the exit status */
 static int open_tally(const struct command_line *line)
 {
 	int node = bpio_node_open();
@@ -113,8 +113,8 @@ static int open_tally(const struct command_line *line)
 }
 
 /*
- * Where the security module Yama lets a process look at its descendants only, one
- * that has closed what it inherited could not have it back otherwise.
+ * If the security module Yama lets processes inspect only their descendants, a process
+ * that has closed the inherited descriptors could not copy them from bpio without this.
  */
 static void tell_children(int node, int memory)
 {
@@ -253,7 +253,7 @@ static int start(const struct command_line *line)
 	return 0;
 }
 
-/* Looks at the processes, for @seen, until the first one has ended */
+/* Scans the processes, for @seen, until the command itself has ended */
 static int wait_for_child(struct descendants *seen)
 {
 	struct pollfd end = { .fd = pidfd_open(child, 0), .events = POLLIN };

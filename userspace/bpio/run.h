@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The summary of "bpio run", and the part of it that "bpio attach" has too.
+ * The summary of "bpio run", and the part of it that "bpio attach" also prints.
  */
 #ifndef BPIO_RUN_H
 #define BPIO_RUN_H
@@ -13,7 +13,7 @@ struct descendants;
 struct report;
 struct share;
 
-/* Prints what the tally @node and the processes of the command say */
+/* Prints the sums of the tally @node and of the processes of the command */
 void run_summary(const struct command_line *line, int node,
 		 const struct share *share, const struct descendants *seen,
 		 int status, FILE *stream);

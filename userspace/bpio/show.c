@@ -20,7 +20,7 @@ static const char * const heading[] = {
 
 #define COLUMNS	ARRAY_SIZE(heading)
 
-/* Reads that a block device has completed; false when sysfs does not tell */
+/* Reads that a block device has completed; false when sysfs does not have them */
 static bool reads_seen(dev_t dev, unsigned long long *reads)
 {
 	char path[64];
@@ -53,7 +53,7 @@ static bool takes_part(const struct row *row)
 	return row->said.flags & BPIO_LAYER_TAKES_PART;
 }
 
-/* Reads can only go past what has something below it. */
+/* Only a layer with another one below it can be skipped. */
 static bool can_be_bypassed(const struct row *row)
 {
 	return row->asked && takes_part(row) &&
@@ -164,7 +164,7 @@ static void enumerate(FILE *out, const char *name, size_t at, size_t count)
 	fprintf(out, "%s%s", !at ? "" : at + 1 < count ? ", " : " and ", name);
 }
 
-/* What has to happen so that a row does not object any more */
+/* What would remove the objection of a row */
 enum remedy { REMEDY_GONE, REMEDY_AGREED, REMEDY_RESUMED };
 
 static enum remedy remedy_of(const struct row *row)
@@ -236,7 +236,7 @@ static void write_conditions(FILE *out, const struct layers *layers,
 		fputs(" resumed", out);
 }
 
-/* Who keeps the bypass of the volume from being full */
+/* The line "Full if ...": the conditions for full bypass of the volume */
 static void report_full_if(struct report *report, const struct layers *layers)
 {
 	struct json_object *list = json_object_new_array();

@@ -68,7 +68,7 @@ static int describe_mapped(struct layer *layer)
 	return 0;
 }
 
-/* The last word of what the symbolic link @path names */
+/* The last component of the target of the symbolic link @path */
 static bool link_word(const char *path, char *word, size_t size)
 {
 	char target[PATH_MAX];
@@ -143,7 +143,7 @@ static int describe_plain(struct layer *layer)
 
 static int walk(dev_t dev, unsigned int depth, struct stack *stack);
 
-/* Layer number @above stands on @dev, which another one may, too. */
+/* Adds @dev, which is below layer number @above, unless it is already listed. */
 static int walk_below(size_t above, dev_t dev, unsigned int depth,
 		      struct stack *stack)
 {
@@ -162,14 +162,14 @@ static int walk_deps(dev_t dev, unsigned int depth, struct stack *stack)
 	if (!task)
 		return -ENXIO;
 	deps = dm_task_get_deps(task);
-	/* Device-mapper names those first that the table names last. */
+	/* Device-mapper returns them in the reverse order of the table. */
 	for (i = deps ? deps->count : 0; i > 0 && !ret; i--)
 		ret = walk_below(above, deps->device[i - 1], depth, stack);
 	dm_task_destroy(task);
 	return ret;
 }
 
-/* The devices of an md array; other devices have none here. */
+/* The devices of an md array; other devices have no entries there. */
 static int walk_slaves(dev_t dev, unsigned int depth, struct stack *stack)
 {
 	char path[64], file[sizeof(path) + NAME_MAX + 8];
@@ -259,7 +259,7 @@ bool stack_is_bottom(const struct stack *stack, size_t i)
 	return !stack->layers[i].has_below;
 }
 
-/* The node that people use for a mapped device: /dev/mapper/NAME */
+/* The usual node of a mapped device: /dev/mapper/NAME */
 static char *mapper_node(dev_t dev)
 {
 	char name[NAME_MAX + 1], *node;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The layers below a mapped device, as device-mapper's tables and sysfs name
- * them. The kernel only says that a layer does not take part; here it gets its
- * real target type.
+ * The layers below a mapped device, from device-mapper's tables and sysfs. For a layer
+ * that does not take part, these have the target type, which the kernel module cannot
+ * return.
  */
 #ifndef BPIO_STACK_H
 #define BPIO_STACK_H
@@ -40,9 +40,8 @@ struct layer {
 /**
  * struct stack - layers from top to bottom, depth first
  *
- * @layers: The layers. A device that lies below several others is there once,
- *	below the first.
- * @count: Number of these.
+ * @layers: The layers. A device below several others is listed once, below the first.
+ * @count: Number of @layers.
  */
 struct stack {
 	struct layer *layers;
@@ -52,7 +51,7 @@ struct stack {
 /* Keep libdevmapper from printing messages of its own */
 void stack_quiet(void);
 
-/* 0, or a negative errno: -EACCES when device-mapper may not be asked */
+/* 0, or a negative errno: -EACCES when the caller may not use device-mapper */
 int stack_walk(dev_t dev, struct stack *stack);
 void stack_free(struct stack *stack);
 

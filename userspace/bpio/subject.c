@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opening what a verb is about: the mapped device of a place, or for questions
- * what a user may read.
+ * Opens the subject of a verb: the mapped device of a place, or, for queries, a file or
+ * directory that the user may read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "place.h"
 #include "stack.h"
 
-/* Prints why what stands for a volume could not be opened; minus the status */
+/* Prints why a volume could not be opened; returns minus the exit status */
 static int open_failed(const struct command_line *line,
 		       const struct place *place, int error, const char *takes)
 {
@@ -59,7 +59,7 @@ int place_open_volume(const struct command_line *line,
 			   "permission on the mapped device: use root or the group that owns it");
 }
 
-/* A directory of the file system on a volume stands for it as well. */
+/* A directory on the volume works as well as the mapped device. */
 static int open_whole(const struct command_line *line,
 		      const struct place *place)
 {
@@ -91,7 +91,7 @@ static int open_file(const struct command_line *line, const struct place *place)
 		     place->path, strerror(errno), line->verb->name);
 }
 
-/* Opens what a question about @place is asked with, or minus the exit status */
+/* Opens a descriptor to query @place with, or returns minus the exit status */
 static int open_subject(const struct command_line *line,
 			const struct place *place, bool whole)
 {

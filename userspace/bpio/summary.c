@@ -26,7 +26,7 @@ static void report_reasons(struct report *report, const char *label,
 				    bpio_reason_text(i));
 }
 
-/* A number that is only worth a line when there is something to count */
+/* Prints a number unless it is 0 */
 static void report_if_any(struct report *report, const char *key,
 			  const char *label, unsigned long long value)
 {
@@ -43,7 +43,7 @@ static void report_files(struct report *report, const struct bpio_tally *tally)
 	report_if_any(report, "open_files", "Files still open",
 		      tally->open_files);
 	report_json(report, "refused_by_reason", reasons_to_json(refused));
-	/* Nobody refused these. */
+	/* These were not refused; they have a separate line. */
 	report_if_any(report, "not_on_volume", "Not on a bpio volume",
 		      refused[BPIO_REASON_OTHER_VOLUME]);
 	refused[BPIO_REASON_OTHER_VOLUME] = 0;
@@ -83,7 +83,7 @@ void tally_report(struct report *report, const struct bpio_tally *tally)
 	report_reads(report, tally);
 }
 
-/* Whether there were any */
+/* Reports statically linked programs. Returns whether there were any */
 static bool report_static(struct report *report,
 			  const struct descendants *seen)
 {

@@ -4,15 +4,14 @@
  *
  * The new table is loaded into the inactive slot, and one call makes it live: the
  * kernel suspends the device, swaps the tables and resumes it within the resume
- * ioctl. A process that is killed before that call leaves a loaded table behind.
- * That does no harm: the table maps exactly as the live one does, and whoever
- * changes the live one loads another table first, which takes its place. The next
- * swap removes it. Within the call a signal ends the wait for I/O in flight, and
- * the old table stays live.
+ * ioctl. A process that is killed before that call leaves an inactive table behind,
+ * which is harmless: it maps exactly as the live one does, and a program that changes
+ * the live one first loads another table in its place. The next swap removes it. Within
+ * the call a signal ends the wait for I/O in flight, and the old table stays live.
  *
- * The file system is not frozen, as LVM does not freeze it for a new mapping: no
- * block moves, so nothing has to be consistent on the device at that moment. The
- * kernel waits for the I/O in flight and holds back what comes meanwhile.
+ * The file system is not frozen (nor does LVM freeze it for a new mapping): no block
+ * moves, so the data on the device need not be consistent at that moment. The kernel
+ * waits for the I/O in flight and holds back new I/O.
  */
 #include <errno.h>
 #include <libdevmapper.h>
@@ -85,8 +84,8 @@ static int clear(const struct mapped *mapped)
 }
 
 /*
- * Without a cookie for udev, so that its rules keep the properties and links that
- * they gave the device, also those of hidden volumes.
+ * Without a cookie for udev, so that its rules keep the properties and links of the
+ * device, also those of hidden volumes.
  */
 static int resume(const struct mapped *mapped)
 {
@@ -120,7 +119,7 @@ static int read_mapped(const struct swap *swap, bool inactive,
 		     swap->before.name, strerror(-ret));
 }
 
-/* Whether @mapped still is the device that @before was; its name may be another's */
+/* Whether @mapped is still the device that @before was; the name may be reused */
 static bool is_same_device(const struct mapped *mapped,
 			   const struct mapped *before)
 {
@@ -147,8 +146,8 @@ static bool is_ours(const struct table *table, const struct table *live)
 }
 
 /*
- * Removes a table that a swap was killed before making live: 0, a negative errno,
- * or -EBUSY if the loaded table is another program's.
+ * Removes an inactive table that a killed swap has left: 0, a negative errno, or -EBUSY
+ * if another program has loaded it.
  */
 static int clean(struct swap *swap, char *why, size_t size)
 {
@@ -188,8 +187,8 @@ static void clear_ours(const struct swap *swap)
 }
 
 /*
- * After an error nothing of ours shall be left: neither a loaded table, nor one
- * that became live, nor a device that the kernel left suspended between the two.
+ * Undo everything after an error: an inactive table, a table that became live, and a
+ * device that the kernel left suspended between the two.
  */
 static void restore(const struct swap *swap, bool resumed)
 {
@@ -256,7 +255,7 @@ static int check_live(const struct swap *swap, char *why, size_t size)
 	return 0;
 }
 
-/* Read-ahead is set anew with each table; what somebody set for the device stays. */
+/* A new table resets the read-ahead; keep a value that was set for the device. */
 static unsigned long long read_ahead(const struct mapped *mapped,
 				     unsigned long long set)
 {

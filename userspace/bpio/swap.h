@@ -13,9 +13,9 @@
 /**
  * struct swap - one device whose table is replaced
  *
- * @before: The device with the table that is live before.
- * @after: The table that shall be live.
- * @done: It is.
+ * @before: The device, with the table that is live before.
+ * @after: The table to make live.
+ * @done: It is live.
  * @pause_us: Time for which the device held back I/O, in microseconds, at most.
  */
 struct swap {
@@ -30,14 +30,14 @@ bool swap_needed(const struct swap *swap);
 
 /*
  * Makes the table live: 0, or a negative errno and a sentence in @why. After an
- * error the table of before is live, and no other one is loaded.
+ * error the old table is live, and there is no inactive table.
  */
 int swap_run(struct swap *swap, char *why, size_t size);
 
 /* Undoes what swap_run() has done (swap->done), with the same result */
 int swap_undo(struct swap *swap, char *why, size_t size);
 
-/* What is wrong, for those who answer with a sentence in @why; returns @error */
+/* Writes a sentence to @why; returns @error */
 __attribute__((__format__(printf, 4, 5)))
 int wrong(char *why, size_t size, int error, const char *format, ...);
 

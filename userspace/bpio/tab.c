@@ -308,7 +308,7 @@ static bool parse_options(struct tab *tab, struct tab_line *line, char *words)
 	bool good = true;
 	char *word;
 
-	/* Parse all of them, so that every fault of the line is reported at once. */
+	/* Parse all of them, so that all errors of the line are reported at once. */
 	while ((word = strsep(&words, ",")))
 		if (!parse_option(tab, line, word))
 			good = false;
@@ -426,7 +426,7 @@ const struct tab_line *tab_find(const struct tab *tab, const char *name)
 	return NULL;
 }
 
-/* As udev names its links: disk/by-TAG in small letters, and the value encoded */
+/* As udev names its links: disk/by-TAG in lower case, and the value encoded */
 static char *path_of_tag(const char *tag, const char *value)
 {
 	size_t size = 4 * strlen(value) + 1, i;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * /etc/bpiotab: the volumes that come back after a reboot. See bpiotab(5).
+ * /etc/bpiotab: the volumes that are made at boot. See bpiotab(5).
  */
 #ifndef BPIO_TAB_H
 #define BPIO_TAB_H
@@ -15,7 +15,7 @@
 /* Prefix of the DM UUIDs of the volumes that a table makes */
 #define TAB_UUID_PREFIX	"BPIO-"
 
-/* How many characters the name of a mapped device may have */
+/* Maximum length of the name of a mapped device */
 #define TAB_NAME_MAX	127
 
 /**
@@ -23,7 +23,7 @@
  *
  * @number: Number of the line in the file, from 1.
  * @name: Name of the volume.
- * @device: The device as it is written, octal escapes decoded.
+ * @device: The device as written, with octal escapes decoded.
  * @adopt: The device is a mapped device, whose own table is swapped.
  * @any_storage: Storage other than NVMe is allowed.
  * @enable: All reads of the volume are bypassed.
@@ -54,7 +54,7 @@ struct tab_line {
 };
 
 /**
- * struct tab_error - one fault
+ * struct tab_error - one error
  *
  * @number: Number of the line.
  * @sentence: "PATH:NUMBER: ..."
@@ -65,13 +65,13 @@ struct tab_error {
 };
 
 /**
- * struct tab - the lines of a table, and what is wrong with the others
+ * struct tab - the valid lines of a table, and the errors of the others
  *
  * @path: The file, for messages.
- * @lines: The good lines in order.
- * @count: Number of these.
- * @errors: The faults in the order of their lines.
- * @error_count: Number of these.
+ * @lines: The valid lines in order.
+ * @count: Number of @lines.
+ * @errors: The errors in the order of their lines.
+ * @error_count: Number of @errors.
  */
 struct tab {
 	const char *path;
@@ -91,7 +91,7 @@ void tab_free(struct tab *tab);
 /* The line of that name, or NULL */
 const struct tab_line *tab_find(const struct tab *tab, const char *name);
 
-/* Adds a fault: a sentence without "PATH:NUMBER: " */
+/* Adds an error: a sentence without "PATH:NUMBER: " */
 __attribute__((__format__(printf, 3, 4)))
 void tab_complain(struct tab *tab, unsigned int number, const char *format,
 		  ...);
@@ -99,7 +99,7 @@ void tab_complain(struct tab *tab, unsigned int number, const char *format,
 /* The tag of a device like UUID=..., both to be freed; false for a path or VG/LV */
 bool tab_tag(const struct tab_line *line, char **tag, char **value);
 
-/* Path of a device that is none of a tag, or the link of udev's; to be freed */
+/* The path in the line, or that of udev's link for a tag; to be freed */
 char *tab_path(const struct tab_line *line);
 
 #endif /* BPIO_TAB_H */

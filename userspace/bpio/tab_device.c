@@ -16,7 +16,7 @@
 #include "swap.h"
 #include "tab_device.h"
 
-/* Whether the device is a volume that some table made */
+/* Whether the device is a volume made from a bpiotab */
 static bool is_volume(dev_t dev)
 {
 	char path[64], uuid[sizeof(TAB_UUID_PREFIX)] = "";
@@ -39,7 +39,7 @@ bool tab_mapped(const char *name, const char *uuid, dev_t *dev)
 	struct dm_info info;
 	bool found;
 
-	/* libdevmapper would make the node, also where there is no device-mapper. */
+	/* libdevmapper would create the node, even without device-mapper. */
 	if (access("/dev/mapper/control", F_OK))
 		return false;
 	task = dm_task_create(DM_DEVICE_INFO);

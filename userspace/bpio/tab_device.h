@@ -13,8 +13,8 @@
 
 /*
  * Finds the device of a line: 0; -ENODEV when there is none, or another negative
- * errno, and a sentence in @why. It is never the volume of a table: the file
- * system on that has the same UUID and label as the device below.
+ * errno, and a sentence in @why. Volumes made from a table are skipped, because they
+ * have the same UUID and label as the device below.
  */
 int tab_resolve(const struct tab_line *line, dev_t *dev, char *why,
 		size_t size);
@@ -23,8 +23,8 @@ int tab_resolve(const struct tab_line *line, dev_t *dev, char *why,
 bool tab_mapped(const char *name, const char *uuid, dev_t *dev);
 
 /*
- * The line whose volume lies on the device of a udev event, or NULL. The properties of
- * the device are taken from the environment.
+ * The line whose volume is above the device of a udev event, or NULL. The environment
+ * has the properties of the device.
  */
 const struct tab_line *tab_claim(const struct tab *tab);
 

@@ -21,14 +21,14 @@ typedef int volume_action(const struct tab_line *line,
 			  struct tab_volume *volume, char *why, size_t size);
 
 /**
- * struct run - what the verbs have in common
+ * struct run - state common to the three verbs
  *
  * @line: The command line.
  * @tab: The table.
- * @report: What is printed in the end.
+ * @report: The output.
  * @list: Its member for each volume.
  * @rows: Rows of the text of "tab".
- * @row_count: Number of these.
+ * @row_count: Number of @rows.
  * @status: The exit status.
  */
 struct run {
@@ -165,7 +165,7 @@ static bool is_wanted(const struct run *run, const struct tab_line *line)
 	return !line->noauto;
 }
 
-/* Volumes may lie on each other, so they go in the reverse order. */
+/* Volumes may be stacked, so they are removed in the reverse order. */
 static void act_on_all(struct run *run, volume_action *action, bool down)
 {
 	size_t i;
@@ -179,7 +179,7 @@ static void act_on_all(struct run *run, volume_action *action, bool down)
 	}
 }
 
-/* Faults of other lines do not matter to the volumes that were named. */
+/* Errors of other lines do not matter to the named volumes. */
 static void forget_errors(struct tab *tab)
 {
 	while (tab->error_count)
@@ -217,7 +217,7 @@ static int up_or_down(const struct command_line *line, volume_action *action,
 		return ret;
 	if (line->argc)
 		return act_on_named(&run, action);
-	/* The initramfs retries what fails, and would not boot for another line. */
+	/* The initramfs retries after a failure, and would not boot because of other lines. */
 	if (line->initrd) {
 		print_errors(&run.tab);
 		forget_errors(&run.tab);
@@ -268,7 +268,7 @@ static void show_line(struct run *run, const struct tab_line *line)
 	int ret;
 
 	ret = tab_volume_check(line, &volume, why, sizeof(why));
-	/* A device that may be missing is no fault. */
+	/* A missing device is no error with nofail. */
 	if (ret && run->line->check && !(ret == -ENODEV && line->nofail))
 		complain(run, line, ret, why);
 	add_row(run, line->name, line->device,

@@ -27,7 +27,7 @@
 
 #define SECTOR	512
 
-/* The kernel loads it for a table too, but returns no error that says so. */
+/* The kernel loads it for a table too, but a failure of that has no clear error. */
 static int load_module(char *why, size_t size)
 {
 	char *const argv[] = { "modprobe", "dm-bpio", NULL };
@@ -66,7 +66,7 @@ static uint64_t sectors_of(dev_t dev)
 	return sectors;
 }
 
-/* The table of a volume that is made: 0, or -EINVAL when the device is too small */
+/* Makes the table of a volume: 0, or -EINVAL when the device is too small */
 static int make_table(const struct tab_line *line, dev_t device,
 		      struct table *table, char *why, size_t size)
 {
@@ -209,7 +209,7 @@ static int adopted_check(const struct tab_line *line,
 	return 0;
 }
 
-/* With @table, to be freed also after an error, for a volume that is made */
+/* Unless the line adopts, also makes @table, to be freed even after an error */
 static int check(const struct tab_line *line, struct tab_volume *volume,
 		 struct table *table, char *why, size_t size)
 {

@@ -12,7 +12,7 @@
 #include "tab.h"
 
 /**
- * struct tab_volume - what is known of the volume of a line
+ * struct tab_volume - the state of the volume of a line
  *
  * @device: The device that the line names, 0 when it is not there.
  * @volume: The mapped device, 0 when there is none of that name.
@@ -28,7 +28,7 @@ struct tab_volume {
 
 /*
  * Each returns 0, or a negative errno and a sentence in @why; -ENODEV when the
- * device is not there. What is done already is success.
+ * device is missing. It is no error if there is nothing to do.
  */
 int tab_volume_check(const struct tab_line *line, struct tab_volume *volume,
 		     char *why, size_t size);

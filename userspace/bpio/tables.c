@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The verbs, options and exit statuses of bpio. Parser, dispatcher, help and
- * the tests of man page and completions all go by these tables.
+ * The verbs, options and exit statuses of bpio. Parser, dispatcher, help and the tests
+ * of man page and completions all use these tables.
  */
 #include "cli.h"
 

@@ -14,7 +14,7 @@
 
 int verdict_status(const struct bpio_verdict *verdict)
 {
-	/* The end of a pause would not help what is refused. */
+	/* A refused file would not be bypassed after the pause either. */
 	if (verdict->support == BPIO_SUPPORT_NONE)
 		return STATUS_REFUSED;
 	if (verdict->out_flags & PAUSED_FLAGS ||
@@ -75,13 +75,13 @@ static void report_status(struct report *report,
 		    strerror(error));
 }
 
-/* What keeps reads from going direct for now, though nobody objects */
+/* The temporary reason why reads cannot go direct, although no layer objects */
 static void report_obstacle(struct report *report,
 			    const struct bpio_verdict *verdict, bool text)
 {
 	const char *sentence = bpio_reason_text(verdict->obstacle);
 
-	/* The descriptor that lacks O_DIRECT is the one of this command. */
+	/* Only this command's own descriptor lacks O_DIRECT. */
 	if (verdict->obstacle == BPIO_REASON_NONE ||
 	    verdict->obstacle == BPIO_REASON_NOT_DIRECT ||
 	    verdict->obstacle == verdict->reason)
@@ -132,7 +132,7 @@ void verdict_report_json(struct report *report, const struct layers *layers)
 	report_verdict(report, layers, false);
 }
 
-/* Where reads enter the stack, as the kernel says it */
+/* Where reads enter the stack, from the kernel */
 static void report_entry(struct report *report,
 			 const struct bpio_volume_info *info, bool compatible)
 {
@@ -165,8 +165,8 @@ static void report_device_lines(struct report *report, const char *label,
 }
 
 /*
- * The devices at the bottom, of which those that reads enter (@all of them, or
- * one) have a remark, and the layer above them where reads enter
+ * The devices at the bottom, with a remark at those that reads enter directly (@all of
+ * them, or one), and otherwise the layer above them where reads enter
  */
 static void report_bottom(struct report *report, dev_t entry, bool all,
 			  const struct stack *stack, const char *remark)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A verdict in words, as part of a report.
+ * Prints a verdict as part of a report.
  */
 #ifndef BPIO_VERDICT_H
 #define BPIO_VERDICT_H

@@ -21,10 +21,10 @@
 #include "report.h"
 #include "stack.h"
 
-/* Room for bursts; what does not fit is lost, and that is reported. */
+/* Room for bursts; events that do not fit are lost, and the loss is reported. */
 #define RECEIVE_BUFFER	(8 << 20)
 
-/* A descriptor that becomes readable when the command shall end */
+/* A descriptor that becomes readable when a signal asks the command to end */
 static int open_signals(void)
 {
 	sigset_t signals;
@@ -33,7 +33,7 @@ static int open_signals(void)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	/* Seen as EPIPE. */
+	/* Reported as EPIPE instead. */
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &signals, SFD_CLOEXEC);
 }
@@ -71,7 +71,7 @@ static void report_time(struct report *report, char *text, size_t size)
 		    json_object_new_double(now.tv_sec + now.tv_nsec / 1e9));
 }
 
-/* The words of the module lead back to its number; those of a layer do not. */
+/* The module's own sentences have a number; the text of a layer has none. */
 static void report_reason(struct report *report, const char *text)
 {
 	struct json_object *json;
@@ -90,7 +90,7 @@ static void report_reason(struct report *report, const char *text)
 	report_json(report, "reason", json);
 }
 
-/* "HOW-MUCH WHICH-FILE WHO (LAYER): WHY" as far as it is known; to be freed */
+/* "SUPPORT INODE DRIVER (LAYER): REASON", as far as the event has them; to be freed */
 static char *describe(struct report *report, struct udev_device *event)
 {
 	const char *driver = value(event, "BPIO_DRIVER");
@@ -141,7 +141,7 @@ static void report_status(struct report *report, const char *text, char *out,
 	const char *name;
 
 	*out = '\0';
-	/* A negative errno, of which the kernel's largest is 4095 */
+	/* A negative errno; 4095 is the largest in the kernel */
 	if (status >= 0 || status < -4095)
 		return;
 	name = strerrorname_np(-status);
@@ -151,7 +151,7 @@ static void report_status(struct report *report, const char *text, char *out,
 	snprintf(out, size, " [%d %s]", -status, name ? name : "unknown");
 }
 
-/* @count is NULL when nobody knows how many. */
+/* @count is NULL when the number is unknown. */
 static void print_lost(const struct command_line *line, const char *count)
 {
 	struct report *report = report_new(line);
@@ -203,18 +203,18 @@ static int print_event(const struct command_line *line,
 	return 1;
 }
 
-/* Whether there may be more: false when whoever reads the output is gone */
+/* Flush the output: false when its reader is gone */
 static bool flushed(void)
 {
 	if (!fflush(stdout) || errno != EPIPE)
 		return !ferror(stdout);
-	/* An end like any other, so main() shall not complain. */
+	/* This is a normal end, so main() must not report an error. */
 	__fpurge(stdout);
 	clearerr(stdout);
 	return false;
 }
 
-/* Whether there was something to print; an event is counted */
+/* Prints and counts an event. Returns whether something was printed */
 static bool receive_one(const struct command_line *line,
 			struct udev_monitor *monitor, unsigned long *count)
 {
@@ -233,7 +233,7 @@ static bool receive_one(const struct command_line *line,
 	return true;
 }
 
-/* Prints what has arrived. Returns whether to go on */
+/* Prints the events that have arrived. Returns whether to continue */
 static bool receive(const struct command_line *line,
 		    struct udev_monitor *monitor, unsigned long *count)
 {
@@ -251,7 +251,7 @@ static int watch(const struct command_line *line, struct udev_monitor *monitor)
 	struct pollfd polled[] = {
 		{ .fd = udev_monitor_get_fd(monitor), .events = POLLIN },
 		{ .fd = open_signals(), .events = POLLIN },
-		/* For the error that tells that nobody reads any more */
+		/* To notice when the reader of the output is gone */
 		{ .fd = fileno(stdout) },
 	};
 	unsigned long count = 0;
@@ -284,7 +284,7 @@ int verb_watch(const struct command_line *line)
 			   "cannot listen to the kernel's events: %s",
 			   strerror(errno));
 	} else {
-		/* Takes CAP_NET_ADMIN; without it bursts may be lost sooner. */
+		/* Requires CAP_NET_ADMIN; without it, smaller bursts are lost. */
 		udev_monitor_set_receive_buffer_size(monitor, RECEIVE_BUFFER);
 		udev_monitor_filter_add_match_subsystem_devtype(monitor, "bpio",
 								NULL);
