@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's answers to the ioctls: libbpio takes them apart, bpio prints them.
+ * The kernel's answers to the ioctls: libbpio parses them, bpio prints them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +28,7 @@ char *__wrap_blkid_devno_to_devname(dev_t dev)
 	return major(dev) & 1 ? strdup("/dev/nvme0n1") : NULL;
 }
 
-/* Mostly there is one. */
+/* Usually there is a node. */
 int __wrap_bpio_node_open(void)
 {
 	if (input_byte() < 250)
@@ -56,7 +56,7 @@ static void fill_output(const struct bpio_ioctl *envelope)
 	input_bytes(out, envelope->out_length);
 	if (in->operation != FS_BPIO_OP_GET_INFO)
 		return;
-	/* Mostly the volume that was asked, or nothing more would be asked. */
+	/* Usually the queried volume; with another one, the program stops there. */
 	if (input_byte() < 250) {
 		out->get_info.volume_major = MAJOR;
 		out->get_info.volume_minor = MINOR;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The command line, one word a line; and the words that "explain" takes.
+ * The command line, one word per line; and the words that "explain" accepts.
  */
 #define main bpio_main
 #include "../bpio/main.c"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The tables of device-mapper and what sysfs and /proc say of block devices: the
- * walk from a device to all that lie below it.
+ * The tables of device-mapper and the files of sysfs and /proc about block devices: the
+ * walk from a device to all devices below it.
  */
 #include <blkid/blkid.h>
 #include <dirent.h>
@@ -129,7 +129,7 @@ static void *fake_next_target(struct dm_task *task, void *next, uint64_t *start,
 	return input.left ? task : NULL;
 }
 
-/* Two at most, and none when the input has ended, so that the walk ends. */
+/* At most two, and none when the input has ended, so that the walk ends. */
 static struct dm_deps *fake_task_get_deps(struct dm_task *task)
 {
 	unsigned int count = input.left ? input_byte() % 3 : 0, i;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events of the kernel as "bpio watch" prints them: NAME=VALUE, one a line.
+ * Events of the kernel for "bpio watch": NAME=VALUE, one per line.
  */
 #include <libudev.h>
 

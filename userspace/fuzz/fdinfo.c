@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /proc/PID/fdinfo/FD, of which locks and other file systems write a part.
+ * /proc/PID/fdinfo/FD, which also has lines of locks and of other file systems.
  */
 #include "../bpio/process.c"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the harnesses share. Each is a program for libFuzzer that includes the
- * source file whose parser it calls, so that static functions are in reach, with
- * the calls replaced by which the outside world would answer.
+ * Common parts of the harnesses. Each is a program for libFuzzer. It includes the
+ * source file whose parser it calls, to reach static functions, and replaces the calls
+ * to the outside world by functions that return the input.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -16,17 +16,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* By which the linker replaces what a harness defines. */
+/* Replacements, through the linker's --wrap, for the functions that a harness defines. */
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_fstat(int fd, struct stat *st);
 int __wrap_bpio_node_open(void);
 char *__wrap_blkid_devno_to_devname(dev_t dev);
 
 /**
- * struct input - what is left of the input
+ * struct input - the rest of the input
  *
  * @at: The next byte.
- * @left: Bytes left. Behind the end there are zeroes.
+ * @left: Bytes left. Zeroes are returned behind the end.
  */
 struct input {
 	const uint8_t *at;

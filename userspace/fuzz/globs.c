@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The patterns of "bpio run --file", from the command line by way of the
- * environment to the preload library: a path and then a pattern a line.
+ * The patterns of "bpio run --file", from the command line through the environment to
+ * the preload library: a path, then one pattern per line.
  */
 #define PRELOAD_PATH "/nowhere"
 #include "../bpio/run.c"
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		globs[line.glob_count] = lines[line.glob_count];
 		line.glob_count++;
 	}
-	/* What leads nowhere is no descriptor. */
+	/* -1 is no descriptor, so only the path as written is matched. */
 	if (!set_globs(&line))
 		wanted(-1, path);
 	for (i = 0; i < line.glob_count; i++)

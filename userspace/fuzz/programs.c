@@ -19,7 +19,7 @@ static int fake_open(const char *path, int flags);
 static int memory;
 static unsigned int opens;
 
-/* Whatever is opened is the input, but for bpio itself. */
+/* Every file opened is the input, except bpio itself. */
 static int fake_open(const char *path, int flags)
 {
 	if (!strcmp(path, "/proc/self/exe"))

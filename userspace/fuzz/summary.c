@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What "bpio run" sums up: the kernel's tally, the memory that every process of the
- * command can write to, and the programs that were seen.
+ * The sources of the summary of "bpio run": the kernel's tally, the memory to which
+ * every process of the command can write, and the programs that were seen.
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The lines of /etc/bpiotab, what their devices are called in /dev and by systemd,
- * and the links that udev's rule passes on: the first line of the input.
+ * The lines of /etc/bpiotab, the names of their devices in /dev and in systemd, and the
+ * links that udev's rule passes (the first line of the input).
  */
 #include "../bpio/tab.c"
 #include "../bpio/unit.c"

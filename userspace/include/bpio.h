@@ -4,25 +4,23 @@
  * below it. The kernel's interface, on which this builds, is described in
  * <linux/dm-bpio.h>; see also libbpio(3) and dm-bpio(4).
  *
- * BypassIO is enabled for an open file, and the program keeps its descriptor:
- * O_DIRECT reads of it go direct from then on, everything else that can be done
- * with it stays the file system's. The last close of the open file disables
- * BypassIO.
+ * BypassIO is enabled for an open file, and the program keeps its descriptor: from then
+ * on, O_DIRECT reads of it go direct, while the file system still handles all other
+ * operations. The last close of the open file disables BypassIO.
  *
- * Questions and requests go to the control node, /dev/bpio. It takes the
- * permission to read the file and nothing more. Where the module has no such
- * node the library opens the mapped device of the file instead, which takes the
- * permission to open that.
+ * Requests go to the control node, /dev/bpio, which requires only permission to read
+ * the file. If the module has no such node, the library opens the mapped device of the
+ * file instead, which requires permission to open that device.
  *
  * Rules for all functions:
  *
  * - The return value is 0, or a descriptor, or a negative errno. errno itself
  *   has no meaning after a call.
  * - There is no hidden state: every function may be called from several threads
- *   at once, also with the same descriptors.
+ *   at once, even with the same descriptors.
  * - Descriptors that are returned have close-on-exec set and belong to the
  *   caller.
- * - While the mapped device is being suspended the kernel answers EAGAIN. The
+ * - While the mapped device is being suspended the kernel returns EAGAIN. The
  *   library repeats the call for up to BPIO_RETRY_MILLISECONDS before it
  *   returns -EAGAIN.
  * - Structures with a size member grow at their end. Set the member to the
@@ -43,30 +41,30 @@ extern "C" {
 /* The control node. */
 #define BPIO_NODE		"/dev/" BPIO_NODE_NAME
 
-/* bpio_open: return the open file also when BypassIO cannot be enabled. */
+/* bpio_open: return the open file even if BypassIO cannot be enabled. */
 #define BPIO_FALLBACK		0x1U
 /* bpio_open, bpio_enable, bpio_enable_on: build the extent map at once. */
 #define BPIO_ARM		0x2U
-/* All calls with flags: do not ask the storage stack, only the file's part. */
+/* All calls with flags: do not query the storage stack, only the file's part. */
 #define BPIO_SKIP_STORAGE	0x4U
 
 /**
- * struct bpio_verdict - what was decided about a file or volume, and by whom
+ * struct bpio_verdict - the verdict about a file or volume
  *
  * Passing NULL for it is allowed everywhere.
  *
  * @size: In: sizeof(struct bpio_verdict).
  * @support: enum bpio_support.
- * @op_status: 0, or the negative errno of whoever objected.
+ * @op_status: 0, or the negative errno of the objection.
  * @reason: enum bpio_reason.
  * @out_flags: FS_BPIO_OUTFL_*.
  * @volume_major: Device number of the volume, 0 when none was found.
  * @volume_minor: See @volume_major.
- * @obstacle: enum bpio_reason. After BypassIO was enabled: what keeps reads from
- *	going direct at this moment, BPIO_REASON_NONE when nothing does. With
- *	BPIO_ARM, whether arming worked. After a query of a file: the same for
- *	those who have it enabled. BPIO_REASON_NOT_DIRECT: the descriptor lacks
- *	O_DIRECT, which fcntl(2) can set.
+ * @obstacle: enum bpio_reason. After BypassIO was enabled: why reads cannot go
+ *	direct at this moment, BPIO_REASON_NONE if they can; with BPIO_ARM, this is
+ *	the result of arming. After a query of a file: the same for the open files of
+ *	it that are enabled. BPIO_REASON_NOT_DIRECT: the descriptor lacks O_DIRECT,
+ *	which fcntl(2) can set.
  * @driver: Target type, file system or driver that objected; may be empty.
  * @reason_text: One English sentence; may be empty.
  */
@@ -151,15 +149,15 @@ struct bpio_volume {
  *	storage device.
  * @minor: See @major.
  * @flags: BPIO_LAYER_*.
- * @depth: 0 for the volume, 1 for what lies below it, and so on.
+ * @depth: 0 for the volume, 1 for the layer below it, and so on.
  * @op_status: 0 when the layer agrees, else a negative errno.
  * @reason: enum bpio_reason.
- * @bypassed_reads: Reads that went past the layer.
+ * @bypassed_reads: Reads that skipped the layer.
  * @paused_since: Seconds since the epoch, 0 when the layer is not paused.
- * @name: What the layer calls itself, or the driver of the device.
+ * @name: Name under which the layer registered, or the driver of the device.
  * @reason_text: One English sentence; may be empty.
- * @paused_by: Who paused it; empty when it is not paused.
- * @paused_why: Why, in words; may be empty.
+ * @paused_by: The layer or command that paused it; empty when it is not paused.
+ * @paused_why: The reason for the pause, as text; may be empty.
  */
 struct bpio_layer {
 	__u32	major;
@@ -180,14 +178,14 @@ struct bpio_layer {
  * bpio_open() - open a file for reading with BypassIO
  * @path: The file.
  * @flags: BPIO_FALLBACK, BPIO_ARM, BPIO_SKIP_STORAGE.
- * @verdict: Out: what was decided.
+ * @verdict: Out: the verdict.
  *
- * Opens the file with O_RDONLY | O_DIRECT and enables BypassIO for it. Closing
- * the descriptor ends both.
+ * Opens the file with O_RDONLY | O_DIRECT and enables BypassIO for it. Closing the
+ * descriptor undoes both.
  *
- * With BPIO_FALLBACK a file that can be opened is always opened: when BypassIO
- * is refused, not permitted, or the file is on no bpio volume, the descriptor is
- * returned all the same. verdict.support is then BPIO_SUPPORT_NONE.
+ * With BPIO_FALLBACK, a descriptor is returned even if BypassIO is refused or not
+ * permitted, or if the file is on no bpio volume. verdict.support is then
+ * BPIO_SUPPORT_NONE.
  *
  * Return: a descriptor of the file. Negative: the error of open(2), or those of
  * bpio_enable().
@@ -199,12 +197,11 @@ int bpio_open(const char *path, unsigned int flags,
  * bpio_enable() - enable BypassIO for an open file
  * @fd: The file, open with O_RDONLY.
  * @flags: BPIO_ARM, BPIO_SKIP_STORAGE.
- * @verdict: Out: what was decided.
+ * @verdict: Out: the verdict.
  *
- * Holds for the open file, that is, for @fd and all its duplicates, in this
- * process and others, until the last of them is closed. Only O_DIRECT reads go
- * direct; O_DIRECT may also be set later with fcntl(2). Enabling it again changes
- * nothing, except after bpio_disable(), which it undoes.
+ * Stays enabled for @fd and all its duplicates, in this process and others, until the
+ * last of them is closed. Only O_DIRECT reads go direct; O_DIRECT may also be set later
+ * with fcntl(2). Enabling it again has no effect, except after bpio_disable().
  *
  * Return: 0. When BypassIO is refused, the negative verdict.op_status.
  * -ENOTTY: the file is on no bpio volume. -EBADF: @fd is not open, or with
@@ -219,11 +216,10 @@ int bpio_enable(int fd, unsigned int flags, struct bpio_verdict *verdict);
  *	file, from bpio_volume_open().
  * @fd: The file, open with O_RDONLY.
  * @flags: BPIO_ARM, BPIO_SKIP_STORAGE.
- * @verdict: Out: what was decided.
+ * @verdict: Out: the verdict.
  *
- * For programs that open many files, for those that give up the permission to
- * open @door after they did, and to count files together: see
- * bpio_node_tally().
+ * For programs that open many files, for programs that drop the permission to open
+ * @door after having opened it, and to count files together: see bpio_node_tally().
  *
  * Return: as bpio_enable(). -EXDEV: the file is not on the volume @door.
  */
@@ -234,8 +230,8 @@ int bpio_enable_on(int door, int fd, unsigned int flags,
  * bpio_disable() - disable BypassIO for an open file
  * @fd: The file.
  *
- * Direct reads of the open file have ended when this returns; the file system
- * serves the following ones. Nothing happens when BypassIO is not enabled.
+ * Direct reads of the open file have ended when this returns; the file system serves
+ * later ones. Has no effect when BypassIO is not enabled.
  *
  * Return: 0, -ENOTTY when the file is on no bpio volume, or another negative
  * errno.
@@ -243,47 +239,46 @@ int bpio_enable_on(int door, int fd, unsigned int flags,
 int bpio_disable(int fd);
 
 /**
- * bpio_pause() - let the file system serve all reads of a file for a while
- * @fd: The file, in whatever way it is open.
- * @verdict: Out: FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED in out_flags tells whether
- *	the file is paused now.
+ * bpio_pause() - make the file system serve all reads of a file for a while
+ * @fd: The file, open in any mode.
+ * @verdict: Out: FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED in out_flags is set if the file
+ *	is now paused.
  *
- * Holds for everybody who has the file enabled, in all processes; direct reads
- * of it have ended when this returns. Not counted: one bpio_resume() ends it.
- * Nothing happens when nobody has the file enabled, and the pause is forgotten
- * with the last close of an enabled one.
+ * Applies to all open files of it with BypassIO, in all processes; direct reads of it
+ * have ended when this returns. Pauses do not nest: one bpio_resume() ends them. Has no
+ * effect when no open file of it is enabled. The pause ends with the last close of an
+ * enabled open file.
  *
- * Takes CAP_SYS_ADMIN or write permission on the mapped device, which is opened
- * for writing only when it must be: udev reads a device again when that is
- * closed.
+ * Requires CAP_SYS_ADMIN or write permission on the mapped device. That is opened for
+ * writing only if necessary, because udev probes a device again when it is closed.
  *
- * Return: 0. -EPERM: neither of the two rights. -ENOTTY: on no bpio volume.
+ * Return: 0. -EPERM: neither of the two permissions. -ENOTTY: on no bpio volume.
  * Otherwise a negative errno.
  */
 int bpio_pause(int fd, struct bpio_verdict *verdict);
 
 /**
  * bpio_resume() - end bpio_pause()
- * @fd: The file, in whatever way it is open.
- * @verdict: Out: what the layers say now. A layer that objects keeps the file
- *	from being bypassed; it is not paused any more.
+ * @fd: The file, open in any mode.
+ * @verdict: Out: the new verdict of the layers. A layer that objects keeps the file
+ *	from being bypassed; it is no longer paused.
  *
- * Nothing happens when the file is not paused.
+ * Has no effect when the file is not paused.
  *
  * Return: as bpio_pause().
  */
 int bpio_resume(int fd, struct bpio_verdict *verdict);
 
 /**
- * bpio_query() - ask whether BypassIO would be possible
+ * bpio_query() - query whether BypassIO would be possible
  * @path: A file, a directory, a mount point, or the node of a mapped device.
  * @flags: BPIO_SKIP_STORAGE.
- * @verdict: Out: what would be decided.
+ * @verdict: Out: the verdict.
  *
- * Changes nothing. Takes permission to read @path.
+ * Changes nothing. Requires permission to read @path.
  *
- * Return: 0 when the question was answered, whatever the answer is. -ENOTTY: not
- * on a bpio volume. Otherwise the error of open(2) or of the ioctl.
+ * Return: 0 when the query was answered, whatever the verdict is. -ENOTTY: not on a
+ * bpio volume. Otherwise the error of open(2) or of the ioctl.
  */
 int bpio_query(const char *path, unsigned int flags,
 	       struct bpio_verdict *verdict);
@@ -292,7 +287,7 @@ int bpio_query(const char *path, unsigned int flags,
  * bpio_query_fd() - bpio_query() for an open file
  * @fd: The file, directory or mapped device, open for reading.
  * @flags: BPIO_SKIP_STORAGE.
- * @verdict: Out: what would be decided.
+ * @verdict: Out: the verdict.
  *
  * Return: as bpio_query(). -EACCES: @fd is not open for reading.
  */
@@ -303,7 +298,7 @@ int bpio_query_fd(int fd, unsigned int flags, struct bpio_verdict *verdict);
  * @door: As for bpio_enable_on().
  * @fd: As for bpio_query_fd(); -1 stands for @door, if that is a mapped device.
  * @flags: BPIO_SKIP_STORAGE.
- * @verdict: Out: what would be decided.
+ * @verdict: Out: the verdict.
  *
  * Return: as bpio_query_fd(). -EXDEV: the file is not on the volume @door.
  */
@@ -315,12 +310,10 @@ int bpio_query_on(int door, int fd, unsigned int flags,
  * @fd: The file.
  * @arm: Out, may be NULL: see <linux/dm-bpio.h>; size is set by the library.
  *
- * Never needed for correctness. Waits for dirty pages of the file to be
- * written.
+ * Reads are correct without it. Waits until dirty pages of the file are written.
  *
- * Return: 0 when O_DIRECT reads go direct now. -EBUSY: they do not, for
- * arm.reason. -ENOTTY: BypassIO was never enabled for @fd. Otherwise a negative
- * errno.
+ * Return: 0 when O_DIRECT reads go direct now. -EBUSY: they cannot, because of
+ * arm.reason. -ENOTTY: BypassIO was never enabled for @fd. Otherwise a negative errno.
  */
 int bpio_file_arm(int fd, struct bpio_file_arm *arm);
 
@@ -337,7 +330,7 @@ int bpio_file_info(int fd, struct bpio_file_info *info);
 /**
  * bpio_node_open() - open the control node
  *
- * Each call makes a tally of its own.
+ * Each call creates a separate tally.
  *
  * Return: a descriptor. -ENOENT, -ENXIO, -ENODEV: there is no such node, because
  * the module is not loaded or is too old. Otherwise the error of open(2).
@@ -349,9 +342,8 @@ int bpio_node_open(void);
  * @node: From bpio_node_open().
  * @tally: Out: see <linux/dm-bpio.h>; size is set by the library.
  *
- * Counts the files that any process enabled with this descriptor and
- * bpio_enable_on(), also after they were closed and after the process was
- * killed.
+ * Counts the files that any process enabled with this descriptor and bpio_enable_on(),
+ * even after they were closed or the process was killed.
  *
  * Return: 0, -ENOTTY when @node is not the control node, or another negative
  * errno.
@@ -359,11 +351,11 @@ int bpio_node_open(void);
 int bpio_node_tally(int node, struct bpio_tally *tally);
 
 /**
- * bpio_volume_open() - open the mapped device that a path belongs to
+ * bpio_volume_open() - open the mapped device of a path
  * @path: A file, a directory, a mount point, or the node of a mapped device.
  *
- * Return: a descriptor. -ENOTTY: not on a bpio volume. -EACCES, -EPERM: the
- * mapped device may not be opened.
+ * Return: a descriptor. -ENOTTY: not on a bpio volume. -EACCES, -EPERM: the caller may
+ * not open the mapped device.
  */
 int bpio_volume_open(const char *path);
 
@@ -394,39 +386,39 @@ int bpio_volume_open_dev(unsigned int major, unsigned int minor);
 int bpio_volume_info(int fd, struct bpio_volume_info *info);
 
 /**
- * bpio_volume_enable() - let all reads of the mapped device skip what is below
- * @volume: The mapped device, open for reading, and for writing too unless the
+ * bpio_volume_enable() - let all reads of the mapped device skip the layers below
+ * @volume: The mapped device, open for reading, and also for writing unless the
  *	caller has CAP_SYS_ADMIN.
- * @verdict: Out: what was decided; support tells how much is skipped now.
+ * @verdict: Out: the verdict; support says how much is now skipped.
  *
- * For programs that know nothing of BypassIO, and for any file system. Holds
- * until bpio_volume_disable() or until the device is removed; not counted, and
- * not with the files.
+ * Works for unmodified programs and any file system. Stays in force until
+ * bpio_volume_disable() or until the device is removed. Calls do not nest, and are
+ * independent of the files that programs enable.
  *
- * Return: 0. -EPERM: neither of the two rights. -ENOTTY: not a bpio volume.
+ * Return: 0. -EPERM: neither of the two permissions. -ENOTTY: not a bpio volume.
  * Otherwise the error of the ioctl.
  */
 int bpio_volume_enable(int volume, struct bpio_verdict *verdict);
 
 /**
- * bpio_volume_disable() - end bpio_volume_enable()
+ * bpio_volume_disable() - undo bpio_volume_enable()
  * @volume: As for bpio_volume_enable().
  *
- * Such reads have ended when this returns. Nothing happens when it is not
- * enabled. Files with BypassIO enabled are not affected.
+ * Reads that skipped the layers have ended when this returns. Has no effect when it is
+ * not enabled. Files with BypassIO enabled are not affected.
  *
  * Return: as bpio_volume_enable().
  */
 int bpio_volume_disable(int volume);
 
 /**
- * bpio_volume_pause() - let reads enter the stack at the volume for a while
+ * bpio_volume_pause() - make reads enter the stack at the volume for a while
  * @volume: As for bpio_volume_enable().
- * @verdict: Out: out_flags tells that the volume is paused.
+ * @verdict: Out: out_flags shows that the volume is paused.
  *
- * Reads that skipped the layers below have ended when this returns. Reads of
- * enabled files go on skipping the file system. Not counted: one
- * bpio_volume_resume() ends it.
+ * Reads that skipped the layers below have ended when this returns. Reads of enabled
+ * files still skip the file system. Pauses do not nest: one bpio_volume_resume() ends
+ * them.
  *
  * Return: as bpio_volume_enable().
  */
@@ -435,24 +427,24 @@ int bpio_volume_pause(int volume, struct bpio_verdict *verdict);
 /**
  * bpio_volume_resume() - end bpio_volume_pause()
  * @volume: As for bpio_volume_enable().
- * @verdict: Out: what the layers say now.
+ * @verdict: Out: the new verdict of the layers.
  *
- * Nothing but the question happens when the volume is not paused.
+ * When the volume is not paused, this only queries the layers.
  *
  * Return: as bpio_volume_enable().
  */
 int bpio_volume_resume(int volume, struct bpio_verdict *verdict);
 
 /**
- * bpio_layer_foreach() - ask every layer of the stack below a path
+ * bpio_layer_foreach() - query every layer of the stack below a path
  * @path: A file, a directory, a mount point, or the node of a mapped device.
- * @verdict: Out: what would be decided, as by bpio_query().
- * @visit: Called for each layer, top to bottom. A value other than 0 ends it.
+ * @verdict: Out: the verdict, as by bpio_query().
+ * @visit: Called for each layer, top to bottom. A value other than 0 ends the walk.
  * @arg: Passed to @visit.
  *
- * Visits the layers of the volume also when the file itself is refused. A layer
- * that vetoes the file says so; what the others say is about the volume. What
- * lies below a layer that does not take part cannot be asked and is not visited.
+ * Visits the layers of the volume even if the file itself is refused. The answer of a
+ * layer is about the volume, unless the layer vetoes the file. Layers below one that
+ * does not take part cannot be queried and are not visited.
  *
  * Return: 0, what @visit returned, or as bpio_query().
  */
@@ -463,7 +455,7 @@ int bpio_layer_foreach(const char *path, struct bpio_verdict *verdict,
 /**
  * bpio_layer_foreach_fd() - bpio_layer_foreach() for an open file
  * @fd: The file, directory or mapped device, open for reading.
- * @verdict: Out: what would be decided, as by bpio_query_fd().
+ * @verdict: Out: the verdict, as by bpio_query_fd().
  * @visit: As for bpio_layer_foreach().
  * @arg: Passed to @visit.
  *
@@ -477,7 +469,7 @@ int bpio_layer_foreach_fd(int fd, struct bpio_verdict *verdict,
  * bpio_layer_foreach_on() - bpio_layer_foreach_fd() through an open descriptor
  * @door: As for bpio_enable_on().
  * @fd: As for bpio_query_on().
- * @verdict: Out: what would be decided, as by bpio_query_on().
+ * @verdict: Out: the verdict, as by bpio_query_on().
  * @visit: As for bpio_layer_foreach().
  * @arg: Passed to @visit.
  *
@@ -489,7 +481,7 @@ int bpio_layer_foreach_on(int door, int fd, struct bpio_verdict *verdict,
 				       void *arg), void *arg);
 
 /**
- * bpio_kernel_version() - read what the kernel offers
+ * bpio_kernel_version() - read the version and features of the module
  * @door: The control node or a mapped device whose table is one bpio target.
  * @version: Out: see <linux/dm-bpio.h>; size is set by the library.
  *
@@ -502,10 +494,10 @@ int bpio_kernel_version(int door, struct bpio_version *version);
  * @visit: Called for each volume. A value other than 0 ends the walk.
  * @arg: Passed to @visit.
  *
- * Also visits volumes whose table has several bpio targets. Asks device-mapper,
- * which takes root (CAP_SYS_ADMIN). libdevmapper is not made for threads; calls
- * of this function wait for each other, and the program's own use of
- * libdevmapper must not run at the same time.
+ * Also visits volumes whose table has several bpio targets. Uses device-mapper's
+ * control node, which requires root (CAP_SYS_ADMIN). libdevmapper is not thread-safe:
+ * calls of this function are serialised, and the program itself must not use
+ * libdevmapper at the same time.
  *
  * Return: 0, what @visit returned, or a negative errno.
  */
@@ -516,7 +508,7 @@ int bpio_volume_foreach(int (*visit)(const struct bpio_volume *volume,
  * bpio_reason_text() - the sentence for a reason
  * @reason: enum bpio_reason.
  *
- * Return: the sentence; for a number that is unknown a sentence that says so.
+ * Return: the sentence; for an unknown number, a sentence that says so.
  */
 const char *bpio_reason_text(unsigned int reason);
 
@@ -537,7 +529,7 @@ const char *bpio_reason_token(unsigned int reason);
 int bpio_reason_from_token(const char *token);
 
 /**
- * bpio_support_token() - the word for a kind of support, for machines
+ * bpio_support_token() - the word for a level of support, for machines
  * @support: enum bpio_support.
  *
  * Return: "none", "partial", "full"; "unknown" for other numbers.

@@ -14,9 +14,8 @@
 #include "internal.h"
 
 /*
- * Asked before the device is opened: opening any other device can have side
- * effects, and may be forbidden, which is no answer to the question whether it
- * is a volume.
+ * Checked before the device is opened: opening another device can have side effects,
+ * and may fail with EACCES, which does not tell whether it is a volume.
  */
 static int is_mapped_device(dev_t dev)
 {
@@ -44,7 +43,7 @@ int bpio__open_dev(dev_t dev, int mode)
 	if (ret)
 		return ret;
 
-	/* The node may have changed hands since it was looked up. */
+	/* The node may belong to another device since it was looked up. */
 	if (fstat(fd, &st))
 		ret = -errno;
 	else if (st.st_rdev != dev)

@@ -16,8 +16,8 @@ static bool is_device(int door)
 }
 
 /*
- * The mapped device does not arm within ENABLE. An arming that fails costs
- * speed, not correctness, and the verdict tells of it.
+ * The mapped device does not arm within ENABLE. If arming fails, reads are slower but
+ * correct, and the verdict has the reason.
  */
 static void arm(int fd, struct fs_bpio_output *output)
 {

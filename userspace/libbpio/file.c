@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Calls about a file that find their way by themselves.
+ * Calls for a file that choose the node or the mapped device themselves.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,7 @@ int bpio_disable(int fd)
 
 /*
  * STREAM_PAUSE and STREAM_RESUME, whose verdicts are at the same place, sent to
- * the mapped device by a caller who may write it
+ * the mapped device by a caller with write permission on it
  */
 static int control_by_device(int fd, unsigned int operation,
 			     struct fs_bpio_output *output)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files of libbpio share. The preload library takes single members
- * of libbpio.a, so the ones it needs (enable, enabled, ioctl, node, reason)
- * must not call into the others, which pull in more libraries.
+ * Internal functions of libbpio. The preload library links single members of
+ * libbpio.a, so the ones it needs (enable, enabled, ioctl, node, reason) must not call
+ * the others, which need more libraries.
  *
- * A "door" is what a request is sent to: the control node, or a mapped device.
+ * A "door" is the destination of a request: the control node, or a mapped device.
  */
 #ifndef LIBBPIO_INTERNAL_H
 #define LIBBPIO_INTERNAL_H
@@ -21,13 +21,13 @@
 int bpio__ioctl(int fd, unsigned long request, void *arg);
 
 /*
- * One FSCTL_MANAGE_BYPASS_IO; @output is zeroed first. -ENOTTY: the node says
- * that @fd is on no volume. -EXDEV: the mapped device says it is not on this one
+ * One FSCTL_MANAGE_BYPASS_IO; @output is zeroed first. -ENOTTY (from the node): @fd is
+ * on no volume. -EXDEV (from the mapped device): @fd is not on this volume
  */
 int bpio__fsctl(int door, unsigned int operation, unsigned int in_flags,
 		int fd, struct fs_bpio_output *output);
 
-/* The same with an answer of another size that begins with the output */
+/* The same for a larger answer that begins with the output */
 int bpio__fsctl_sized(int door, unsigned int operation, unsigned int in_flags,
 		      int fd, struct fs_bpio_output *output, size_t size);
 
@@ -38,7 +38,7 @@ int bpio__status(__s32 status);
 void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
 		  size_t max);
 
-/* Copies @full to the caller's structure as far as its size member says */
+/* Copies as much of @full as the size member of the caller's structure permits */
 void bpio__give(void *to, const void *full, size_t full_size);
 
 /* Turns the answer of @door about @fd into a verdict with terminated strings */
@@ -70,9 +70,9 @@ int bpio__layers(int door, int fd, struct bpio_verdict *verdict,
  * struct route - where a request about an open file is sent
  *
  * @door: The node, or a mapped device.
- * @subject: What the request names: the file, the mapped device, or -1.
- * @fstype: The type of a file system that hides its device from the kernel, as
- *	btrfs does; else empty. @subject is the device then, not the file.
+ * @subject: The descriptor in the request: the file, the mapped device, or -1.
+ * @fstype: The type of a file system that hides its device from the kernel, such as
+ *	btrfs; else empty. @subject is then the device, not the file.
  * @node: The control node, to be closed, or -1.
  * @device: A mapped device, to be closed, or -1.
  */
@@ -91,15 +91,15 @@ void bpio__route_close(struct route *route);
 /* One request about @fd along its route */
 int bpio__ask(int fd, unsigned int operation, struct fs_bpio_output *output);
 
-/* The verdict about a file of @route.fstype, after that about its @volume */
+/* Turns the verdict about @volume into that about a file on @route.fstype */
 void bpio__hidden_verdict(struct bpio_verdict *verdict,
 			  const struct route *route,
 			  const struct bpio_verdict *volume);
 
 /*
- * Opens what a question about @path is sent for. For a special file, which may
- * not be opened, that is the mapped device, and @verdict says that it is refused;
- * else *@special is false
+ * Opens the subject of a query about @path. A special file is not opened; the subject
+ * is then the mapped device, and @verdict says that the file is refused; else *@special
+ * is false
  */
 int bpio__open_for_query(const char *path, struct bpio_verdict *verdict,
 			 bool *special);

@@ -32,8 +32,8 @@ static long long now_ms(void)
 }
 
 /*
- * There is no event to wait for: poll, at first often because most suspends
- * are over in a moment.
+ * There is no event to wait for, so poll: often at first, because most suspends are
+ * short.
  */
 static void pause_ms(unsigned int ms)
 {
@@ -89,7 +89,7 @@ int bpio__fsctl_sized(int door, unsigned int operation, unsigned int in_flags,
 
 	memset(output, 0, size);
 	ret = bpio__ioctl(door, FSCTL_MANAGE_BYPASS_IO, &envelope);
-	/* Of a device this means that it is about to go away. */
+	/* From a device, ENXIO means that it is about to be removed. */
 	return ret == -ENXIO && is_node(door) ? -ENOTTY : ret;
 }
 
@@ -131,7 +131,7 @@ void bpio__string(char *to, size_t room, const __u8 *from, size_t length,
 	to[length] = '\0';
 }
 
-/* The volume that a request to @door about @fd was answered for */
+/* The volume that answered a request to @door about @fd */
 static dev_t volume_of(int door, int fd)
 {
 	struct stat st;

@@ -11,12 +11,12 @@
 
 /* Most stacks fit at once. */
 #define ROOM_FIRST	16
-/* The kernel tells of fewer. */
+/* More than the kernel ever returns. */
 #define ROOM_MOST	4096
 
 /*
- * The answer has a row for each layer that was asked, of which there may be more
- * the next time.
+ * The answer has a row for each layer. If they do not fit, try again with more room;
+ * the number of layers may change in between.
  */
 static int ask(int door, int fd, struct fs_bpio_stack **answer)
 {
@@ -33,7 +33,7 @@ static int ask(int door, int fd, struct fs_bpio_stack **answer)
 		ret = bpio__fsctl_sized(door, FS_BPIO_OP_QUERY,
 					FS_BPIO_INFL_ALL_LAYERS, fd,
 					&stack->output, size);
-		/* The kernel, too, stops somewhere: more room, but no more rows */
+		/* Stop if more room brought no more rows: the kernel has a limit too */
 		if ((ret && ret != -EXDEV) ||
 		    stack->layers <= stack->written ||
 		    stack->written == before)
@@ -43,7 +43,7 @@ static int ask(int door, int fd, struct fs_bpio_stack **answer)
 		room += ROOM_FIRST;
 		free(stack);
 	}
-	/* Whatever answered, there are no more rows than there was room for. */
+	/* Do not trust the driver that answered to respect the size of the buffer. */
 	if (stack->written > room)
 		stack->written = room;
 	*answer = stack;

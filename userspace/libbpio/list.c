@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The list of all volumes, from device-mapper's own tables: a volume that is
- * suspended answers no ioctl, but is one of them.
+ * The list of all volumes, from device-mapper's tables, because a suspended volume does
+ * not answer ioctls.
  */
 #include <errno.h>
 #include <libdevmapper.h>
@@ -44,7 +44,7 @@ static bool has_bpio(struct dm_task *task)
 	return false;
 }
 
-/* By its live table. A device that went away meanwhile is none. */
+/* Judged by the live table; false for a device that has been removed. */
 static bool is_volume(const char *name, struct dm_info *info)
 {
 	struct dm_task *task = run_task(DM_DEVICE_TABLE, name);
@@ -91,7 +91,7 @@ static int list_volumes(int (*visit)(const struct bpio_volume *volume,
 	struct dm_names *names;
 	int ret;
 
-	/* libdevmapper would complain on stderr where nobody asked it to. */
+	/* Without access, libdevmapper would print an error on stderr. */
 	if (access("/dev/mapper/control", R_OK | W_OK))
 		return errno == ENOENT ? 0 : -errno;
 	task = run_task(DM_DEVICE_LIST, NULL);

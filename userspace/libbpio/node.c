@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The control node, and what it and a mapped device tell of the module.
+ * The control node, its tally, and the version of the module.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -53,7 +53,7 @@ int bpio_query_fd(int fd, unsigned int flags, struct bpio_verdict *verdict)
 	return ret == -EXDEV ? -ENOTTY : ret;
 }
 
-/* The kernel cannot be asked about what may not be opened. */
+/* A special file is not opened, so the kernel cannot be queried about it. */
 static int open_special(dev_t dev, struct bpio_verdict *verdict)
 {
 	bpio__own_verdict(verdict, -EOPNOTSUPP, BPIO_REASON_NOT_REGULAR_FILE,
@@ -75,9 +75,9 @@ static int open_file(const char *path, bool is_regular)
 }
 
 /*
- * What is asked about must be opened without side effects: no waiting for the
- * other end of a pipe, no device opened that is no mapped device. O_DIRECT where
- * it is possible, as programs do that want bypass.
+ * Open the path without side effects: do not wait for the other end of a pipe, and open
+ * no device except a mapped device. Use O_DIRECT if possible, like programs that want
+ * bypass.
  */
 int bpio__open_for_query(const char *path, struct bpio_verdict *verdict,
 			 bool *special)

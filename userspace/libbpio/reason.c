@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-/* Adds nothing; does not compile when a sentence is too long for the ABI. */
+/* Evaluates to nothing; fails to compile if a sentence is too long for the ABI. */
 #define FITTING(text) \
 	((text) + 0 * sizeof(char[sizeof(text) <= BPIO_REASON_TEXT_MAX + 1 ? 1 : -1]))
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Where a request about an open file is sent.
+ * Chooses the destination of a request about an open file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,16 +12,16 @@
 
 #include "internal.h"
 
-/* Neither the module nor the place where its node would be knows of one. */
+/* Whether the error of an open means that there is no node. */
 static bool no_node(int error)
 {
 	return error == -ENOENT || error == -ENXIO || error == -ENODEV;
 }
 
 /*
- * The device of a file system that shows an anonymous device number instead. 0
- * when there is none, or none that may be opened: the file is then asked about
- * as it is, and the kernel says that it is on no volume.
+ * The device of a file system that shows an anonymous device number instead. 0 when
+ * there is none, or it may not be opened: then the file itself is queried, and the
+ * kernel returns that it is on no volume.
  */
 static dev_t find_hidden(int fd, struct route *route)
 {

@@ -12,7 +12,7 @@
 
 #include "internal.h"
 
-/* What drivers say that do not know an ioctl, and volumes of foreign files */
+/* Errors of drivers that do not support an ioctl, and of other volumes */
 static bool is_foreign(int error)
 {
 	return error == -ENOTTY || error == -EINVAL || error == -EOPNOTSUPP ||
@@ -20,8 +20,8 @@ static bool is_foreign(int error)
 }
 
 /*
- * A stock target passes ioctls on, so that the device above a volume would
- * answer as if it were one.
+ * A stock target passes ioctls down, so a device above a volume would answer as if it
+ * were the volume; compare the device number in the answer.
  */
 static int get_info(int fd, const struct stat *st,
 		    struct fs_bpio_output *output)

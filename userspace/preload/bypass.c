@@ -37,7 +37,7 @@ static bool matches(const char *globs, const char *path)
 	return false;
 }
 
-/* Matches the path as the program wrote it, and where it led to. */
+/* Matches the path as the program wrote it, and the resolved path. */
 static bool wanted(int fd, const char *path)
 {
 	const char *globs = tally_globs();
@@ -72,8 +72,8 @@ static void enable(int fd)
 	if (!ret && tally.outside)
 		tally_count_outside();
 	/*
-	 * The kernel counts files on no volume, and those that it refuses; the
-	 * verdict then names the volume.
+	 * The kernel counts files that are on no volume (-ENOTTY) and files that it
+	 * refuses (the verdict then names the volume). Count other failures here.
 	 */
 	if (ret && ret != -ENOTTY && !verdict.volume_major)
 		tally_count_failure(ret);
@@ -88,7 +88,7 @@ static void consider(int fd, const char *path)
 		enable(fd);
 }
 
-/* Only reading is bypassed, and O_PATH is no open file to read. */
+/* Only files opened read-only are bypassed; O_PATH cannot be read. */
 static bool candidate(int flags)
 {
 	return (flags & O_ACCMODE) == O_RDONLY && (flags & O_DIRECT) &&

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What "bpio run" and the preload library in the processes of the command share.
+ * Shared by "bpio run" and the preload library in the processes of the command.
  *
- * The files and reads are counted by the kernel, in the tally: "bpio run" opens
- * the control node, and all processes enable BypassIO through this descriptor. They
- * inherit it, at a number that programs do not use. A program that closes it gets
- * it back from "bpio run" by pidfd_getfd(2). Where that is not permitted, because
- * it has changed its user, it opens a node of its own, and the files are counted
- * in struct share only.
+ * The kernel counts the files and reads, in the tally: "bpio run" opens the control
+ * node, and all processes enable BypassIO through this descriptor. They inherit it, at
+ * a number that programs do not use. A process that has closed it copies it from "bpio
+ * run" with pidfd_getfd(2). If that is not permitted, because the process has changed
+ * its user, it opens the node itself, and its files are counted only in struct share.
  *
- * struct share is in a memfd of "bpio run", which the processes inherit and get
- * back likewise, so that nothing is left behind however things end.
+ * struct share is in a memfd of "bpio run", which the processes inherit and copy back
+ * in the same way, so that nothing is left behind even after a kill.
  */
 #ifndef BPIO_SHARE_H
 #define BPIO_SHARE_H
@@ -32,7 +31,7 @@
  * @magic: SHARE_MAGIC.
  * @version: SHARE_VERSION.
  * @programs: Programs that loaded the preload library; exec counts again.
- * @outside: Files enabled through a node of the process's own.
+ * @outside: Files enabled through a node that the process itself has opened.
  * @failed: Matching opens whose ENABLE failed, other than by a refusal.
  * @last_error: errno of the last of these.
  */

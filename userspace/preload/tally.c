@@ -40,7 +40,7 @@ static struct share *map_share(int fd)
 	return NULL;
 }
 
-/* Takes a descriptor that the program has closed from "bpio run" again */
+/* Copies a descriptor, which the program has closed, from "bpio run" again */
 static int borrow(int fd)
 {
 	int process = syscall(SYS_pidfd_open, owner, 0), copy;

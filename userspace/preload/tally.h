@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The tally of "bpio run", and what this process knows of "bpio run" otherwise.
+ * The tally of "bpio run", and the other settings inherited from it.
  */
 #ifndef BPIO_TALLY_H
 #define BPIO_TALLY_H
 
 #include <stdbool.h>
 
-/* Reads the environment; called first of all */
+/* Reads the environment; must be called first */
 void tally_begin(void);
 
 /* Whether the process was started by "bpio run" */
@@ -29,7 +29,7 @@ struct tally {
 	bool outside;
 };
 
-/* 0, or a negative errno when there is no way to the control node */
+/* 0, or a negative errno when the control node cannot be opened */
 int tally_open(struct tally *tally);
 void tally_close(const struct tally *tally);
 

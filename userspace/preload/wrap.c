@@ -152,7 +152,7 @@ static void after_fcntl(int fd, int command, const void *arg, int ret)
 		bypass_set_direct(fd);
 }
 
-/* The argument is an int or a pointer; both travel as a pointer does. */
+/* The argument is an int or a pointer; both can be passed on as a pointer. */
 EXPORT int fcntl(int fd, int command, ...)
 {
 	va_list args;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Functions of the C library that its headers do not declare: what
- * _FORTIFY_SOURCE makes of open() and its like when they have no mode.
+ * Functions of the C library that its headers do not declare: with _FORTIFY_SOURCE,
+ * open() and its variants call these when they have no mode.
  */
 #ifndef BPIO_WRAP_H
 #define BPIO_WRAP_H
