@@ -26,7 +26,7 @@
 
 static unsigned long bpio_extent_map_limit = 256;
 module_param_named(map_memory, bpio_extent_map_limit, ulong, 0644);
-MODULE_PARM_DESC(map_memory, "Memory that the maps of all files may take, in MiB");
+MODULE_PARM_DESC(map_memory, "Memory limit for the extent maps of all files, in MiB");
 
 /* Bytes of all maps that are not freed yet. */
 static atomic_long_t bpio_extent_map_bytes;

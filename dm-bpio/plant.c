@@ -11,4 +11,4 @@
 unsigned long bpio_planted;
 /* Change it only while no file is enabled: a read must see one value throughout. */
 module_param_named(plant, bpio_planted, ulong, 0644);
-MODULE_PARM_DESC(plant, "Mistakes to make (bit mask); reads are wrong then");
+MODULE_PARM_DESC(plant, "Bugs to enable (bit mask); reads then return wrong data");

@@ -220,12 +220,12 @@ static int act_adopt(const struct command_line *line,
 	if (ret == -ENOTTY) {
 		plan_undo(plan);
 		return fail(line, STATUS_FAILURE,
-			    "cannot adopt \"%s\": the module dm-bpio does not know it as a volume afterwards",
+			    "cannot adopt \"%s\": the module dm-bpio does not see a volume there afterwards",
 			    place->path);
 	}
 	if (ret)
 		return fail(line, exit_status(ret),
-			    "\"%s\" is adopted, but cannot be asked about its bypass: %s",
+			    "\"%s\" is adopted, but its bypass cannot be queried: %s",
 			    place->path, strerror(-ret));
 	ret = finish_adopted(line, place, plan, &layers, &info);
 	layers_free(&layers);

@@ -56,7 +56,7 @@ static int forbidden(const struct attachment *at)
 		fclose(in);
 	scope[strcspn(scope, "\n")] = '\0';
 	return fail(at->line, STATUS_PERMISSION,
-		    "not permitted to take descriptors of process %d (%s): it takes what ptrace(2) takes, CAP_SYS_PTRACE or the same user%s%s",
+		    "not permitted to take descriptors of process %d (%s): it requires the permission for ptrace(2), CAP_SYS_PTRACE or the same user%s%s",
 		    (int)at->pid, at->command,
 		    strcmp(scope, "0") ?
 		    ", whom kernel.yama.ptrace_scope restricts: it is " : "",

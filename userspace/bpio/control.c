@@ -50,7 +50,7 @@ static int failed(const struct command_line *line, const struct place *place,
 	node = device_node(place->dev);
 	if (error == -EPERM)
 		status = fail(line, STATUS_PERMISSION,
-			      "cannot %s \"%s\": %s; it takes write permission on %s: use root or the group that owns it",
+			      "cannot %s \"%s\": %s; it requires write permission on %s: use root or the group that owns it",
 			      line->verb->name, place->path, strerror(-error),
 			      node);
 	else if (error == -EAGAIN)

@@ -165,7 +165,7 @@ const char *counterpart_obstacle(const char *type)
 		  "a table of target error, which has no blocks; find out "
 		  "what replaced its table (vgs, dmsetup table)" },
 		{ "md",
-		  "an md array, which is no mapped device; make a volume "
+		  "an md array, which is not a mapped device; make a volume "
 		  "above it for a partial bypass, see dm-bpio(4)" },
 	};
 	size_t i;

@@ -345,14 +345,14 @@ static int report_survey(const struct command_line *line,
 		report_rows(report, survey);
 	else
 		report_heading(report,
-			       "No process that can be seen has BypassIO enabled for a file%s.",
+			       "No visible process has BypassIO enabled for a file%s.",
 			       survey->volume ? " of this volume" : "");
 	if (survey->volume)
 		report_missing(report, survey);
 	report_number(report, "hidden_processes", NULL, survey->hidden, NULL);
 	if (survey->hidden)
 		report_heading(report,
-			       "Processes that may not be looked at: %lu%s",
+			       "Processes that cannot be inspected: %lu%s",
 			       survey->hidden,
 			       geteuid() ? "; root sees all." : ".");
 	return report_finish(report, STATUS_OK);

@@ -40,7 +40,7 @@ int help_for_verb(const struct verb *verb)
 		if (verb_options[i].verbs & (1U << (verb - verbs)))
 			print_option(&verb_options[i]);
 	if (verb == &verbs[VERB_RUN])
-		printf("\nThe exit status is that of the command, or 128 and its signal.\n");
+		printf("\nThe exit status is that of the command, or 128 plus the number of its signal.\n");
 	print_exits();
 	return 0;
 }
@@ -56,7 +56,7 @@ static int help_all(void)
 		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].arguments,
 		       verbs[i].sentence);
 	}
-	printf("\nOptions (\"bpio help VERB\" tells which belong to a verb):\n");
+	printf("\nOptions (\"bpio help VERB\" shows which belong to a verb):\n");
 	for (i = 0; i < OPTION_COUNT; i++)
 		print_option(&verb_options[i]);
 	print_exits();

@@ -321,7 +321,7 @@ static int finish(const struct command_line *line, struct listing *listing)
 		report_table(report, listing->rows, listing->count, COLUMNS);
 	else if (listing->complete)
 		report_heading(report,
-			       "There is no bpio volume; dm-bpio(4) tells how to make one.");
+			       "There is no bpio volume; dm-bpio(4) shows how to make one.");
 	else
 		report_heading(report,
 			       "No file system that can be read is on a bpio volume.");

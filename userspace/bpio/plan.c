@@ -178,7 +178,7 @@ static int no_mapped_device(const struct place *place, char *why, size_t size)
 			     "a file system");
 	if (stack_walk(place->dev, &stack))
 		return wrong(why, size, -EMEDIUMTYPE,
-			     "\"%s\" is on a device that is no mapped device",
+			     "\"%s\" is on a device that is not a mapped device",
 			     place->path);
 	node = device_node(place->dev);
 	clause = counterpart_obstacle(stack.layers[0].type);

@@ -148,7 +148,7 @@ static bool same_machine(const unsigned char *ident, int fd)
 static char *elf_obstacle(int fd, const unsigned char *ident, const char *path)
 {
 	if (!same_machine(ident, fd))
-		return say("\"%s\" is for another kind of processor than bpio",
+		return say("\"%s\" is built for another architecture than bpio",
 			   path);
 	switch (has_loader(fd)) {
 	case 0:
@@ -156,7 +156,7 @@ static char *elf_obstacle(int fd, const unsigned char *ident, const char *path)
 	case 1:
 		return NULL;
 	default:
-		return say("\"%s\" is no valid ELF program", path);
+		return say("\"%s\" is not a valid ELF program", path);
 	}
 }
 

@@ -191,7 +191,7 @@ static int set_preload(const struct command_line *line)
 			    library, strerror(errno));
 	if (strpbrk(library, " :"))
 		return fail(line, STATUS_RUN_FAILURE,
-			    "the dynamic loader takes no path with spaces or colons, but the preload library is \"%s\"",
+			    "the dynamic loader accepts no path with spaces or colons, but the preload library is \"%s\"",
 			    library);
 	if (asprintf(&value, "%s%s%s", library, others ? ":" : "",
 		     others ? others : "") < 0)

@@ -63,7 +63,7 @@ static bool can_be_bypassed(const struct row *row)
 static const char *reason_of(const struct row *row)
 {
 	if (!row->asked)
-		return "A layer above does not take part, so it cannot be asked.";
+		return "A layer above does not take part, so it cannot be queried.";
 	return row->said.reason_text[0] ? row->said.reason_text : "-";
 }
 

@@ -32,7 +32,7 @@ static int open_failed(const struct command_line *line,
 			      strerror(-error), line->verb->name, takes);
 	else if (error == -EAGAIN)
 		status = fail(line, STATUS_FAILURE,
-			      "%s is suspended and answers no question; try again after \"dmsetup resume\"",
+			      "%s is suspended and cannot be queried; try again after \"dmsetup resume\"",
 			      node);
 	else if (error == -ENXIO)
 		status = fail(line, STATUS_FAILURE,

@@ -119,7 +119,7 @@ static void report_notes(struct report *report, const struct bpio_tally *tally,
 			    "a program that closed the tally, and changed its user or cannot reach bpio, is bypassed without being counted");
 	if (tally->open_files)
 		report_text(report, NULL, "Note", "%s",
-			    "processes of the command go on running; their later reads are not in this summary");
+			    "processes of the command are still running; their later reads are not in this summary");
 	if (!share->programs && saw_no_file(tally, share))
 		report_text(report, NULL, "Note", "%s",
 			    "no program has loaded the preload library; did the command change its environment or its user?");
@@ -145,7 +145,7 @@ void run_summary(const struct command_line *line, int node,
 	error = bpio_node_tally(node, &tally);
 	if (error)
 		report_text(report, NULL, "Note",
-			    "the kernel cannot tell its tally: %s",
+			    "cannot read the tally from the kernel: %s",
 			    strerror(-error));
 	report_files(report, &tally);
 	report_programs(report, share);

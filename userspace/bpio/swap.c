@@ -312,7 +312,7 @@ int swap_run(struct swap *swap, char *why, size_t size)
 	ret = load(&swap->before, &swap->after);
 	if (ret)
 		ret = wrong(why, size, ret,
-			    "the kernel does not take the new table of %s: %s; dmesg tells more",
+			    "the kernel rejects the new table of %s: %s; dmesg shows why",
 			    swap->before.name, strerror(-ret));
 	if (!ret)
 		ret = check_loaded(swap, why, size);

@@ -204,7 +204,7 @@ static bool parse_size(struct tab *tab, struct tab_line *line, char *value)
 	if (errno || !number || *end || number > UINT64_MAX >> shift ||
 	    (number << shift) % 512) {
 		tab_complain(tab, line->number,
-			     "expected a number of bytes above 0 that is a multiple of 512, with K, M, G or T behind it if wanted, but found \"size=%s\"",
+			     "expected a number of bytes above 0 that is a multiple of 512, optionally with a suffix K, M, G or T, but found \"size=%s\"",
 			     value);
 		return false;
 	}
@@ -382,7 +382,7 @@ void tab_parse(FILE *in, const char *path, struct tab *tab)
 		number++;
 		if (strlen(text) != (size_t)length) {
 			tab_complain(tab, number,
-				     "expected text, but found a byte that is zero");
+				     "expected text, but found a NUL byte");
 			continue;
 		}
 		text[strcspn(text, "\r\n")] = '\0';

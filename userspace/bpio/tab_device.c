@@ -63,7 +63,7 @@ static int ambiguous(const struct tab_line *line, dev_t one, dev_t other,
 	int ret;
 
 	ret = wrong(why, size, -ENOTUNIQ,
-		    "expected one device that is \"%s\", but both %s and %s are; name the one that is meant by its path or PARTUUID=",
+		    "expected one device that is \"%s\", but both %s and %s are; name the right one by its path or PARTUUID=",
 		    line->device, first ? first : "one device",
 		    second ? second : "another");
 	free(first);
@@ -121,7 +121,7 @@ static int find_by_path(const struct tab_line *line, dev_t *dev, char *why,
 			    path, strerror(errno));
 	else if (!S_ISBLK(st.st_mode))
 		ret = wrong(why, size, -ENOTBLK,
-			    "expected a block device, but \"%s\" is none",
+			    "expected a block device, but \"%s\" is not one",
 			    path);
 	else
 		*dev = st.st_rdev;

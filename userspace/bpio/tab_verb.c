@@ -50,7 +50,7 @@ static int begin(const struct command_line *line, const char *path,
 	ret = tab_read(path, &run->tab);
 	if (ret)
 		return fail(line, status_of_error(ret),
-			    "cannot read \"%s\": %s; bpiotab(5) says what belongs there",
+			    "cannot read \"%s\": %s; bpiotab(5) describes its contents",
 			    path, strerror(-ret));
 	run->report = report_new(line);
 	run->list = json_object_new_array();

@@ -157,7 +157,7 @@ static int is_mounted(const struct tab_line *line, dev_t device, char *why,
 		places = mounts_join(mounts, "mount_point");
 		node = device_node(device);
 		ret = wrong(why, size, -EBUSY,
-			    "%s is mounted on \"%s\" and would be used beside the volume \"%s\"; unmount it, and mount the volume instead",
+			    "%s is mounted on \"%s\" and would be used at the same time as the volume \"%s\"; unmount it, and mount the volume instead",
 			    node, places, line->name);
 		free(node);
 		free(places);
@@ -201,7 +201,7 @@ static int adopted_check(const struct tab_line *line,
 	ret = mapped_read(volume->device, false, &mapped);
 	if (ret)
 		return wrong(why, size, -EMEDIUMTYPE,
-			     "expected a mapped device to adopt, but \"%s\" is none",
+			     "expected a mapped device to adopt, but \"%s\" is not one",
 			     line->device);
 	volume->volume = volume->device;
 	volume->is_up = counterpart_is_volume(&mapped.table);

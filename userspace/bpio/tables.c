@@ -8,7 +8,7 @@
 const struct verb verbs[VERB_COUNT] = {
 	[VERB_STATE] = {
 		"state", 1, 1, "PATH",
-		"Say whether reads of a file, directory, mount point or device are bypassed.",
+		"Show whether reads of a file, directory, mount point or device are bypassed.",
 		verb_state,
 	},
 	[VERB_INFO] = {
@@ -23,7 +23,7 @@ const struct verb verbs[VERB_COUNT] = {
 	},
 	[VERB_STACK] = {
 		"stack", 1, 1, "PATH",
-		"Ask every layer below a path, and show what each says and has seen.",
+		"Query every layer below a path, and show its answer and its reads.",
 		verb_stack,
 	},
 	[VERB_PAUSE] = {
@@ -38,12 +38,12 @@ const struct verb verbs[VERB_COUNT] = {
 	},
 	[VERB_ENABLE] = {
 		"enable", 1, 1, "DEVICE",
-		"Let all reads of a volume skip the layers below, whoever reads.",
+		"Let all reads of a volume, from any program, skip the layers below.",
 		verb_enable,
 	},
 	[VERB_DISABLE] = {
 		"disable", 1, 1, "DEVICE",
-		"End what \"enable\" began.",
+		"Undo what \"enable\" did.",
 		verb_disable,
 	},
 	[VERB_ADOPT] = {
@@ -63,7 +63,7 @@ const struct verb verbs[VERB_COUNT] = {
 	},
 	[VERB_UP] = {
 		"up", 0, -1, "[NAME...]",
-		"Make volumes of /etc/bpiotab, all but those with noauto if none is named.",
+		"Make the named volumes of /etc/bpiotab, or all except those with noauto.",
 		verb_up,
 	},
 	[VERB_DOWN] = {
@@ -118,7 +118,7 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 	},
 	[OPTION_QUIET] = {
 		OPTION_QUIET, 'q', "quiet", NULL, ALL_VERBS,
-		"Print no results; the exit status tells.",
+		"Print no results, only set the exit status.",
 	},
 	[OPTION_VERBOSE] = {
 		OPTION_VERBOSE, 'v', "verbose", NULL, BIT(VERB_STATE),
@@ -143,7 +143,7 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 	},
 	[OPTION_FOLLOW] = {
 		OPTION_FOLLOW, 'F', "follow", NULL, BIT(VERB_ATTACH),
-		"Go on with files that the process opens later, and count their reads.",
+		"Continue with files that the process opens later, and count their reads.",
 	},
 	[OPTION_FILES] = {
 		OPTION_FILES, 'o', "files", NULL, BIT(VERB_LIST),
@@ -156,19 +156,19 @@ const struct verb_option verb_options[OPTION_COUNT] = {
 	},
 	[OPTION_KEEP] = {
 		OPTION_KEEP, 'k', "keep", NULL, BIT(VERB_ADOPT),
-		"Adopt again whenever LVM or somebody else replaces the table.",
+		"Adopt again whenever LVM or another program replaces the table.",
 	},
 	[OPTION_KEPT] = {
 		OPTION_KEPT, 'K', "kept", NULL, BIT(VERB_ADOPT),
-		"For udev: adopt what --keep was said for, without keeping the caller waiting.",
+		"For udev: adopt a device that was adopted with --keep, in the background.",
 	},
 	[OPTION_ANY_STORAGE] = {
 		OPTION_ANY_STORAGE, 'S', "any-storage", NULL, BIT(VERB_ADOPT),
-		"Let reads go direct to storage other than NVMe, too.",
+		"Let reads also go direct to storage other than NVMe.",
 	},
 	[OPTION_CHECK] = {
 		OPTION_CHECK, 'C', "check", NULL, BIT(VERB_TAB),
-		"Also fail when a volume could not be made, and say why.",
+		"Also report volumes that cannot be made, and fail for them.",
 	},
 	[OPTION_CLAIMS] = {
 		OPTION_CLAIMS, 'D', "claims", NULL, BIT(VERB_TAB),
@@ -192,11 +192,11 @@ const struct exit_meaning exit_meanings[] = {
 	{ STATUS_OK,
 	  "Done; for state, info and stack: BypassIO is fully supported." },
 	{ STATUS_FAILURE,
-	  "Something else failed; standard error says what." },
+	  "Another error, described on standard error." },
 	{ STATUS_USAGE,
-	  "The command line is wrong." },
+	  "The command line is invalid." },
 	{ STATUS_PERMISSION,
-	  "Not permitted, mostly to open the mapped device." },
+	  "Not permitted, usually to open the mapped device." },
 	{ STATUS_NOT_A_VOLUME,
 	  "The path is not on a bpio volume." },
 	{ STATUS_PARTIAL,
@@ -208,7 +208,7 @@ const struct exit_meaning exit_meanings[] = {
 	{ STATUS_RUN_FAILURE,
 	  "run: bpio itself failed before the command started." },
 	{ STATUS_RUN_CANNOT,
-	  "run: the command cannot be executed, or not with BypassIO." },
+	  "run: the command cannot be executed, or cannot be run with BypassIO." },
 	{ STATUS_RUN_NOT_FOUND,
 	  "run: there is no such command." },
 };

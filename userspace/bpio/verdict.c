@@ -124,7 +124,7 @@ void verdict_report(struct report *report, const struct layers *layers)
 	report_verdict(report, layers, true);
 	if (layers->verdict.out_flags & FS_BPIO_OUTFL_FILTER_ATTACH_BLOCKED)
 		report_text(report, NULL, "Blocked", "%s",
-			    "a layer that appeared after BypassIO was enabled does not let it pass");
+			    "a layer that appeared after BypassIO was enabled objects to it");
 }
 
 void verdict_report_json(struct report *report, const struct layers *layers)

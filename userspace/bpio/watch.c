@@ -164,7 +164,7 @@ static void print_lost(const struct command_line *line, const char *count)
 		report_json(report, "count",
 			    json_object_new_uint64(strtoull(count, NULL, 10)));
 	report_heading(report,
-		       "%s  lost     -  %s events were lost: they came faster than they were %s; \"bpio stack\" and \"bpio list --files\" tell how things stand",
+		       "%s  lost     -  %s events were lost: they came faster than they were %s; \"bpio stack\" and \"bpio list --files\" show the current state",
 		       time, count ? count : "some",
 		       count ? "sent" : "read");
 	report_finish(report, 0);

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		globs[line.glob_count] = lines[line.glob_count];
 		line.glob_count++;
 	}
-	/* -1 is no descriptor, so only the path as written is matched. */
+	/* -1 resolves to no path, so only the path as written is matched. */
 	if (!set_globs(&line))
 		wanted(-1, path);
 	for (i = 0; i < line.glob_count; i++)

@@ -207,7 +207,7 @@ int bpio__failed(struct bpio_verdict *verdict, int error)
 		text = bpio_reason_text(reason);
 		break;
 	default:
-		text = "The kernel could not answer.";
+		text = "The kernel did not answer.";
 	}
 	bpio__own_verdict(verdict, error, reason, "", text);
 	return error;

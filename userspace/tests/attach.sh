@@ -315,7 +315,7 @@ not_permitted()
 	for verb in attach detach 'attach --follow'; do
 		# shellcheck disable=SC2086 # two words
 		expect 3 "${NOBODY[@]}" bpio $verb "$pid"
-		says err "not permitted to take descriptors of process $pid (obey): it takes what ptrace(2) takes, CAP_SYS_PTRACE or the same user"
+		says err "not permitted to take descriptors of process $pid (obey): it requires the permission for ptrace(2), CAP_SYS_PTRACE or the same user"
 	done
 	expect 0 bpio info --json vol
 	json out /active_files 0
@@ -552,7 +552,7 @@ files()
 	local fd
 
 	expect 0 bpio list --files
-	says out 'No process that can be seen has BypassIO enabled for a file.'
+	says out 'No visible process has BypassIO enabled for a file.'
 	start
 	fd=$(ask open "$mnt/file" direct)
 	expect 0 bpio attach "$pid"
@@ -686,7 +686,7 @@ files_of_volume()
 	expect 0 bpio attach "$pid"
 	expect 0 bpio list --files second
 	dmsetup remove second
-	says out 'No process that can be seen has BypassIO enabled for a file of this volume.'
+	says out 'No visible process has BypassIO enabled for a file of this volume.'
 	expect 0 bpio list --files "$mnt/lost+found"
 	says out "$mnt/file"
 	expect 4 bpio list --files /
@@ -708,7 +708,7 @@ files_unprivileged()
 	expect 0 bpio attach "$pid"
 	expect 0 "${NOBODY[@]}" bpio list --files
 	says out 'No process that can be seen has BypassIO enabled'
-	grep -qE '^Processes that may not be looked at: [1-9][0-9]*; root sees all\.$' out
+	grep -qE '^Processes that cannot be inspected: [1-9][0-9]*; root sees all\.$' out
 	stop
 	start "${NOBODY[@]}"
 	ask open "$mnt/file" direct >/dev/null

@@ -266,7 +266,7 @@ suspended()
 	dmsetup suspend second
 	expect 1 bpio state second
 	dmsetup resume second
-	says err '/dev/mapper/second is suspended and answers no question'
+	says err '/dev/mapper/second is suspended and cannot be queried'
 	dmsetup remove second
 }
 

@@ -358,7 +358,7 @@ pause_rights()
 
 	for verb in pause resume enable disable; do
 		as_group 3 640 bpio "$verb" /dev/mapper/vol
-		says err "cannot $verb \"/dev/mapper/vol\": Operation not permitted; it takes write permission on /dev/mapper/vol"
+		says err "cannot $verb \"/dev/mapper/vol\": Operation not permitted; it requires write permission on /dev/mapper/vol"
 		as_group 0 660 bpio "$verb" /dev/mapper/vol
 	done
 	expect 0 bpio state vol
@@ -377,7 +377,7 @@ pause_file_rights()
 			bpio "$verb" "$mnt/file"
 		says err "cannot open /dev/mapper/vol: Permission denied; \"$verb\" takes permission on the mapped device"
 		as_group 3 640 bpio "$verb" "$mnt/file"
-		says err "cannot $verb \"$mnt/file\": Operation not permitted; it takes write permission on /dev/mapper/vol"
+		says err "cannot $verb \"$mnt/file\": Operation not permitted; it requires write permission on /dev/mapper/vol"
 	done
 	reads direct
 	as_group 0 660 bpio pause "$mnt/file"

@@ -48,7 +48,7 @@ foreign_program()
 	# EI_CLASS: 32 bits
 	printf '\x01' | dd of=foreign bs=1 seek=4 conv=notrunc status=none
 	expect 126 bpio run ./foreign
-	says err 'for another kind of processor'
+	says err 'for another architecture'
 }
 
 bad_glob()

@@ -197,7 +197,7 @@ mounted()
 	mount "$FIRST" "$mnt"
 	table "data $FIRST"
 	expect 1 bpio tab --check
-	says err "/etc/bpiotab:1: $FIRST is mounted on \"$mnt\" and would be used beside the volume \"data\"; unmount it, and mount the volume instead"
+	says err "/etc/bpiotab:1: $FIRST is mounted on \"$mnt\" and would be used at the same time as the volume \"data\"; unmount it, and mount the volume instead"
 	expect 1 bpio up
 	says err "$FIRST is mounted on"
 	refute dmsetup info data

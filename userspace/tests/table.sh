@@ -31,7 +31,7 @@ fields()
 		'expected the end of the line after the options, but found "noauto"; options are separated by commas without blanks'
 	printf 'data\0 /dev/sda\n' >tab
 	expect 1 bpio tab tab
-	says err 'tab:1: expected text, but found a byte that is zero'
+	says err 'tab:1: expected text, but found a NUL byte'
 	printf 'x\033[m /dev/sda\n' >tab
 	expect 1 bpio tab tab
 	says err 'but found "x?[m"'
@@ -88,7 +88,7 @@ options()
 		'option "readonly" cannot be used with "adopt", which keeps what the device has'
 	for size in '' 0 -512 5 1X 1MM 513 99999999999999999999 16777216T x; do
 		fault "data /dev/sda size=$size" \
-			"expected a number of bytes above 0 that is a multiple of 512, with K, M, G or T behind it if wanted, but found \"size=$size\""
+			"expected a number of bytes above 0 that is a multiple of 512, optionally with a suffix K, M, G or T, but found \"size=$size\""
 	done
 }
 
@@ -125,14 +125,14 @@ checked()
 	expect 0 bpio tab tab
 	expect 1 bpio tab --check tab
 	says err 'tab:1: expected a block device, but "/dev/none" cannot be looked up: No such file or directory'
-	says err 'tab:3: expected a block device, but "/dev/null" is none'
+	says err 'tab:3: expected a block device, but "/dev/null" is not one'
 	[ "$(wc -l <err)" -eq 2 ]
 	table 'data /dev/none' 'bad' 'more /dev/none3'
 	expect 1 bpio tab --check tab
 	# in the order of the lines, whenever they were found
 	[ "$(cut -d: -f3 err | tr -d '\n')" = 123 ]
 	expect 1 bpio tab none
-	says err 'cannot read "none": No such file or directory; bpiotab(5) says what belongs there'
+	says err 'cannot read "none": No such file or directory; bpiotab(5) describes its contents'
 }
 
 # generate: units of the table, in the folder units
@@ -395,7 +395,7 @@ named()
 {
 	[ -e /etc/bpiotab ] && return
 	expect 1 bpio up
-	says err 'cannot read "/etc/bpiotab": No such file or directory; bpiotab(5) says what belongs there'
+	says err 'cannot read "/etc/bpiotab": No such file or directory; bpiotab(5) describes its contents'
 	expect 1 bpio down x
 }
 
