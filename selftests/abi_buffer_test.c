@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Lengths, addresses, flags and reserved fields of the two control codes, sent to
- * the mapped device and to the control node. Each refusal must leave everything as
- * it was: no file enabled or disabled, no descriptor left behind.
+ * the mapped device and to the control node. A refused request must have no effect: no
+ * file enabled or disabled, no descriptor left open.
  */
 #include <pthread.h>
 #include <sys/ioctl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which descriptors an operation may be about, which devices answer, and the
- * ioctls of an enabled file.
+ * The descriptors that an operation accepts, the devices that answer, and the ioctls of
+ * an enabled file.
  */
 #include <fcntl.h>
 #include <limits.h>

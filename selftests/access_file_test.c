@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What decides who may read a file, changed while it is read with BypassIO: modes,
- * owners and lists, projects, mounts with other ids, user namespaces, security
- * modules. Rights are checked when a file is opened, so an enabled open file reads
- * on like any other; each test compares it with one that is not enabled.
+ * Access permissions of a file change while it is read with BypassIO: modes, owners and
+ * ACLs, projects, idmapped mounts, user namespaces, security modules. Permissions are
+ * checked at open, so reads of an enabled open file continue as for any other; each
+ * test compares it with one that is not enabled.
  */
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who may do what with the mapped device, and what an enabled file gives to those
- * who are handed it. Whoever may open the mapped device may enable the files that
- * it may read; what concerns others too, a pause or the bypass of a whole volume,
- * takes write access to the mapped device or CAP_SYS_ADMIN. Nothing else needs a
- * capability, and nothing else is allowed.
+ * Permissions for operations on the mapped device, and the abilities that a process
+ * gets with a descriptor of an enabled file. A process that may open the mapped device
+ * may enable files that it can read. Operations that affect other users, a pause or the
+ * bypass of a whole volume, need write access to the mapped device or CAP_SYS_ADMIN.
+ * Nothing else needs a capability, and nothing else is allowed.
  */
 #include <fcntl.h>
 #include <linux/capability.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Watchers of a file that is read with BypassIO: those that are asked whether it
- * may be opened and read, and those that are told. They see, and decide, the same
- * of an open file that is enabled as of one that is not.
+ * Watches (fanotify, inotify) of a file that is read with BypassIO, both for permission
+ * and for notification. They see, and decide, the same for an enabled open file as for
+ * one that is not enabled.
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -7,7 +7,7 @@
  *	caller32 enable NODE FILE
  *	caller32 read FILE OFFSET BYTES
  *
- * Ends with the call's errno. What it answered goes to standard output. The C
+ * The exit status is the call's errno; its answer goes to standard output. The C
  * library is the kernel's nolibc, so that no 32-bit libraries are needed.
  */
 #include <linux/dm-bpio.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The ways in which a file can change, one in each row, while it is armed and has
- * reads in flight: what these may return meanwhile, for which reason they do not
- * go direct, and that bypass is there again when the change is over.
+ * The ways in which a file can change, one per row, while it is armed and has reads in
+ * flight: what reads may return during the change, for which reason they fall back, and
+ * that bypass resumes afterwards.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>

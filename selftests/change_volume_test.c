@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Changes of a file on file systems that keep it in their own way, and changes
- * of the file system below a file, while it is armed and has reads in flight. Each
- * test makes a file system of its own.
+ * Changes of a file on file systems with special formats, and changes of the file
+ * system itself, while the file is armed and has reads in flight. Each test makes a
+ * separate file system.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a 32-bit program can do: nothing with the mapped device, for which
- * device-mapper has no compatible ioctls, but all through the control node and with
- * an enabled file.
+ * 32-bit programs: all ioctls work on the control node and on an enabled file, and none
+ * on the mapped device, for which device-mapper has no compat ioctls.
  */
 #include <fcntl.h>
 #include <libgen.h>

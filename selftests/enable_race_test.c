@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ENABLE and DISABLE of an open file that others use at the same moment: threads
- * that read, wait, map, change flags, duplicate it, hand it to others and execute
- * programs. Nobody may notice, and every byte is judged.
+ * ENABLE and DISABLE of an open file that other threads use at the same time: they
+ * read, poll, map, change flags, duplicate it, pass it to other processes and execute
+ * programs. These must not be disturbed, and every byte is verified.
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The events for those who watch: sent when something has changed, with who and
- * why; and what anybody who may read a file can make of them, which is bounded.
+ * Events: they are sent when something has changed, with driver and reason; and the
+ * number that an unprivileged reader of a file can cause is bounded.
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What fails below a mapped device: each thing in turn that the modules ask for
- * when a table is made, replaced, taken down or told something; and the device
- * that reads go to directly.
+ * Failures below a mapped device: of each request in turn that the modules make to the
+ * kernel while a table is created, replaced, removed or gets a message; and of the
+ * device that direct reads are sent to.
  */
 #include <fcntl.h>
 

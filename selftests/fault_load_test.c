@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What fails while a module is loaded: the first thing that its initialisation
- * asks for, the second, and so on. It is loaded, or leaves nothing behind.
+ * Failures while a module is loaded: the first request of its initialisation to the
+ * kernel fails, then the second, and so on. The module is loaded, or leaves nothing
+ * behind.
  */
 #include <fcntl.h>
 #include <sys/syscall.h>

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What fails on the way of a call: its first allocation, its second, and so on
- * until nothing is left that could fail. The call does what it should or fails
- * with an errno of that, and changes nothing then.
+ * Failures during a call: of its first allocation, its second, and so on until none is
+ * left. The call succeeds, or fails with a matching errno and has no effect.
  *
- * What device-mapper, the file system or io_uring ask for fails as well: a test
- * does not care whose allocation it was.
+ * Allocations of device-mapper, the file system or io_uring fail as well; the tests do
+ * not distinguish them.
  */
 #include <fcntl.h>
 #include <liburing.h>

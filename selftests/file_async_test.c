@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Asynchronous reads of an enabled file: io_uring in each of its ways, and libaio by
- * its system calls. Each read is checked against what was written.
+ * Asynchronous reads of an enabled file: io_uring in all its modes, and libaio through
+ * its system calls. Each read is compared with what was written.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What direct reads of an enabled file leave behind, and what others see of them:
- * access times, accounting, watchers, /proc.
+ * Visible effects of direct reads of an enabled file: access times, accounting,
+ * watches, /proc.
  */
 #include <fcntl.h>
 #include <sys/inotify.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Synchronous reads of an enabled file, against what was written and against what
- * O_DIRECT without bypass answers, on each layout of ext4 and on XFS.
+ * Synchronous reads of an enabled file, compared with what was written and with
+ * O_DIRECT reads without bypass, on each layout of ext4 and on XFS.
  */
 #include <fcntl.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A volume stays a block device: ioctls that are not ours reach the device
- * below by dm-linear's rule. Each is sent to a bpio device and to a linear
- * device over the same sectors, and both must give the same answer.
+ * A volume is still a block device: ioctls other than BypassIO's reach the device below
+ * under the same condition as with dm-linear. Each is sent to a bpio device and to a
+ * linear device over the same sectors, and both must give the same answer.
  */
 #include <fcntl.h>
 #include <linux/blkzoned.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Processes that do random things with the ioctls, enabled files and reads, half of
- * them without privilege, and are killed now and then, while the volume is
- * suspended again and again.
+ * Processes that perform random operations with the ioctls, enabled files and reads,
+ * half of them unprivileged. They are killed from time to time, while the volume is
+ * suspended repeatedly.
  *
- * BPIO_TEST_SECONDS says for how long, BPIO_TEST_SEED repeats a run as far as
- * processes beside each other can be repeated.
+ * BPIO_TEST_SECONDS is the duration. BPIO_TEST_SEED repeats a run as far as concurrent
+ * processes can be repeated.
  */
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A hostile user, bounded: what somebody without privilege, with a small share of the
- * processors and a limit on memory, can do to others by all that /dev/bpio and
- * enabled files allow. Others go on meanwhile: a reader on another volume, a writer
- * on the same one, an administrator who suspends it and replaces its table.
+ * Bounds the damage by a hostile user: an unprivileged user with a small share of the
+ * CPUs and a memory limit does all that /dev/bpio and enabled files allow. The test
+ * measures its effect on other users: a reader on another volume, a writer on the same
+ * one, and an administrator who suspends it and replaces its table.
  *
- * The user's processes are stopped and go on in turn, some dozen times a run, and what
- * others do in the turns with and without them is compared. So what else the machine
- * does falls on both. How much slower the machine itself is beside a process that uses
- * what the others leave of the processors is seen from one that reads a device which
- * has nothing to do with the module.
+ * The hostile processes are stopped and continued in turns, some dozen times a run, and
+ * the progress of the others with and without them is compared, so that other load of
+ * the machine affects both alike. A control process that reads a device unrelated to
+ * the module shows how much the mere use of CPU time slows the others down.
  *
- * BPIO_TEST_SECONDS says for how long (default 15).
+ * BPIO_TEST_SECONDS is the duration (default 15).
  */
 #include <fcntl.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel interface for layers, used by a module of somebody else
- * (modules/bpio-probe.c): rightly and wrongly.
+ * The kernel interface for layers, used correctly and incorrectly by a third-party
+ * module (modules/bpio-probe.c).
  */
 #include <fcntl.h>
 #include <sys/stat.h>

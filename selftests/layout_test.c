@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files and file systems with something special about where their bytes are.
+ * Files and file systems with special layouts of their data.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The leases by which dm-bpio notices changes: who may be in the way of them, and
- * that they are in nobody's way. Somebody else's leases are granted, kept and
- * broken beside an enabled file as beside a plain one.
+ * The leases by which dm-bpio notices changes: other holders that conflict with them,
+ * and that they disturb no other holder. Leases of other processes are granted, kept
+ * and broken on an enabled file as on a plain one.
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * From ENABLE to DISABLE: what counts as one open file, what keeps it enabled,
- * every way in which it is closed for the last time, and what that sets free: the
- * mount and the module.
+ * From ENABLE to DISABLE: what counts as one open file, what keeps it enabled, all
+ * kinds of a last close, and that this releases the mount and the module.
  */
 #include <fcntl.h>
 #include <signal.h>

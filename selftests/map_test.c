@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where dm-bpio thinks that files of all kinds lie, against what their file system
- * says: reads of exactly the blocks that hold data go direct, and return what the
- * file system reads there.
+ * Extent maps of all kinds of files, compared with their file system: reads of exactly
+ * the blocks that hold data go direct, and return what the file system reads there.
  */
 #include <fcntl.h>
 #include <limits.h>

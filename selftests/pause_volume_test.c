@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The bypass of the volume is paused: by a program for the whole volume, or by a
- * layer for what it has to see. Reads enter the stack at whoever paused.
+ * The bypass of the volume is paused: by a program for the whole volume, or by a layer
+ * that has to see reads. Reads enter the stack at the volume, or at that layer.
  */
 #include <fcntl.h>
 #include <linux/capability.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads into peer memory, which is memory of another PCI device: they have the
- * right bytes when they go direct, and fail as those of the file itself when they
- * cannot, each for a reason that is counted.
+ * Reads into peer memory, which is memory of another PCI device: if they go direct they
+ * return the right bytes; if not, they fail as without BypassIO, and each is counted
+ * under its reason.
  */
 #include <fcntl.h>
 #include <liburing.h>

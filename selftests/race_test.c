@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Writers against readers of an enabled file. Whatever the writer does, a reader may
- * see only what a reader of the file could have seen, never an old generation.
+ * only see what a reader without BypassIO could have seen, never an old generation.
  */
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads a file with O_DIRECT as programs do that are not of C, such as those of
- * Go: by system calls, without the functions of the C library, and from several
- * threads. "raw_reader FILE BYTES" prints a sum of what it has read, BYTES at a
- * time; programs_test.sh also uses it statically linked.
+ * Reads a file with O_DIRECT like programs that do not use the C library, such as those
+ * written in Go: by system calls, and from several threads. "raw_reader FILE BYTES"
+ * reads BYTES at a time and prints a checksum; programs_test.sh also uses it statically
+ * linked.
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the scripts: make a file with known content, and read it with BypassIO enabled
- * all the time while a script does something to the stack.
+ * For the scripts: make a file with known content, and read it continuously with
+ * BypassIO while a script changes the stack.
  *
  *	reader create FILE BYTES
  *	reader read VOLUME FILE

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files that ENABLE and QUERY refuse. A refusal is no error of the ioctl; it
- * is a verdict with a reason of its own, and it changes nothing.
+ * Files that ENABLE and QUERY refuse. A refusal is not an error of the ioctl; it is a
+ * verdict with a distinct reason, and it has no effect.
  */
 #include <fcntl.h>
 #include <linux/fscrypt.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A layer is suspended, reloaded, moved or resized while an enabled file is read
- * in every way: not one read fails or is wrong, and bypass comes back by itself.
+ * in every way: no read fails or is wrong, and bypass resumes by itself.
  */
 #include <fcntl.h>
 #include <linux/fs.h>

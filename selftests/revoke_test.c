@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What ends the bypass of a file for a while, step by step: what a read returns
- * at each step, why it did not go direct, and that bypass comes back by itself.
+ * Events that end the bypass of a file for a while, step by step: what a read returns
+ * at each step, why it did not go direct, and that bypass resumes by itself.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An enabled file is the file: system calls and ioctls that make sense on a
- * regular file that is open for reading return, and do, the same on an open file
- * that is enabled as on one that never was. Those that read, wait and watch are in
- * same_read_test.
+ * An enabled file behaves like any other: all system calls and ioctls that make sense
+ * on a regular file that is open for reading have the same results and effects on an
+ * enabled open file as on one that never was enabled. Those that read, wait and watch
+ * are in same_read_test.
  *
- * Each row of the table is a function that makes calls; its account of the calls
- * on a plain open file is compared with those on one that is enabled and armed, and
- * on one that was disabled again; with O_DIRECT and without. A row also names a
- * line that its account must hold, which proves that it does what it is for.
+ * Each row of the table is a function that makes calls. Its account of the calls on a
+ * plain open file is compared with that on one that is enabled and armed, and on one
+ * that was disabled again; with and without O_DIRECT. A row also has a line that its
+ * account must contain, which proves that the calls worked.
  */
 #include <fcntl.h>
 #include <linux/fs.h>

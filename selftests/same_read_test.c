@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An enabled file is the file, continued: all ways of reading it, of waiting for
- * it and of watching it. See same_file_test.
+ * An enabled file behaves like any other, continued: all ways of reading, of waiting
+ * for, and of watching it. See same_file_test.
  */
 #include <fcntl.h>
 #include <liburing.h>

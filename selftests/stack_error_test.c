@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A read that fails where it enters the stack is sent once more, by the way that
- * it would have gone without bypass: so a bypass makes no readable file
- * unreadable.
+ * A read that fails where it enters the stack is repeated on the path that it would
+ * take without bypass. So bypass never makes a readable file unreadable.
  *
  *	volume		bpio
  *	error-two	bpio-filter, segments on the two below in turn
  *	error-0, -1	bpio-probe, which veto, so that reads enter here, and fail
- *			as many reads as they are told
+ *			as many reads as requested
  */
 #include <fcntl.h>
 #include <liburing.h>

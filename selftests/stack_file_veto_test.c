@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A layer vetoes files: by inode number or by name, in its own words. Such a file
- * gets no bypass at all, and the other files of the volume notice nothing.
+ * A layer vetoes files, by inode number or by name, with its own text. Such a file gets
+ * no bypass at all, and the other files of the volume are not affected.
  */
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The list of all layers: one row each, top to bottom, with what each has to say.
+ * The list of all layers: one row each, top to bottom, with the answer of each.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Devices that do not take part end the route: reads skip the file system and the
- * layers above, and enter there. What they return is what the file holds, however
- * the device below arranges it.
+ * layers above, and enter there. They return the content of the file, however the
+ * device below stores it.
  */
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A layer vetoes the volume: who is named, in whose words, and where reads enter
- * the stack. The counters of the layers prove which reads they have seen.
+ * A layer vetoes the volume: the name and text in the verdict, and where reads enter the
+ * stack. The counters of the layers prove which reads they have seen.
  */
 
 #include "load.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What lies below the volume: the storage level, partial bypass, GET_INFO.
+ * The stack below the volume: the storage level, partial bypass, GET_INFO.
  */
 #include <fcntl.h>
 #include <sys/stat.h>

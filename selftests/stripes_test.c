@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Volumes of stripes. What is read direct through "bpio-striped" was written through
- * the kernel's own "striped" of the same arguments, so both must agree on every sector.
+ * Volumes of stripes. The data is written through the kernel's own "striped" target and
+ * read direct through "bpio-striped" with the same arguments, so both must agree on
+ * every sector.
  */
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Direct reads stand in a device that somebody keeps suspended. Who has to wait for
- * them waits alone: other volumes, and other users of the same volume, go on, and
- * the one that waits can be killed.
+ * A device that stays suspended holds direct reads. A task that has to wait for them
+ * waits alone: other volumes, and other users of the same volume, are not blocked, and
+ * the waiting task can be killed.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tallies: an open of /dev/bpio sums what becomes of all files that are enabled
- * through it, by whatever process, until after the last of them is closed.
+ * Tallies: an open of /dev/bpio sums up the counters of all files that are enabled
+ * through it, by any process, even after the last of them is closed.
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Blocks are taken from a file while it is read by file bypass, and another file
- * gets them at once. No read may return the other file's bytes.
+ * Blocks of a file are freed while it is read by file bypass, and reused by another
+ * file at once. No read may return the other file's bytes.
  *
- * ext4 has no journal here, because a journal keeps freed blocks until the next
- * commit; XFS commits when it needs them. The file system is almost full, so that
- * there are no other blocks.
+ * ext4 has no journal here, because with a journal freed blocks are not reused before
+ * the next commit; XFS commits when it needs them. The file system is almost full, so
+ * that the freed blocks are the only ones available.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>

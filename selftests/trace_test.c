@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Trace events: what happens is told once, with the right numbers. They are
- * also the witness of what cannot be seen otherwise: that the storage level is
- * enabled with the first file and disabled with the last, and to which sector
- * of the storage device a read goes.
+ * Trace events: each operation is traced once, with the right numbers. They also show
+ * what cannot be observed otherwise: that the storage level is enabled with the first
+ * file and disabled with the last, and to which sector of the storage device a read
+ * goes.
  */
 #include <fcntl.h>
 #include <linux/fiemap.h>

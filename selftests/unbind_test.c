@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The driver of the device below a volume is unbound and bound again, or the device
- * is unplugged, while the volume is asked about its storage all the time.
+ * is unplugged, while the volume's storage is queried continuously.
  */
 #include <limits.h>
 #include <pthread.h>

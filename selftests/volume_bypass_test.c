@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Volume bypass: after the storage operation ENABLE, every read of the mapped
- * device skips the layers below it, whatever program or file system sends it.
+ * device skips the layers below it, from any program or file system.
  */
 #include <fcntl.h>
 #include <linux/capability.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Volumes of several targets, as a logical volume of several segments is: one route
+ * Volumes of several targets, like a logical volume of several segments: one route
  * over all of them, which exists only while all of them are live.
  */
 #include <fcntl.h>

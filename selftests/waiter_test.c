@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Whoever waits until no direct read of a file is in flight, without having taken
- * a lease away before, gets through while others read the file all the time; see
- * the top of dm-bpio/file.c. He holds the inode lock meanwhile, so if he did not,
- * all other users of the file would hang with him.
+ * A task that waits until no direct read of a file is in flight, without having broken
+ * a lease before, makes progress while others read the file continuously; see the top
+ * of dm-bpio/file.c. It holds the inode lock during the wait, so otherwise all other
+ * users of the file would hang as well.
  *
- * The layers below hold reads back, each for a time of its own, so that there are
- * always some in flight.
+ * The layers below delay reads by different times, so that there are always some in
+ * flight.
  */
 #include <fcntl.h>
 #include <linux/fs.h>

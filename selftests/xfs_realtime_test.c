@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files on the realtime device of XFS: the volume is the other device, so they are
- * left to the file system, under a reason of their own.
+ * Files on the realtime device of XFS: the volume is the other device, so the file
+ * system serves their reads, under a separate reason.
  */
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What only XFS does with the blocks of a file: sharing them with another file,
- * taking them from one that is open read-only, defragmenting it.
+ * Operations of XFS on the blocks of a file: share them with another file, replace those
+ * of a file that is open read-only, defragment it.
  */
 #include <fcntl.h>
 #include <pthread.h>

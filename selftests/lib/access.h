@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who a process is, and what it is handed.
+ * Change the credentials of a process, and pass descriptors to it.
  *
  * Functions return 0, a descriptor, or a negative errno.
  */
@@ -11,22 +11,22 @@
 
 #define NOBODY	65534
 
-/* Hand a descriptor to whoever is at the other end of a socket (SCM_RIGHTS). */
+/* Send a descriptor over a socket (SCM_RIGHTS). */
 int send_fd(int socket, int fd);
 int receive_fd(int socket);
 
 /* Become nobody with one capability (CAP_*), effective and permitted. */
 int become_nobody_with(int capability);
 
-/* Enter a user namespace of its own, as its root. For one thread only. */
+/* Enter a new user namespace, as its root. For one thread only. */
 int enter_user_namespace(void);
 
-/* A user namespace in which the ids from @first on of here are those from 0 on. */
+/* A user namespace that maps ids from 0 on to the ids from @first on. */
 int user_namespace(unsigned int first);
 
 /*
- * Let the calling thread, and those that it starts, have nobody's effective ids
- * and no effective capability; or give them back to it alone.
+ * Give the calling thread, and threads that it starts, the effective ids of nobody and
+ * no effective capability; or undo that for the calling thread.
  */
 int thread_is_nobody(bool nobody);
 

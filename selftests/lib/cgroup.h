@@ -3,7 +3,7 @@
  * A control group (version 2) for processes that must not hurt others, and the
  * memory that the kernel uses inside and outside of it.
  *
- * Functions that return int return 0 or a negative errno and have said what went
+ * Functions that return int return 0 or a negative errno, after printing what went
  * wrong, unless their comment says otherwise.
  */
 #ifndef SELFTESTS_CGROUP_H
@@ -12,32 +12,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* NULL, or the sentence that says why there can be no group with memory limits. */
+/* NULL, or a sentence why there can be no group with memory limits. */
 const char *cgroup_unavailable(void);
 
 /* Whether groups can have a share of the processors. */
 bool cgroup_has_cpu(void);
 
-/* Make an empty group below the root; what an earlier test left is removed. */
+/* Make an empty group below the root; a group left by an earlier test is removed. */
 int cgroup_create(const char *name);
-/* It must be empty by now or become so soon. */
+/* Remove the group, which must be empty or become so soon. */
 int cgroup_remove(const char *name);
 
 /* Write @value to file @file of the group. */
 int cgroup_set(const char *name, const char *file, const char *value);
 
-/* Move the calling process, which has one thread, into the group. Says nothing. */
+/* Move the calling process, which has one thread, into the group. Prints nothing. */
 int cgroup_join(const char *name);
 
-/* Stop all processes of the group in user mode, where none holds a lock, or go on. */
+/* Freeze all processes of the group, in user mode where none holds a lock, or thaw them. */
 int cgroup_freeze(const char *name, bool freeze);
 
 /* Kill all processes of the group and wait until they are gone. */
 int cgroup_kill(const char *name);
 
 /*
- * The kernel's memory that is not given back on demand: slabs, per-CPU memory, page
- * tables, and what vmalloc() has, in KiB; of the machine, and charged to the group.
+ * Kernel memory that cannot be reclaimed (slabs, per-CPU memory, page tables, vmalloc()),
+ * in KiB: of the whole machine, and charged to the group.
  */
 uint64_t kernel_memory(void);
 uint64_t cgroup_kernel_memory(const char *name);

@@ -2,7 +2,7 @@
 /*
  * A file that changes while an enabled open file of it is read.
  *
- * Functions that return int return 0, or a negative errno and have said what
+ * Functions that return int return 0, or a negative errno after printing what
  * went wrong, unless their comment says otherwise.
  */
 #ifndef SELFTESTS_CHANGE_H
@@ -29,10 +29,10 @@ struct change {
 	bool		reading;	/* the readers were started */
 };
 
-/* Before the others: where the files are, and a device that holds nothing else. */
+/* Call this first: the volume of the files, and a device that has no other use. */
 int change_init(const struct volume *volume, const char *device);
 
-/* A file of CHANGE_BYTES, generation 1, and readers that are set for it. */
+/* A file of CHANGE_BYTES, generation 1, and readers that are prepared for it. */
 int change_create(struct change *c);
 /* Enable and arm it, and start the readers. */
 int change_begin(struct change *c, const struct volume *volume);
@@ -43,22 +43,22 @@ void change_end(struct change *c);
 bool change_counted(const struct change *c, enum bpio_reason reason);
 int change_wait_counted(const struct change *c, enum bpio_reason reason);
 
-/* Write the next generation and tell the readers. */
+/* Write the next generation and announce it to the readers. */
 int change_write(struct change *c, int fd);
 /*
- * Keep @fd open until a read was served because of a writer; but not when @ret
- * says that the writer has failed. Returns @ret or an error of its own.
+ * Keep @fd open until a read fell back because of a writer, unless @ret is an error of
+ * the writer. Returns @ret, or another error.
  */
 int change_end_writer(struct change *c, int fd, int ret);
 
 /* Wait until reads go direct again. */
 int change_wait_direct(struct change *c);
-/* Read all direct and by the file system: the same bytes? */
+/* Read the whole file direct and by the file system, and compare. */
 int change_compare(struct change *c);
 
 /*
- * Changes that take some doing. They set @cannot, and return 0 or not, where
- * the kernel or the machine does not offer them.
+ * Changes that need preparation. They set @cannot, with any return value, if the kernel
+ * or the machine does not support them.
  */
 int change_clone_from(struct change *c);
 int change_clone_over(struct change *c);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Content that tells where it belongs.
+ * Content that identifies its place.
  *
- * Every 512-byte sector of a test file carries the number of the file, its
- * offset there and a generation (how often it was written), and its other
- * bytes follow from these three. So a wrong byte in a read is not only seen,
- * it is named: another file's, another offset's, an old generation's, torn.
+ * Every 512-byte sector of a test file contains the number of the file, its offset
+ * there and a generation (how often it was written); the other bytes are computed from
+ * these three. So a wrong byte in a read is not only detected but classified: from
+ * another file, from another offset, of an old generation, or torn.
  */
 #ifndef SELFTESTS_CONTENT_H
 #define SELFTESTS_CONTENT_H
@@ -27,19 +27,19 @@ struct content_rule {
 	int64_t		moved[2];
 };
 
-/* Fill @buffer with what file @file has at @offset, a multiple of 512. */
+/* Fill @buffer with the content of file @file at @offset, a multiple of 512. */
 void content_fill(void *buffer, size_t bytes, uint32_t file, uint64_t offset,
 		  uint32_t generation);
 
 /*
- * Judge @bytes read at @offset. Both may be anything; parts of a sector at the
- * ends are judged by the generations that the rule allows. Returns 0, or -1
- * with the finding in @why.
+ * Verify @bytes read at @offset, with any alignment; parts of a sector at the ends are
+ * compared with the generations that the rule allows. Returns 0, or -1 with the finding
+ * in @why.
  */
 int content_check(const void *buffer, size_t bytes, uint64_t offset,
 		  const struct content_rule *rule, char *why, size_t why_size);
 
-/* The same for content that exists in one generation only; says what it finds. */
+/* The same for content that exists in one generation only; prints the finding. */
 int content_is(const void *buffer, size_t bytes, uint64_t offset, uint32_t file,
 	       uint32_t generation);
 
@@ -51,9 +51,8 @@ struct content_sector {
 };
 
 /*
- * Judge one whole sector: it has to be one of @legal. With @mixed each of its
- * words may come from another one of these. Returns 0, or -1 with what was found
- * in @why.
+ * Verify one whole sector: it must be one of @legal. With @mixed each of its words may
+ * come from a different one. Returns 0, or -1 with the finding in @why.
  */
 int content_check_sector(const void *buffer, const struct content_sector *legal,
 			 unsigned int count, bool mixed, char *why,

@@ -9,7 +9,7 @@
 
 /* Send one operation about @fd. Returns 0 or a negative errno. */
 int fs_op(int volume, uint32_t operation, int fd, struct fs_bpio_output *out);
-/* With FS_BPIO_INFL_*; not ALL_LAYERS, whose answer takes more room. */
+/* With FS_BPIO_INFL_*, except ALL_LAYERS, whose answer is larger. */
 int fs_op_flags(int volume, uint32_t operation, int fd, uint32_t flags,
 		struct fs_bpio_output *out);
 
@@ -26,8 +26,8 @@ int fs_info(int volume, struct fs_bpio_info *info);
 int active_count(int volume);
 
 /*
- * Wait until that number is @count: some closes happen behind the back of the
- * process (a ring's registered files). Returns 0 or -ETIMEDOUT.
+ * Wait until that number is @count: some closes are asynchronous (registered files of a
+ * ring). Returns 0 or -ETIMEDOUT.
  */
 int active_count_wait(int volume, int count);
 
@@ -36,31 +36,31 @@ int storage_op_fd(int volume, uint32_t operation, int fd,
 		  struct bpio_output *out);
 int storage_op(int volume, uint32_t operation, struct bpio_output *out);
 
-/* Open the control node, a tally of its own. Returns it or a negative errno. */
+/* Open the control node, which creates a tally. Returns it or a negative errno. */
 int node_open(void);
 /* ENABLE through the node and arm before it returns. As fs_enable(). */
 int node_enable(int node, int fd);
-/* What became of the files enabled through @node. Returns 0 or a negative errno. */
+/* The sums over the files enabled through @node. Returns 0 or a negative errno. */
 int tally_read(int node, struct bpio_tally *tally);
 
 /* The two ioctls of an enabled file. Return 0 or a negative errno. */
 int file_arm(int fd, struct bpio_file_arm *arm);
 int file_info(int fd, struct bpio_file_info *info);
 
-/* Arm and insist: 0 only when reads go direct now. Says why they do not. */
+/* Arm, and return 0 only when reads go direct now; else prints why they do not. */
 int file_armed(int fd);
 
 /*
- * Read @bytes at @offset again and again until a read went direct: the way
- * back to bypass that needs no call. Returns 0, or -ETIMEDOUT after DEADLINE_MS
- * and says what stood in the way.
+ * Read @bytes at @offset repeatedly until a read went direct, to check that bypass
+ * resumes without a call. Returns 0, or -ETIMEDOUT after DEADLINE_MS and prints the
+ * obstacle.
  */
 int file_wait_direct(int fd, void *buffer, size_t bytes, uint64_t offset);
 
 /*
- * Read @bytes at 0 by a plain and by an enabled open file: 0 when both return the
- * same bytes, or fail with the same errno, which is then returned; else -EPROTO,
- * and says what the difference is.
+ * Read @bytes at 0 through a plain and an enabled open file. Returns 0 when both return
+ * the same bytes; the errno if both fail with it; else -EPROTO, and prints the
+ * difference.
  */
 int reads_alike(int plain_fd, int enabled_fd, size_t bytes);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's fault injection: what fails on demand.
+ * The kernel's fault injection.
  *
- * Functions that return int return 0 or a negative errno and have said what went
+ * Functions that return int return 0 or a negative errno, after printing what went
  * wrong, unless their comment says otherwise.
  */
 #ifndef SELFTESTS_FAULT_H
@@ -10,32 +10,32 @@
 
 #include <stdbool.h>
 
-/* NULL, or the sentence that says why nothing can be made to fail. */
+/* NULL, or a sentence why nothing can be made to fail. */
 const char *fault_unavailable(void);
 
-/* Let allocations fail that may wait, too, and keep that out of the log. */
+/* Let allocations that may sleep fail too, and keep that out of the log. */
 int fault_setup(void);
 /* As it was at boot. */
 void fault_cleanup(void);
 
 /*
- * From now on the @nth thing that this thread asks of the kernel and that may
- * fail (memory, a copy from or to user space) fails. Silent but for misuse.
+ * From now on, the @nth request of this thread to the kernel that may fail (an
+ * allocation, a copy from or to user space) fails. Prints nothing except on misuse.
  */
 int fault_arm(unsigned int nth);
 /*
- * That is only what is asked for below a function of the module, which has that
- * name in /proc/kallsyms; all again when it is NULL.
+ * Restrict failures to requests below a function of the module, given by its name in
+ * /proc/kallsyms; NULL ends the restriction.
  */
 int fault_below(const char *module);
 /* The same of one function; fault_below(NULL) ends it. */
 int fault_below_function(const char *function);
 /*
- * But nothing below that function of the kernel, whose failures go into its log;
- * fault_spare(NULL) ends it.
+ * Exclude requests below that function of the kernel, because it logs failures;
+ * fault_spare(NULL) ends the exclusion.
  */
 int fault_spare(const char *function);
-/* Nothing fails from now on. Says whether something did. */
+/* Nothing fails from now on. Returns whether something did. */
 bool fault_disarm(void);
 
 /* Write one number or word to "<capability>/<file>" of debugfs. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reads in flight: they stand in a slow layer while a test asks somebody to wait
+ * Reads in flight: a slow layer holds them while a test starts an operation that waits
  * for them.
  */
 #ifndef SELFTESTS_FLIGHT_H
@@ -20,9 +20,8 @@ struct flight {
 };
 
 /*
- * Start reads of the first FLIGHT_READS blocks of @fd and wait until all of them
- * stand in the mapped device @slow. Returns 0 or a negative errno and says what
- * went wrong.
+ * Start reads of the first FLIGHT_READS blocks of @fd and wait until the mapped device
+ * @slow holds all of them. Returns 0 or a negative errno and prints what went wrong.
  */
 int flight_start(struct flight *flight, int fd, const char *slow);
 
@@ -30,8 +29,8 @@ int flight_start(struct flight *flight, int fd, const char *slow);
 int flight_left(const struct flight *flight);
 
 /*
- * Wait for the reads and judge them; they are of file @file, generation 1.
- * Returns 0 or -1 and says what was wrong.
+ * Wait for the reads and verify them; they are of file @file, generation 1.
+ * Returns 0 or -1 and prints what was wrong.
  */
 int flight_end(struct flight *flight, uint32_t file);
 

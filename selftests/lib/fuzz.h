@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A process that does random things with descriptors, the ioctls and reads, with or
- * without privilege.
+ * A process that performs random operations with descriptors, the ioctls and reads,
+ * privileged or not.
  *
- * Everything it does follows from a seed, but for what other processes do at
- * the same time.
+ * A seed determines everything it does, apart from interference by other processes.
  */
 #ifndef SELFTESTS_FUZZ_H
 #define SELFTESTS_FUZZ_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a user without privilege can do to others through /dev/bpio and enabled files,
- * as fast as it goes.
+ * Processes of an unprivileged user that abuse /dev/bpio and enabled files, as fast as
+ * possible.
  */
 #ifndef SELFTESTS_HOSTILE_H
 #define SELFTESTS_HOSTILE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Threads that read a file of known content, enabled or not, in several ways at
- * once and judge every byte, while a test does something to the stack below.
+ * once and verify every byte, while a test changes the stack below.
  *
  * The file does not change; for files that do, see readers.h.
  */

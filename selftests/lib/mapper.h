@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Mapped devices below a volume, and what can be asked of them.
+ * Mapped devices below a volume, and queries about them.
  *
  * Names are without DM_PREFIX. Functions that return int return 0 or a negative
- * errno and have said what went wrong, unless their comment says otherwise.
+ * errno, after printing what went wrong, unless their comment says otherwise.
  */
 #ifndef SELFTESTS_MAPPER_H
 #define SELFTESTS_MAPPER_H
@@ -51,10 +51,10 @@ int device_in_flight(const char *path);
 /* Reads that a block device has completed; UINT64_MAX when it is not there. */
 uint64_t device_reads(const char *path);
 
-/* What a bpio-filter has seen; UINT64_MAX when it cannot be asked. */
+/* The reads that a bpio-filter has seen; UINT64_MAX when it cannot be queried. */
 uint64_t filter_reads(const char *name);
 uint64_t filter_writes(const char *name);
-/* Reads that a "delay" holds back now; UINT64_MAX when it cannot be asked. */
+/* Reads that a "delay" holds back now; UINT64_MAX when it cannot be queried. */
 uint64_t delay_reads(const char *name);
 
 /* Load a module that is installed, or lies beside the test program. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Objections in a layer's own words, for use inside a test. */
+/* Checks of a layer's objection and its text, for use inside a test. */
 #ifndef SELFTESTS_OBJECTION_H
 #define SELFTESTS_OBJECTION_H
 
@@ -28,7 +28,7 @@ static inline void objection_is(struct __test_metadata *_metadata,
 	objection_is(_metadata, results, BPIO_REASON_##reason, status,	\
 		     name, text)
 
-/* Read @count blocks of @fd one by one and judge them; @file is its number. */
+/* Read @count blocks of @fd one by one and verify them; @file is its number. */
 static inline void read_blocks(struct __test_metadata *_metadata, int fd,
 			       unsigned int count, uint32_t file)
 {

@@ -2,16 +2,16 @@
 /*
  * The frame of a test program.
  *
- * Mapped devices and file systems are made once for each program, because a
- * test that makes its own takes seconds in an emulated machine; every test of
- * the program has its own files. A program defines
+ * Mapped devices and file systems are made once per program, because making them takes
+ * seconds in an emulated machine; every test of the program has separate files. A
+ * program defines
  *
  *	static int program_setup(void);
  *	static int program_cleanup(void);
  *
- * and ends with PROGRAM_MAIN instead of TEST_HARNESS_MAIN. The program fails
- * when the clean-up does, whatever its tests said: a file system that cannot be
- * unmounted or a device that cannot be removed is a finding.
+ * and ends with PROGRAM_MAIN instead of TEST_HARNESS_MAIN. The program fails if the
+ * clean-up fails, even if all tests passed: a file system that cannot be unmounted, or
+ * a device that cannot be removed, is a bug.
  */
 #ifndef SELFTESTS_PROGRAM_H
 #define SELFTESTS_PROGRAM_H
@@ -25,8 +25,8 @@
 #include "volume.h"
 
 /*
- * Every test runs in an emulated machine too, with a kernel that checks all it
- * does: some take minutes there. What hangs in the kernel is found sooner.
+ * Every test also runs in an emulated machine with a debug kernel, where some take
+ * minutes. Tasks that hang in the kernel are detected sooner.
  */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 480

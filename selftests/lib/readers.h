@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Threads that read an open file all the time and judge every byte, while a test
- * does something to the file.
+ * Threads that read an open file all the time and verify every byte, while a test
+ * changes the file.
  *
- * The test states what a read may return: it raises "newest" before it begins
- * to write a generation, and "oldest" when that has been written. A reader looks
- * at "oldest" before its read and at "newest" after it. So a read that returns
- * what had been overwritten before it began is found.
+ * The test states what a read may return: it raises "newest" before it begins to write
+ * a generation, and "oldest" when that has been written. A reader takes "oldest" before
+ * its read and "newest" after it. So it detects a read that returns data which had been
+ * overwritten before the read began.
  */
 #ifndef SELFTESTS_READERS_H
 #define SELFTESTS_READERS_H

@@ -2,9 +2,9 @@
 /*
  * The same calls on a file that was never enabled and on one that is.
  *
- * A call is made in a process of its own on a file of its own, which every time
- * has the same name, content and descriptor number. What the call returns and what
- * it does is written down as text, the account. Two accounts must be equal.
+ * A call is made in a separate process on a separate file, which always has the same
+ * name, content and descriptor number. The return values and effects of the call are
+ * recorded as text, the account. Two accounts must be equal.
  */
 #ifndef SELFTESTS_SAME_H
 #define SELFTESTS_SAME_H

@@ -41,8 +41,8 @@ int stack_create(struct stack *stack, const char *name, const char *types,
 		 const char *device, uint64_t start, uint64_t sectors,
 		 const char *features);
 /*
- * Format the volume with ext4 and mount it so that nobody reads from it but the
- * test: neither the file system in the background nor udev.
+ * Format the volume with ext4 and mount it so that only the test reads from it: neither
+ * the file system in the background nor udev.
  */
 int volume_quiet_ext4(struct volume *volume);
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What an event says; numbers that it does not have are 0, texts are empty. */
+/* The variables of an event; missing numbers are 0, missing texts are empty. */
 struct uevent {
 	char		name[16];
 	char		device[24];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Small things that every test program needs.
+ * Small helpers that every test program needs.
  *
- * Functions that return int return 0 or a negative errno and have said what
+ * Functions that return int return 0 or a negative errno, after printing what
  * went wrong, unless their comment says otherwise.
  */
 #ifndef SELFTESTS_UTIL_H
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-/* How long something may take that takes milliseconds on a real machine. */
+/* Deadline for operations that take milliseconds on a real machine. */
 #define DEADLINE_MS	30000
 
 /* Bytes of a page of memory. */
@@ -25,7 +25,7 @@ void diag(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Milliseconds of a clock that never jumps. */
 uint64_t now_ms(void);
 
-/* Let a poll loop breathe: true until @deadline (of now_ms()) has passed. */
+/* Sleep briefly in a poll loop: true until @deadline (of now_ms()) has passed. */
 bool poll_again(uint64_t deadline);
 
 /*
@@ -67,11 +67,10 @@ void *guarded_pages(int protection);
 bool kernel_is_at_least(unsigned int version, unsigned int patchlevel);
 
 /*
- * Whether reads past the page cache may be in flight when the process forks.
- * Before 6.5 the kernel takes references to the memory and does not pin it: when
- * the file system or dm-bpio asks for a page a second time after a fork(), for
- * the second bio of a read, it gets a copy and what the first one brings is lost.
- * open(2) warns of that.
+ * Whether O_DIRECT reads may be in flight when the process forks. Before 6.5 the kernel
+ * takes references to the memory instead of pinning it: if the file system or dm-bpio
+ * needs a page again after a fork(), for the second bio of a read, it gets a copy, and
+ * the data of the first bio is lost. open(2) warns of that.
  */
 bool fork_spares_reads(void);
 

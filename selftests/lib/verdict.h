@@ -23,7 +23,7 @@ static inline void verdict_strings(struct __test_metadata *_metadata,
 			       results->failure_reason_len));
 }
 
-/* Somebody objected: @reason, in the words of reasons.h; @name may be NULL. */
+/* There is an objection: @reason, with the text of reasons.h; @name may be NULL. */
 static inline void verdict_is(struct __test_metadata *_metadata,
 			      const struct bpio_results *results,
 			      enum bpio_reason reason, const char *name)
@@ -42,7 +42,7 @@ static inline void verdict_is(struct __test_metadata *_metadata,
 	verdict_strings(_metadata, results, name);
 }
 
-/* Nobody objected. */
+/* There is no objection. */
 static inline void verdict_none(struct __test_metadata *_metadata,
 				const struct bpio_results *results)
 {

@@ -2,7 +2,7 @@
 /*
  * The devices of a test: mapped devices, file systems on them, mounts.
  *
- * All functions return 0 or a negative errno and have said what went wrong.
+ * All functions return 0 or a negative errno, after printing what went wrong.
  */
 #ifndef SELFTESTS_VOLUME_H
 #define SELFTESTS_VOLUME_H
@@ -30,7 +30,7 @@ struct devices {
 	const char	*scratch;
 };
 
-/* NULL, or the sentence that says why no test can run. */
+/* NULL, or a sentence why no test can run. */
 const char *devices_find(struct devices *devices);
 
 /* One line of a device-mapper table. */
@@ -57,7 +57,7 @@ int dm_resume_unseen(const char *name);
 /* Size of a block device in sectors of 512 bytes; 0 when it has none. */
 uint64_t device_sectors(const char *path);
 
-/* A mapped device with one bpio target and what stands on it. */
+/* A mapped device with one bpio target, and its file system. */
 struct volume {
 	char		name[32];	/* without DM_PREFIX */
 	char		node[96];	/* of the mapped device */
@@ -72,7 +72,7 @@ struct volume {
  */
 int volume_create(struct volume *volume, const char *name, const char *device,
 		  uint64_t start, uint64_t sectors, const char *features);
-/* Of a table of several lines. Operations on volume->fd go by the control node. */
+/* A table of several lines. Operations on volume->fd use the control node. */
 int volume_create_lines(struct volume *volume, const char *name,
 			const struct dm_line *lines, unsigned int count);
 /* Run the mkfs command, to which the node is appended. */
@@ -100,9 +100,9 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 	      const char *xfs_options);
 
 /*
- * Leave only @spare bytes free, by the file VOLUME_FILLER, so that a file is given
- * the blocks that another one has just lost: there are no others. Returns 0 or a
- * negative errno.
+ * Fill the file system with the file VOLUME_FILLER, except @spare bytes, so that a file
+ * that needs blocks gets those that another one has just freed. Returns 0 or a negative
+ * errno.
  */
 #define VOLUME_FILLER	"filler"
 int volume_fill_up(const struct volume *volume, uint64_t spare);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device-mapper target "bpio-probe": a layer of somebody else, for tests.
+ * The device-mapper target "bpio-probe": a third-party layer, for tests.
  *
- * It passes I/O through as dm-linear does, and uses the kernel interface of
- * BypassIO in every way, also in wrong ones. Messages tell it what to do and
- * answer with what came of it.
+ * It passes I/O through like dm-linear, and uses the kernel interface of BypassIO in
+ * every way, correct and incorrect. Messages control it and return the results.
  *
  * Constructor:
  *	<device> <offset> [<#opt> [name <name>] [silent] [map_length <sectors>]
@@ -12,10 +11,10 @@
  *				  [map_legs <number>] [map_chunk <sectors>]
  *				  [leg_error <errno>]]
  *
- * silent: no callbacks but the mandatory one. map_length: the mapping is told in
- * pieces of so many sectors, 0 is none. map_end: it is told up to there only.
- * map_error: it is not told at all. map_legs, map_chunk: it is told as stripes, which
- * is right for one leg. leg_error: where these lie is not told.
+ * silent: only the mandatory callback. map_length: return the mapping in pieces of that
+ * many sectors, which is wrong for 0. map_end: fail behind that sector. map_error: fail
+ * always. map_legs, map_chunk: return the mapping as stripes, which is right for one
+ * leg. leg_error: fail to return the legs.
  *
  * Messages:
  *	file_veto <errno> <reason>	veto all files, or the volume, in these

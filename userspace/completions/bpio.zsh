@@ -83,7 +83,7 @@ _bpio() {
 		_arguments $common \
 			'(-n --dry-run)'{-n,--dry-run}'[print the tables, change nothing]' \
 			'(-k --keep)'{-k,--keep}'[adopt again whenever the table is replaced]' \
-			'(-K --kept)'{-K,--kept}'[adopt what was to be kept, for udev]' \
+			'(-K --kept)'{-K,--kept}'[adopt a kept device again, for udev]' \
 			'(-S --any-storage)'{-S,--any-storage}'[also storage other than NVMe]' \
 			'1: :_bpio_volumes'
 		;;
@@ -94,13 +94,13 @@ _bpio() {
 		;;
 	tab)
 		_arguments $common \
-			'(-C --check)'{-C,--check}'[fail when a volume could not be made]' \
+			'(-C --check)'{-C,--check}'[fail if a volume cannot be made]' \
 			'(-D --claims)'{-D,--claims}'[print the volume above a device, for udev]' \
 			'1: :_files'
 		;;
 	up)
 		_arguments $common \
-			'(-i --initrd)'{-i,--initrd}'[only those of the initramfs]' \
+			'(-i --initrd)'{-i,--initrd}'[only volumes of the initramfs]' \
 			'*: :_bpio_table'
 		;;
 	down)
@@ -108,7 +108,7 @@ _bpio() {
 		;;
 	watch)
 		_arguments $common \
-			'(-c --count)'{-c,--count}'[end after so many events]:number:'
+			'(-c --count)'{-c,--count}'[end after N events]:number:'
 		;;
 	list)
 		_arguments $common \
@@ -118,7 +118,7 @@ _bpio() {
 	attach)
 		_arguments $common \
 			'*'{-f,--file}'[only files that match]:glob:_files' \
-			'(-F --follow)'{-F,--follow}'[go on with files that are opened later]' \
+			'(-F --follow)'{-F,--follow}'[continue with files that are opened later]' \
 			'1: :_pids'
 		;;
 	detach)
