@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Type in every transcript of the installed documentation and compare what comes
-# out with what the page says.
+# Type in every transcript of the installed documentation and compare the output with
+# that on the page.
 #
 # A transcript is a block "```console" of README.md, or an example (.EX) of a
 # man page whose first line is a command. Lines that begin with "# " are commands
@@ -11,13 +11,13 @@
 #	<N>	stands for any number without a sign
 #	...	alone on a line stands for any lines, or none
 #
-# A comment "machine: NAME" before the block says where it begins: "full" (the
+# A comment "machine: NAME" before the block selects the initial state: "full" (the
 # default: the volume vol on the first NVMe namespace, with ext4 on /mnt and
 # /mnt/file of 16 MiB), "partial" (the same above a linear target, lower),
-# "vetoed" (above a layer, scan, that vetoes), "lvm" (not vol but vg/data, of one segment on
-# the first and one on the third namespace), or "empty" (nothing). The guest's
-# devices get the names and numbers of DEVICES. How many blanks there are between
-# two words does not matter: columns are as wide as their numbers.
+# "vetoed" (above a layer, scan, that vetoes), "lvm" (vg/data instead of vol, with one
+# segment on the first and one on the third namespace), or "empty" (nothing). The
+# guest's devices get the names and numbers of DEVICES. The number of blanks between two
+# words does not matter, because columns are as wide as their numbers.
 set -euo pipefail
 # LVM's commands need not say that the shell has files open
 export LVM_SUPPRESS_FD_WARNINGS=1

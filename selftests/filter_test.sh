@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What the target bpio-filter refuses to be told, and that it says why.
+# Arguments and messages that the target bpio-filter refuses, with a reason.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 

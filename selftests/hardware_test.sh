@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The benchmark for a machine of one's own refuses what it cannot measure, and
-# measures what it can. What it finds here is the time of an emulated device.
+# The benchmark for real hardware refuses what it cannot measure, and measures the rest.
+# The times here are those of an emulated device.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 

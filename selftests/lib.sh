@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What the test scripts share. Sourced, never run.
+# Common parts of the test scripts. Sourced, never run.
 #
 # A script calls "plan N", then "it NAME FUNCTION" for each test. A test is a
-# function that returns 0, or prints why not and returns something else; "skip
-# SENTENCE" from within ends it as skipped. It runs in a shell of its own with
-# "set -e", so that no failed command is overlooked.
+# function that returns 0, or prints why it failed and returns another value; "skip
+# SENTENCE" in it ends it as skipped. It runs in a subshell with "set -e", so that no
+# failed command is overlooked.
 set -euo pipefail
 
 HERE=$(dirname "$(realpath "${BASH_SOURCE[0]}")")

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Programs as they are, that read with O_DIRECT: each prints and returns the same
-# plain, under "bpio run", and when it is attached while it runs; and its reads went
-# direct. A program that is not installed is skipped. PostgreSQL is not here: it has
-# direct I/O since 16, and the guest's release has 15.
+# Everyday programs that read with O_DIRECT: each has the same output and exit status
+# plain, under "bpio run", and with "bpio attach" while it runs; and its reads go direct.
+# A program that is not installed is skipped. PostgreSQL is not included: it has direct
+# I/O since 16, and the guest's release has 15.
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 # shellcheck source=lib.sh
 . "$here/lib.sh"

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Every layer of a stack is suspended, reloaded and replaced in turn while fio
-# reads and verifies. Not a read fails or is wrong, reads go direct before and
-# afterwards, and the layers have seen those that did not skip them only.
+# Every layer of a stack is suspended, reloaded and replaced in turn while fio reads and
+# verifies. No read fails or is wrong, reads go direct before and afterwards, and the
+# layers see only reads that do not skip them.
 #
-# BPIO_TEST_SECONDS: how long fio reads in each test (default 15).
+# BPIO_TEST_SECONDS: the time for which fio reads in each test (default 15).
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 

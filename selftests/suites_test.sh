@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# "suites" with a stand-in for a public suite, which has xfstests' interface and
-# a few commands in the place of tests.
+# "suites" with a substitute for a public suite, which has xfstests' interface and a few
+# commands instead of tests.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 

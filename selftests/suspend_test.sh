@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# A volume or a layer below it is suspended, replaced, moved, resized or gone
-# while readers read an enabled file. No read may be wrong, no suspend may hang, and
-# bypass comes back by itself.
+# A volume or a layer below it is suspended, replaced, moved, resized or removed while
+# an enabled file is read. No read may be wrong, no suspend may hang, and bypass resumes
+# by itself.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 

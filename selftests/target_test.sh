@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The target as a citizen of device-mapper: its table and status, what it
-# refuses, and that every kind of request passes through it as through "linear",
-# to the right sectors.
+# The target as a device-mapper target: its table and status, the tables it refuses, and
+# that every kind of request passes through it as through "linear", to the right
+# sectors.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What "run" and "profile" share. Sourced after host.sh, never run.
+# Common parts of "run" and "profile". Sourced after host.sh, never run.
 
 BENCH=$SELFTESTS/bench
 work=$BUILD/bench
@@ -12,7 +12,7 @@ GUEST_OPTIONS=(--icount --cpu "$GUEST_CPU" --mem 3G
 	--append "nokaslr norandmaps randomize_kstack_offset=off")
 export BENCH GUEST_OPTIONS
 
-# build KERNEL GOAL...: what guests of KERNEL are shown, in $work/guest; sets
+# build KERNEL GOAL...: build the files for guests of KERNEL, in $work/guest; sets
 # release
 build()
 {

@@ -3,17 +3,17 @@
 # Judge the figures. The input is bench.json, $baseline[0] what "run --save"
 # stored (there may be none), $tolerance what a row may grow by.
 #
-# What workers of the kernel have a part in is not the same each time: such a figure
-# may grow by what its batches differ by as well, up to a tenth in all.
+# A figure to which workers of the kernel contribute varies between runs: it may also
+# grow by the difference between its batches, up to a tenth in all.
 #
-# What reads cost while a file arms depends on how many come too early, which the
-# slightest change of the timing changes: it is told and not judged.
+# The cost of reads while a file is being armed depends on how many come too early,
+# which the slightest change of the timing changes: it is printed and not judged.
 #
 # Figures of another emulator, or of another release of the same kernel, differ for
-# reasons that are not ours. There only the rows are judged that this project's
-# modules take part in, by how many times the raw device's they are. Another series
-# of kernels has other code below and above these modules: its rows are told and
-# not judged, and it may be without some of them.
+# reasons outside of this project. With these, only rows that involve this project's
+# modules are judged, by their ratio to the raw device's. Another series of kernels has
+# different code below and above these modules: its rows are printed and not judged, and
+# some of them may be missing.
 
 def values:
 	map(select(.value) | {key: "\(.mitigations) \(.name)", value: .value}) |

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Add to the figures what follows from them. The input is the object that "run"
-# gathered, $targets[0] what targets.json wants: missing a target does not fail
-# the benchmark, but it is told.
+# Add derived values to the figures. The input is the object that "run" gathered,
+# $targets[0] the content of targets.json: a missed target does not fail the benchmark,
+# but is printed.
 #
 # A target is for one row ("row"), or for the worst of those whose names match
-# ("each"): the figure, or its part "field", by that of another row ("by", or what
-# comes of the replacements "instead" in the row's name) if there is one.
+# ("each"): the figure, or its part "field", divided by that of another row if one is
+# given ("by", or the name after the replacements "instead").
 
 def instead($pairs): reduce $pairs[] as $pair (.; split($pair[0]) | join($pair[1]));
 

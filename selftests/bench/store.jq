@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What "run" stores of its figures, to be compared with later. $stored[0] is there
-# when only some rows, which $rows tells, take their places among those of it.
+# The figures that "run" stores for later comparisons. If only the rows $rows were
+# measured, they replace those of $stored[0].
 
 def environment: {kernel, qemu, cpu, device};
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# The emulator's command line and the kernel's, in the arrays "qemu" and
-# "cmdline": what all our machines have in common.  Sourced after lib.sh, with a
-# row of "kernels" read.
+# The command lines of the emulator and of the kernel, in the arrays "qemu" and
+# "cmdline": the parts common to all machines.  Sourced after lib.sh, with a row of
+# "kernels" read.
 
 # Begin both. Uses $emulator, what the script of that name prints; $mem; $cpu, a
 # model of QEMU, or empty.
