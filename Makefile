@@ -88,7 +88,7 @@ endif
 guest-modules: kmod-links
 	+selftests/vm/kbuild --kernel $(KERNEL) $(KMOD)/dm-bpio $(KFLAGS) modules
 
-# Modules that tests load, built as somebody else would against dm-bpio.
+# Modules that tests load, built against dm-bpio like third-party modules.
 guest-test-modules: guest-modules
 	@mkdir -p $(KMOD)/tests
 	@find $(KMOD)/tests -xtype l -delete
@@ -131,8 +131,8 @@ endif
 uninstall-modules:
 	rm -f "$(DESTDIR)$(MODDIR)/dm-bpio.ko" "$(DESTDIR)$(MODDIR)/dm-bpio-filter.ko"
 
-# What to remove is found by installing it elsewhere, so the two cannot differ.
-# Folders stay, except those whose path says that they are ours.
+# Files to remove are found by installing elsewhere, so the two cannot differ.
+# Folders are kept, except those whose path shows that they belong to the project.
 uninstall-user:
 	rm -rf $(BUILD)/uninstall
 	$(MAKE) install-user DESTDIR=$(BUILD)/uninstall
@@ -165,7 +165,7 @@ demo:
 check:
 	@selftests/check --kernel $(KERNEL)
 
-# SECONDS= is for each file system; STRESS=--help tells more options.
+# SECONDS= is per file system; STRESS=--help lists more options.
 STRESS	?=
 stress:
 	@selftests/stress/run --kernel $(KERNEL) $(addprefix --seconds ,$(SECONDS)) \

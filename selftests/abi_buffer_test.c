@@ -517,7 +517,7 @@ TEST_F(request, every_byte_of_the_output_is_defined)
 		EXPECT_EQ(0, fs.enable.failure_reason[i]);
 }
 
-/* Make a page writable and read-only in turn, until told to stop. */
+/* Make a page writable and read-only in turn, until asked to stop. */
 struct flicker {
 	_Atomic bool	stop;
 	void		*page;

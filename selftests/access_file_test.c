@@ -77,7 +77,7 @@ static void enable_and_read(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, readers_start(&readers));
 }
 
-/* Nobody opens the file and enables it, and nobody reads it all the time. */
+/* User nobody opens the file, enables it, and reads it continuously. */
 static void read_as_nobody(struct __test_metadata *_metadata,
 			   FIXTURE_DATA(file) *self, int dir, const char *name)
 {
@@ -132,7 +132,7 @@ static uint64_t revokes(int fd)
 	return file_info(fd, &info) ? UINT64_MAX : info.revokes;
 }
 
-/* Changes of rights. The first ones end those of nobody. */
+/* Changes of permissions. The first ones take away those of user nobody. */
 static int take_the_mode_away(void)
 {
 	return chmod(path, 0600);
@@ -291,7 +291,7 @@ TEST_F(file, a_project_without_quota_left_stops_writers_and_no_reader)
 	EXPECT_EQ(0, limit_project(0));
 }
 
-/* A mount of the file system on which root's files are nobody's. */
+/* An idmapped mount on which root's files belong to user nobody. */
 static int idmapped_mount(void)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
@@ -325,7 +325,7 @@ TEST_F(file, an_idmapped_mount_gives_bypass_to_whom_it_gives_the_file)
 	EXPECT_EQ((gid_t)NOBODY, by_fd.st_gid);
 	EXPECT_EQ(0u, by_path.st_uid);
 	EXPECT_READS_GO_ON();
-	/* who is the owner there changes the mode */
+	/* the owner on that mount changes the mode */
 	before = revokes(self->fd);
 	ASSERT_EQ(0, thread_is_nobody(true));
 	EXPECT_EQ(-1, chmod(path, 0400));
@@ -333,14 +333,14 @@ TEST_F(file, an_idmapped_mount_gives_bypass_to_whom_it_gives_the_file)
 	ASSERT_EQ(0, thread_is_nobody(false));
 	EXPECT_LT(before, revokes(self->fd));
 	EXPECT_READS_GO_ON();
-	/* nobody can come by that mount any more */
+	/* that mount can no longer be used */
 	close(tree);
 	ASSERT_EQ(0, chmod(path, 0000));
 	EXPECT_READS_GO_ON();
 	EXPECT_LT(0u, revokes(self->fd));
 }
 
-/* In a child that stays root: wait to be told, and take the mode away. */
+/* In a child that stays root: wait for the signal, then remove the permission. */
 static pid_t later_chmod(int *tell)
 {
 	int pair[2];
@@ -388,7 +388,7 @@ TEST(a_process_in_a_user_namespace_is_given_what_its_ids_give_it)
 	EXPECT_EQ(EACCES, errno);
 	EXPECT_READS_GO_ON();
 	EXPECT_LT(0u, revokes(self->fd));
-	/* what it inherited goes on, too */
+	/* the inherited descriptor still works too */
 	EXPECT_EQ(0, reads_alike(plain, fd, BYTES));
 	EXPECT_EQ(0, readers_stop(&readers));
 }
@@ -425,7 +425,7 @@ TEST_F(file, a_process_under_landlock_reads_what_it_has_open)
 	ASSERT_EQ(0, landlock(LANDLOCK_ACCESS_FS_READ_FILE));
 	EXPECT_EQ(-1, open(path, O_RDONLY | O_DIRECT));
 	EXPECT_EQ(EACCES, errno);
-	/* armed for the first time by who may not open it */
+	/* armed for the first time by a process that may not open it */
 	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
 	EXPECT_EQ(0, file_armed(self->fd));
 	EXPECT_EQ(0, reads_alike(self->plain, self->fd, BYTES));

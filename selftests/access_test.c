@@ -221,7 +221,7 @@ TEST_F(caller, does_everything_else_with_descriptors_open_for_reading)
 	free(buffer);
 }
 
-/* The whole of it as somebody whom no file mode favours. */
+/* The whole sequence as a user without special permissions. */
 TEST(the_mode_of_the_mapped_device_lets_others_use_it_without_privilege)
 {
 	char *buffer = dio_alloc(BYTES);

@@ -204,7 +204,7 @@ TEST_F(asked, a_watcher_that_is_added_later_and_denies_is_obeyed_alike)
 	error = reads_alike(self->plain, self->fd, BYTES);
 	EXPECT_EQ(true, error == EPERM || error == 0);
 	ASSERT_EQ(0, file_info(self->fd, &after));
-	/* what is denied is no read, and has no reason */
+	/* a denied read is not counted, so it has no reason */
 	EXPECT_EQ(error ? 0 : 1, after.direct_reads - before.direct_reads);
 	EXPECT_EQ(before.fallback_reads, after.fallback_reads);
 	ASSERT_EQ(0, watch(self->watcher.fd, FAN_MARK_REMOVE | variant->mark,

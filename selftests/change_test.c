@@ -126,7 +126,7 @@ static int write_beside_a_reader_into_peer_memory(struct change *c)
 	return ret;
 }
 
-/* Nobody syncs: the blocks are allocated when the file is armed again. */
+/* There is no sync: the blocks are allocated when the file is armed again. */
 static int append(struct change *c)
 {
 	int fd = open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC);

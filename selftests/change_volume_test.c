@@ -18,7 +18,7 @@
 #define FS_MIB		512
 #define NOBODY		65534
 
-/* Of ext4 and XFS, which have it in headers of their own. */
+/* From ext4 and XFS, which define them in private headers. */
 #define FS_IOC_SHUTDOWN		_IOR('X', 125, uint32_t)
 #define SHUTDOWN_DEFAULT	0
 #define SHUTDOWN_LOGFLUSH	1

@@ -132,7 +132,7 @@ TEST_F(caller, of_32_bits_enables_and_arms_a_file_through_the_control_node)
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 	EXPECT_STREQ("none", reason_token(out.obstacle));
 	EXPECT_EQ(2, active_count(volume.fd));
-	/* it goes direct at once, by whoever has it open */
+	/* reads go direct at once, from any process that has it open */
 	ASSERT_EQ(0, caller32("read %d 0 65536", self->plain, self->buffer,
 			      BYTES));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));

@@ -356,7 +356,7 @@ TEST_F(event, a_layer_that_vetoes_the_volume_is_told_when_it_begins_and_ends)
 	EXPECT_STREQ("Reads along.", event.reason);
 	EXPECT_EQ(-EBUSY, event.status);
 	EXPECT_EQ(0u, event.inode);
-	/* who asks, enables and closes changes nothing */
+	/* a QUERY, and an ENABLE followed by a close, change nothing */
 	for (i = 0; i < 20; i++) {
 		EXPECT_EQ(0, storage_op(stack.volume.fd, BPIO_OP_QUERY, &out));
 		close(fd);
@@ -534,7 +534,7 @@ TEST_F(event, users_who_do_all_they_can_cost_little_memory_and_no_other_event)
 	milliseconds = now_ms() - begun;
 	EXPECT_LE(most, before + GROWTH_MAX);
 
-	/* what is still held back is told, and then the loss */
+	/* events still held back are sent, then the loss */
 	while (!uevent_next(self->socket, &event, 2000))
 		count_event(&counts, &event);
 	diag("%llu refusals in %llu ms: %llu events of files, %llu lost; memory grew by %lld KiB",

@@ -84,7 +84,7 @@ FIXTURE_SETUP(load)
 	self->fd = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->fd) TH_LOG("%s: %s", path, strerror(errno));
 	ASSERT_EQ(0, fault_below_function("do_init_module"));
-	/* it says in the log who could not have a cache */
+	/* the kernel logs a failure to create a cache */
 	ASSERT_EQ(0, fault_spare("__kmem_cache_create_args"));
 }
 

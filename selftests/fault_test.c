@@ -414,7 +414,7 @@ FIXTURE_TEARDOWN(step)
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
-/* Errors of somebody who could not get memory, or reach the caller's. */
+/* Errors of a call that could not allocate, or access the caller's memory. */
 static bool is_injected(int ret)
 {
 	return ret == -ENOMEM || ret == -EFAULT || ret == -EAGAIN ||

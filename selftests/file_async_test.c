@@ -449,7 +449,7 @@ TEST_F(ring, polled_reads_raise_no_interrupts_and_others_do)
 	}
 	after = nvme_interrupts();
 	EXPECT_LT(150u, file_direct(self->fd));
-	/* a few may be of somebody else's requests */
+	/* a few may belong to other requests */
 	if (variant->setup & IORING_SETUP_IOPOLL) {
 		EXPECT_GT(50, after - before);
 	} else {

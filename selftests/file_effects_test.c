@@ -237,7 +237,7 @@ TEST_F(file, inotify_sees_a_direct_read_of_the_file_and_in_its_directory)
 	EXPECT_DIRECT_READ();
 	EXPECT_EQ(1, count_inotify(file, IN_ACCESS));
 	EXPECT_EQ(1, count_inotify(dir, IN_ACCESS));
-	/* a read of nothing is no access */
+	/* a read of zero bytes is no access */
 	EXPECT_EQ(0, pread(self->fd, self->buffer, 4096, 1 << 30));
 	EXPECT_EQ(0, count_inotify(file, IN_ACCESS));
 	close(file);
@@ -256,7 +256,7 @@ TEST_F(file, inotify_sees_nothing_of_enable_and_arming)
 	ASSERT_EQ(0, fs_enable(volume.fd, fd));
 	ASSERT_EQ(0, file_armed(fd));
 	EXPECT_EQ(0, count_inotify(file, IN_ALL_EVENTS));
-	/* of the close, what every close tells */
+	/* the event of the close */
 	close(fd);
 	EXPECT_EQ(1, count_inotify(file, IN_CLOSE_NOWRITE));
 	close(file);

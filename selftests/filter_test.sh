@@ -94,7 +94,7 @@ bad_messages()
 	dm resume "${PREFIX}layer"
 }
 
-# What was told by message is in the table, which can be loaded again.
+# Settings made by messages are in the table, which can be loaded again.
 round_trip()
 {
 	local table

@@ -128,7 +128,7 @@ static void expect_usual(struct __test_metadata *_metadata)
 	EXPECT_EQ(0, active_count(volume.fd));
 }
 
-/* Only tests of a fixture have a time limit of their own. */
+/* Only tests with a fixture have a separate time limit. */
 FIXTURE(fuzz) {
 	int	unused;
 };

@@ -124,7 +124,7 @@ TEST_F(api, bpio_veto_refuses_every_wrong_argument_and_then_vetoes_nothing)
 
 	TELL(GUARD, "check");
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	/* EINVAL for what is no error, ENODATA, E2BIG; EOPNOTSUPP too late */
+	/* EINVAL for a status that is not an error, ENODATA, E2BIG; EOPNOTSUPP outside */
 	EXPECT_ANSWER("file_pre -22 -22 -22 -61 -61 -7 file_post -95 "
 		      "storage_pre -22 -22 -22 -61 -61 -7 storage_post -95",
 		      GUARD, "checks");
@@ -791,7 +791,7 @@ TEST(a_layer_that_maps_only_a_part_is_one_of_the_route)
 	struct bpio_file_info info;
 	int fd = file_open_direct(path);
 
-	/* the upper half is not told, in pieces of 1 MiB */
+	/* the upper half is not mapped; pieces of 1 MiB */
 	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe",
 				  "6 name guard map_length 2048 map_end 32768"));
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));

@@ -26,7 +26,7 @@ static int program_cleanup(void)
 	return 0;
 }
 
-/* A file system of its own for each test. */
+/* A separate file system for each test. */
 FIXTURE(layout) {
 	struct volume	volume;
 	char		path[192];
@@ -236,7 +236,7 @@ TEST_F(layout, a_huge_sparse_file_is_enabled_and_closed_at_once)
 	/* the front of it goes direct while the rest is still unknown */
 	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 8192, 0));
 	EXPECT_CONTENT(8192, 0, 1);
-	/* and whoever writes is not held up by the mapping either */
+	/* and the mapping does not delay a writer either */
 	fd = open(self->path, O_WRONLY | O_CLOEXEC);
 	ASSERT_EQ(0, file_write(fd, 0, 8192, 1, 2));
 	close(fd);
@@ -248,7 +248,7 @@ TEST_F(layout, a_huge_sparse_file_is_enabled_and_closed_at_once)
 	EXPECT_GT(20000u, now_ms() - start);
 }
 
-/* What tells where the file lies are reads of the volume, which is suspended. */
+/* Probes are reads of the volume, which is suspended. */
 TEST_F(layout, waiting_until_a_file_is_armed_can_be_interrupted)
 {
 	int writer, status;

@@ -23,7 +23,7 @@
 #define DELAY	"50"
 #define TIMES	5
 
-/* How long who ignores that a lease is broken may hold others up. */
+/* How long a holder that ignores the break of its lease may delay others. */
 #define BREAK_TIME	"/proc/sys/fs/lease-break-time"
 
 static struct stack slow;

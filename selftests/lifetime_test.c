@@ -187,7 +187,7 @@ TEST_F(file, a_mapping_keeps_it_enabled_until_it_is_unmapped)
 	EXPECT_ACTIVE(0);
 }
 
-/* It goes on reading after DISABLE, by the file system. */
+/* Reads still work after DISABLE, through the file system. */
 static void expect_disabled(struct __test_metadata *_metadata,
 			    FIXTURE_DATA(file) *self)
 {
@@ -384,7 +384,7 @@ TEST_F(file, exec_keeps_enabled_what_it_does_not_close)
 	if (!pid)
 		execute(self->fd, "exec sleep 300");
 	CLOSE_IT();
-	/* the end of it tells that the exec closed what it had to */
+	/* its end shows that the exec has closed the descriptors */
 	close(gate[1]);
 	EXPECT_EQ(0, read(gate[0], self->buffer, 1));
 	EXPECT_ACTIVE(1);

@@ -77,7 +77,7 @@ static struct state state_now(int fd)
 	EXPECT_EQ(0, memcmp(&__now, before, sizeof(__now)));		\
 } while (0)
 
-/* --- who may do what --- */
+/* --- permissions --- */
 
 enum object {
 	FILE_READ, FILE_WRITE, FILE_BOTH, DIRECTORY, DEVICE_READ, DEVICE_WRITE,
@@ -325,7 +325,7 @@ TEST_F(caller, pauses_and_resumes_a_file_with_the_right_to)
 	}
 }
 
-/* From open to the direct read, and what is told of it. */
+/* From open to the direct read, with its counters. */
 TEST_F(caller, enables_reads_and_counts_a_file_that_it_may_read)
 {
 	char *buffer = dio_alloc(BYTES);
@@ -653,7 +653,7 @@ TEST_F(bad, envelopes_are_refused_as_by_the_mapped_device)
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(-1, ioctl(self->node, BPIO_IOC_GET_VERSION, NULL));
 	EXPECT_EQ(EFAULT, errno);
-	/* an ioctl that fails is no refusal */
+	/* a failed ioctl is not a refusal */
 	ASSERT_EQ(0, tally_read(self->node, &tally));
 	EXPECT_EQ(0u, tally.refused);
 	EXPECT_EQ(0u, tally.files);
@@ -711,7 +711,7 @@ TEST_F(bad, sizes_of_the_version_and_of_the_tally_are_checked)
 	tally = (struct bpio_tally) { .size = sizeof(tally), .flags = 1 };
 	EXPECT_EQ(-1, ioctl(self->node, BPIO_IOC_TALLY, &tally));
 	EXPECT_EQ(EINVAL, errno);
-	/* nobody else has tallies */
+	/* no other process has a tally */
 	tally.flags = 0;
 	EXPECT_EQ(-1, ioctl(volume.fd, BPIO_IOC_TALLY, &tally));
 	EXPECT_EQ(ENOTTY, errno);
@@ -821,7 +821,7 @@ TEST(operations_answer_the_same_through_the_node_and_on_the_device)
 	for (i = 0; i < ARRAY_SIZE(operations); i++) {
 		ASSERT_EQ(0, fs_op(volume.fd, operations[i], fd, &by_device));
 		ASSERT_EQ(0, fs_op(node, operations[i], fd, &by_node));
-		/* arming goes on meanwhile */
+		/* arming continues in the worker */
 		by_device.obstacle = 0;
 		by_node.obstacle = 0;
 		EXPECT_EQ(0, memcmp(&by_device, &by_node, sizeof(by_node)))

@@ -72,7 +72,7 @@ static void race_end(struct __test_metadata *_metadata, struct race *race)
 		race_end(_metadata, &self->race);			\
 	}
 
-/* The readers go on, bypass comes back, and nobody has seen a wrong byte. */
+/* The readers continue, bypass resumes, and no reader has seen a wrong byte. */
 #define EXPECT_SURVIVED() do {						\
 	char *__buffer = dio_alloc(4096);				\
 									\
@@ -146,7 +146,7 @@ FIXTURE(alone) {
 
 RACE_FIXTURE(alone)
 
-/* Nobody stops reading for the sake of the bypass. */
+/* The readers do not stop to let bypass resume. */
 TEST_F(alone, bypass_comes_back_while_readers_go_on)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS, direct;
@@ -227,7 +227,7 @@ TEST_F(alone, readers_do_not_notice_changes_that_are_not_of_content)
 		if (now_ms() - start > slowest)
 			slowest = now_ms() - start;
 	}
-	/* nobody waits for a lease: its time would be 45 seconds */
+	/* no task waits for a lease, which would take 45 seconds */
 	EXPECT_GT(20000u, slowest);
 	EXPECT_SURVIVED();
 }

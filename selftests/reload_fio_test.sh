@@ -99,7 +99,7 @@ nothing_is_seen()
 	same "the reads that the layers have seen" "$before" "$(seen)"
 }
 
-# Reads of a file that nobody enabled.
+# Reads of a file that is not enabled.
 others_are_seen()
 {
 	local blocks=32 before expected i

@@ -21,7 +21,7 @@
 static struct stack stack;
 static char path[192];
 
-/* Nobody writes but the tests, so that only reads fail when a device does. */
+/* Only the tests write, so that only reads fail when a device does. */
 static int program_setup(void)
 {
 	int ret = module_load("dm-bpio-filter") ?:

@@ -32,7 +32,7 @@ static int program_cleanup(void)
 	return 0;
 }
 
-/* Nobody writes but the tests, so that only reads fail when the device does. */
+/* Only the tests write, so that only reads fail when the device does. */
 static int make_stack(struct stack *stack)
 {
 	struct volume *volume = &stack->volume;

@@ -247,7 +247,7 @@ TEST_F(under_load, is_loaded_and_cleared_without_becoming_live)
 				   "%s", name, name, name));
 		ASSERT_EQ(0, load_progress(&self->load, 5));
 	}
-	/* an inactive table is no reason for anything */
+	/* an inactive table has no effect */
 	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_EQ(fallback, info.fallback_reads);
 	EXPECT_LT(direct, info.direct_reads);

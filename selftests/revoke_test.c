@@ -480,7 +480,7 @@ TEST_F(file, a_punched_hole_reads_as_zeroes_and_its_surroundings_as_before)
 				128 * KIB, 1, 1));
 }
 
-/* Its blocks are nobody else's until it is closed. */
+/* Its blocks are not reused until it is closed. */
 TEST_F(file, an_unlinked_file_is_read_direct_until_it_is_closed)
 {
 	struct stat st;

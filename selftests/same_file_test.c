@@ -198,7 +198,7 @@ static void a_lease_and_a_writer(struct same_file *f)
 	NOTE(fcntl(f->fd, F_SETLEASE, F_UNLCK));
 }
 
-/* Whoever truncates the file waits until the holder lets go. */
+/* A truncation waits until the holder releases the lease. */
 static void a_lease_and_what_breaks_it(struct same_file *f)
 {
 	sigset_t set;
@@ -222,7 +222,7 @@ static void a_lease_and_what_breaks_it(struct same_file *f)
 	NOTE(lseek(f->fd, 0, SEEK_END));
 }
 
-/* Nobody but its holder may have the file open. */
+/* Only its holder may have the file open. */
 static void a_lease_that_needs_the_only_opener(struct same_file *f)
 {
 	close(f->plain);

@@ -107,7 +107,7 @@ static int make_fabric(const char *kind, char *device, size_t size)
 	FILE *pipe;
 	int status;
 
-	/* a piece of the namespace, so that nobody finds what lies on it */
+	/* a part of the namespace, so that its content is not detected */
 	if (dm_create_one("piece", "linear", devices.nvme, HERE, SECTORS, ""))
 		return -EIO;
 	snprintf(command, sizeof(command), "\"$(dirname \"$(readlink /proc/%d/exe)"

@@ -77,7 +77,7 @@ FIXTURE_VARIANT_ADD(unaware, delay) {
 	.type = "delay", .reason = BPIO_REASON_LAYER_UNAWARE,
 };
 
-/* What stands above it was made when nothing below could make anybody wait. */
+/* The devices above were made before the slow one could delay anything. */
 FIXTURE_VARIANT_ADD(unaware, linear_on_what_became_a_delay) {
 	.make = DM("v", "0 $N linear $P0 0")
 		DM("u", "0 $N linear " DM_NODE("v") " 0")
@@ -280,7 +280,7 @@ TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
 	EXPECT_EQ(load.begun, info.direct_reads);
 	EXPECT_EQ(seen, filter_reads("above"));
 
-	/* the detour is open, too */
+	/* the path through the layers works too */
 	ASSERT_EQ(0, fs_disable(self->volume.fd, self->fd));
 	ASSERT_EQ(0, load_start(&again));
 	EXPECT_EQ(0, load_progress(&again, 10));

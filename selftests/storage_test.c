@@ -88,7 +88,7 @@ TEST(a_query_that_skips_the_storage_stack_is_partial_at_most)
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_EQ((unsigned int)BPIO_REASON_QUERY_SKIPPED, out.query.reason);
 	close(fd);
-	/* the file's own refusals are still told */
+	/* refusals of the file are still reported */
 	fd = open(volume_path(&volume, "file"), O_RDWR | O_CLOEXEC);
 	ASSERT_EQ(0, query(&volume, fd, FS_BPIO_INFL_SKIP_STORAGE_STACK_QUERY,
 			   &out));
@@ -208,7 +208,7 @@ TEST(a_process_without_privilege_may_enable_what_it_may_open)
 	char *buffer = dio_alloc(BYTES);
 	int fd;
 
-	/* the volume was opened for it by somebody who may */
+	/* the volume was opened by a process with the permission */
 	ASSERT_EQ(0, become_nobody());
 	fd = file_open_direct(volume_path(&volume, "file"));
 	ASSERT_LE(0, fd);
@@ -269,7 +269,7 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(1u, file_direct(fd));
 
-	/* the next READ(10) ends with a medium error, once, whoever sends it */
+	/* the next READ(10), from any sender, ends with a medium error, once */
 	ASSERT_EQ(0, shell("echo '2 -1 0x28 0 0 0x2 0x3 0x11 0x0' >%s", inject));
 	memset(buffer, 0xa5, BYTES);
 	EXPECT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
@@ -455,7 +455,7 @@ TEST_F(below, get_info_tells_where_reads_enter_the_stack)
 	EXPECT_LT(0, info.storage_driver_name_len);
 	if (variant->support == BPIO_SUPPORT_FULL)
 		return;
-	/* the one that stands in the way is named alike in both answers */
+	/* both answers name the same objecting layer */
 	ASSERT_EQ(0, fs_op(self->volume.fd, FS_BPIO_OP_QUERY, -1, &out));
 	ASSERT_EQ(out.query.failing_driver_name_len,
 		  info.storage_driver_name_len);

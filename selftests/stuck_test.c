@@ -58,7 +58,7 @@ static int program_cleanup(void)
 #define STUCK_DEVICE	(stuck.layer[1].name)
 #define OTHER_FILTER	(other.layer[0].name)
 
-/* What tasks of their own do; each returns 0 or a negative errno. */
+/* Functions for separate tasks; each returns 0 or a negative errno. */
 struct call {
 	const char	*name;
 	int		(*run)(const struct call *call);
@@ -182,7 +182,7 @@ static char task_state(pid_t pid)
 	return end && end[1] ? end[2] : 0;
 }
 
-/* Wait until a task sleeps uninterruptibly, or killably, and goes on doing so. */
+/* Wait until a task sleeps uninterruptibly, or killably, and keeps sleeping. */
 static int task_await_sleep(pid_t pid)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
@@ -354,7 +354,7 @@ static void start_waits(struct __test_metadata *_metadata,
 		pids[i] = start_wait(_metadata, &calls[i]);
 }
 
-/* Let the reads end: then all who wait for them go on, with success. */
+/* Let the reads end: then all tasks that wait for them succeed. */
 static void end_waits(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(stuck) *self, const pid_t pids[WAITS])
 {
@@ -370,7 +370,7 @@ static void end_waits(struct __test_metadata *_metadata,
 		EXPECT_EQ(0, call_await(pids[i])) TH_LOG("call %d", i);
 }
 
-/* Each in a task of its own, because it may hang. */
+/* Each in a separate task, because it may hang. */
 static void expect_all_end(struct __test_metadata *_metadata,
 			   const struct call *calls, unsigned int count)
 {
@@ -382,7 +382,7 @@ static void expect_all_end(struct __test_metadata *_metadata,
 			       calls[i].stack->volume.name);
 }
 
-/* What waits for reads, or may be waited for, on the volume that goes on. */
+/* Operations that wait for reads, or are waited for, on the other volume. */
 static const struct call changes_of_other[] = {
 	{ .name = "VOLUME_STACK_PAUSE", .run = run_operation, .stack = &other,
 	  .operation = FS_BPIO_OP_VOLUME_STACK_PAUSE, .fd = -1 },

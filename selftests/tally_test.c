@@ -336,7 +336,7 @@ TEST_F(tally, files_go_on_when_their_tally_is_closed)
 
 /* --- of other processes --- */
 
-/* In a child: enable, read, and end as it is told. */
+/* In a child: enable, read, and end in the given way. */
 static pid_t reading_child(int node, int reads, bool waits, int *ready)
 {
 	int pair[2];

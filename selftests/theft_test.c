@@ -191,7 +191,7 @@ static int by_moving_extents(struct scene *scene)
 	return ret ?: unlink(scene->thief);
 }
 
-/* Someone who maps the victim anew all the time. */
+/* A thread that maps the victim again all the time. */
 struct mapper {
 	_Atomic bool	stop;
 	_Atomic unsigned int maps;

@@ -192,7 +192,7 @@ TEST_F(trace, enable_and_disable_are_told_once_for_each_open_file)
 	EXPECT_TRACED(1, "bpio_disable", "active 0");
 	ASSERT_EQ(0, fs_disable(volume.fd, other));
 	EXPECT_TRACED(2, "bpio_disable", "");
-	/* and enabling it again is told like the first time */
+	/* and enabling it again is traced like the first time */
 	ASSERT_EQ(0, fs_enable(volume.fd, other));
 	EXPECT_TRACED(3, "bpio_enable", "");
 	ASSERT_EQ(0, fs_disable(volume.fd, other));

@@ -22,7 +22,7 @@ static int program_cleanup(void)
 	return 0;
 }
 
-/* Asks a volume what is below it, in every way, until it is told to stop. */
+/* Queries the stack of a volume, in every way, until asked to stop. */
 struct asker {
 	int			volume;
 	pthread_t		thread;

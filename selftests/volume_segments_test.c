@@ -34,7 +34,7 @@ static char params[LINES][128];
 static void make_lines(struct dm_line lines[LINES], const char *const types[LINES])
 {
 	const uint64_t length[LINES] = { FIRST, SECOND, SECTORS - FIRST - SECOND };
-	/* none goes on where another one ends */
+	/* none continues where another one ends */
 	const uint64_t there[LINES] = {
 		MIB_SECTORS(40), MIB_SECTORS(2), MIB_SECTORS(2),
 	};

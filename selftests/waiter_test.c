@@ -276,7 +276,7 @@ FIXTURE_TEARDOWN(waiter)
 	EXPECT_EQ(0, active_count(variant->scene->volume.fd));
 }
 
-/* Somebody who waits, in a thread. */
+/* A waiter, in a thread. */
 struct waiting {
 	_Atomic bool	over;
 	int		(*wait)(int fd);

@@ -18,7 +18,7 @@
 
 static struct volume volume;
 static char path[192];
-/* Why there is no such file system. */
+/* The reason why there is no such file system, or NULL. */
 static const char *missing;
 
 static int program_setup(void)

@@ -147,7 +147,7 @@ TEST_F(file, a_file_that_another_is_cloned_over_has_the_bytes_of_that)
 	EXPECT_FILE_DIRECT(2);
 }
 
-/* Nobody opens the enabled file for writing here: no lease of the VFS breaks. */
+/* The enabled file is not opened for writing here, so the VFS breaks no lease. */
 TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 {
 	int source, target = open(path, O_RDONLY | O_CLOEXEC);
@@ -161,7 +161,7 @@ TEST_F(file, deduplication_takes_blocks_of_a_file_that_is_open_read_only)
 	close(target);
 	ASSERT_EQ(0, file_info(self->fd, &info));
 	EXPECT_LT(0u, info.revokes);
-	/* its old blocks are free now, and go to somebody else */
+	/* its old blocks are free now, and are reused */
 	ASSERT_EQ(0, file_create(other, 4 * BYTES, 2));
 	EXPECT_FILE(1);
 	EXPECT_FILE_DIRECT(1);

@@ -201,7 +201,7 @@ static void uring_close(struct reader *reader)
 {
 	struct uring *uring = reader->state;
 
-	/* A ring lets go of a registered file some time after its end. */
+	/* A ring releases a registered file some time after its end. */
 	if (uring->fixed) {
 		io_uring_unregister_files(&uring->ring);
 		io_uring_unregister_buffers(&uring->ring);

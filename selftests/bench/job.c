@@ -59,7 +59,7 @@ static void get_tally(const struct job *job, struct tally *tally)
 		die("%s: counters: %s", job->path, strerror(-ret));
 }
 
-/* Whether nothing stands in the way but what the job wants to be there. */
+/* Whether the only obstacle is the one that the job wants. */
 static bool is_ready(const struct job *job, const struct bpio_file_arm *arm)
 {
 	if (job->expect == EXPECT_UNCOUNTED)

@@ -22,7 +22,7 @@
 #include "crowd.h"
 #include "stopwatch.h"
 
-/* Room for a stack of more layers than anybody has. */
+/* Room for more layers than any stack has. */
 #define MAX_LAYERS	64
 
 /**

@@ -65,7 +65,7 @@ void change_end(struct change *c)
 {
 	if (!c->path[0])
 		return;
-	/* a test that gave up has left them to go on */
+	/* a failed test has left them running */
 	if (c->reading && !c->readers.stop)
 		readers_stop(&c->readers);
 	close(c->fd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Changes that one file system has, or that take a tool of its own. */
+/* Changes that only one file system supports, or that need its tool. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -18,7 +18,7 @@
 
 #define BLOCK	4096
 
-/* Of XFS, whose headers are no part of the C library's. */
+/* From XFS, whose headers are not part of the C library. */
 struct xfs_time {
 	int64_t		seconds;
 	int32_t		nanoseconds;
@@ -127,7 +127,7 @@ static int get_blocks(struct change *c, int (*get)(int fd, int donor))
 	ret = ret ?: get(fd, donor);
 	c->readers.oldest++;
 	close(donor);
-	/* what was the file's is somebody else's at once */
+	/* the file's old blocks are reused at once */
 	ret = ret ?: file_create(c->other, 4 * CHANGE_BYTES, CHANGE_FILE + 1);
 	return change_end_writer(c, fd, ret);
 }

@@ -96,7 +96,7 @@ static int wait_for_read(struct pinned *p)
 	return ret;
 }
 
-/* The pages are pinned, nobody writes: the file is armed again. */
+/* The pages are pinned, and there is no writer: the file is armed again. */
 static int pages_become_dirty(struct change *c, struct pinned *p)
 {
 	int ret = change_wait_direct(c);

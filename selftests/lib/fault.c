@@ -124,7 +124,7 @@ struct text {
 /* As the kernel has it at boot. */
 static const struct text everywhere = { .end = UINT64_MAX };
 
-/* One function as /proc/kallsyms tells root. */
+/* One function from /proc/kallsyms, as root sees it. */
 struct symbol {
 	uint64_t	address;
 	char		name[256];
@@ -157,7 +157,7 @@ static bool text_of_module(FILE *file, const char *module, struct text *text)
 			continue;
 		if (symbol.address < text->first)
 			text->first = symbol.address;
-		/* a function's length is not told: more than the last one's */
+		/* the length of a function is unknown: more than that of the last one */
 		if (symbol.address + 1024 > text->end)
 			text->end = symbol.address + 1024;
 	}

@@ -35,7 +35,7 @@ struct fuzz {
 	const struct fuzz_place	*place;
 	struct fuzz_shared	*shared;
 	uint64_t		random;
-	/* the mapped device, -1 for a user who may not open it */
+	/* the mapped device, -1 if the user may not open it */
 	int			volume;
 	int			node;
 	bool			nobody;
@@ -578,7 +578,7 @@ static bool do_enable_under_reader(struct fuzz *fuzz)
 	return good;
 }
 
-/* Somebody who could write, and does not: the map is given up. */
+/* A writer that does not write: the file is revoked all the same. */
 static bool do_revoke(struct fuzz *fuzz)
 {
 	const char *path = fuzz->place->files[pick(fuzz, FUZZ_FILES)];
@@ -587,7 +587,7 @@ static bool do_revoke(struct fuzz *fuzz)
 	return fd >= 0 && !close(fd);
 }
 
-/* Files of others, too, would be paused. */
+/* Files of other processes would be paused too. */
 static bool do_forbidden_pause(struct fuzz *fuzz)
 {
 	uint32_t operation = FS_BPIO_OP_VOLUME_STACK_PAUSE + pick(fuzz, 4);

@@ -164,7 +164,7 @@ static void maps(struct act *act)
 
 		pread(fds[j % 4], act->buffer, PAGE, block * PAGE);
 		if (j % 16 == 15) {
-			/* somebody who could write, or one who wants to be told */
+			/* a writer, or a lease holder */
 			writer = open(path, (j & 16 ? O_WRONLY : O_RDONLY) |
 				      O_NONBLOCK | O_CLOEXEC);
 			fcntl(writer, F_SETLEASE, j & 16 ? F_WRLCK : F_RDLCK);

@@ -58,7 +58,7 @@ int load_progress(struct load *load, uint64_t count);
 
 /*
  * Wait until reads of the enabled file that the load reads go direct again, by
- * themselves. Returns 0 or a negative errno and says what stands in the way.
+ * themselves. Returns 0 or a negative errno and prints the obstacle.
  */
 int load_direct(struct load *load);
 
@@ -74,7 +74,7 @@ void load_watch(const struct load *load, struct load_watch *watch,
 		const char *filter);
 
 /*
- * Let the load go on for a while and stop it. Returns 0 if the filter has seen
+ * Let the load run for a while and stop it. Returns 0 if the filter has seen
  * exactly the reads begun since load_watch(), or -1 and says what was wrong.
  */
 int load_was_seen(struct load *load, const struct load_watch *watch);

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* NULL, or the sentence that says why there is no such memory. */
+/* NULL, or a sentence why there is no such memory. */
 const char *peer_missing(void);
 
 /*

@@ -175,7 +175,7 @@ static int still_enabled(struct same_file *f)
 	return -1;
 }
 
-/* In a process of its own: what it leaves behind goes with it. */
+/* In a separate process: anything it leaves behind ends with it. */
 static int make_calls(struct same_file *f, same_calls calls)
 {
 	if (open_file(f))

@@ -40,7 +40,7 @@ int count_fds(void);
 /* Give up one capability (CAP_*), effective and permitted. */
 int drop_capability(int capability);
 
-/* Give up all others. What is kept is effective, too. */
+/* Drop all other capabilities. Those kept are effective too. */
 int keep_capability(int capability);
 
 /* Become the user nobody, without any capability. */

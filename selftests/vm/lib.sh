@@ -119,7 +119,7 @@ cached()
 	exec {lock}>&-
 }
 
-# What nobody used for a month is of old recipes.
+# Files not used for a month belong to old recipes.
 prune_cache()
 {
 	find "$1" -maxdepth 1 -type d -mtime +30 \

@@ -108,7 +108,7 @@ static bool major_name(unsigned int number, char *word, size_t size)
 	return found;
 }
 
-/* The subsystem that drives a device which is no mapped device */
+/* The subsystem of a device that is not a mapped device */
 static char *plain_type(dev_t dev)
 {
 	char base[64], path[128], word[NAME_MAX + 1] = "";

@@ -436,7 +436,7 @@ follow_refused()
 	says followed '    Refused: 1 not-read-only'
 }
 
-# A file that somebody detached stays so.
+# A file that was detached stays disabled.
 follow_detached()
 {
 	local fd
@@ -646,7 +646,7 @@ files_shared()
 	stop
 }
 
-# bpio inherits the open file, too, but is no holder worth telling of.
+# bpio inherits the open file too, but must not list itself as a holder.
 files_own()
 {
 	exec 7<"$mnt/file"

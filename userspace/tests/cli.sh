@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The command line of bpio, and what it says where there is no volume.
+# The command line of bpio, and its messages without a volume.
 # shellcheck source=tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
@@ -185,7 +185,7 @@ control_elsewhere()
 	done
 }
 
-# By a process of its own: a shell in the background ignores SIGINT.
+# In a separate process: a shell in the background ignores SIGINT.
 watch_ends()
 {
 	local status pid signal

@@ -13,7 +13,7 @@ summary()
 	expect 0 bpio run --json --summary sum "$@"
 }
 
-# As in a container to which nobody has given the node: without_node COMMAND...
+# As in a container without the node: without_node COMMAND...
 without_node()
 {
 	trap 'mv /dev/bpio.away /dev/bpio' EXIT
@@ -103,7 +103,7 @@ state_refused()
 	json out /driver ext4
 }
 
-# As a user who may do nothing but read files: as_nobody STATUS COMMAND...
+# As an unprivileged user: as_nobody STATUS COMMAND...
 as_nobody()
 {
 	expect "$1" setpriv --reuid=65534 --regid=65534 --clear-groups \

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Layers, pauses, and bypass of unmodified reads: what bpio makes of them. Runs
+# bpio with layers, pauses, and bypass of unmodified reads. Runs
 # as root in a guest of selftests/vm in which this project is installed, from
 # where "make stage" put it, and overwrites the devices of the guest.
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/userspace
@@ -22,7 +22,7 @@ with_filters()
 	fi
 }
 
-# Keep a file enabled, by a process of its own: hold FILE
+# Keep a file enabled, in a separate process: hold FILE
 hold()
 {
 	coproc HOLD { command hold "$1" 2>&1; }
@@ -142,7 +142,7 @@ stack_shared()
 	refute member shared.json /bottom/1
 	[ "$(grep -c "^ *$BPIO_NVME_B1 " shared.stack)" -eq 1 ]
 	grep -qE "/dev/mapper/upper +$BPIO_NVME_B1 +partial" shared.list
-	# The second leg is no storage, though nothing is shown below it.
+	# The second leg is not storage, although no layer is shown below it.
 	grep -q '^    /dev/mapper/leg1 ' shared.stack
 }
 
@@ -364,7 +364,7 @@ pause_rights()
 	expect 0 bpio state vol
 }
 
-# Reading a file is no right to pause it for others.
+# Permission to read a file is not permission to pause it for others.
 pause_file_rights()
 {
 	local verb
@@ -477,7 +477,7 @@ hold_switched_off()
 	release
 }
 
-# What keeps the reads of a file from going direct, though nobody objects
+# The reason why reads of a file cannot go direct, although no layer objects
 obstacle()
 {
 	hold "$mnt/file"
@@ -490,7 +490,7 @@ obstacle()
 	expect 0 bpio state --json vol
 	refute member out /obstacle
 	release
-	# and of one that nobody has enabled
+	# and of one that is not enabled
 	expect 0 bpio state --json "$mnt/file"
 	json out /obstacle/token writer
 	exec 7>&-
@@ -776,7 +776,7 @@ veto_file()
 	grep -qE "^  /dev/mapper/mid .* file-veto .* Keeps this one.$" both
 }
 
-# A layer of somebody else, who knows nothing of this project but its interface
+# A third-party layer that uses only the interface of this project
 third_party()
 {
 	local size

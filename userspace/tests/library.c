@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libbpio where there is no volume: arguments, errors, words.
+ * libbpio without a volume: arguments, errors, words.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What the tests of volumes of LVM share. To be sourced after volumes.sh.
+# Common parts of the tests of LVM volumes. Source it after volumes.sh.
 : "${mnt:?where the volume is mounted}"
 if ! command -v lvm >/dev/null; then
 	echo "1..0 # SKIP there is no LVM"
@@ -141,7 +141,7 @@ more_direct()
 	[ "$(direct_reads)" -gt "$1" ]
 }
 
-# Reads of those who have it enabled go direct again.
+# Reads of enabled files go direct again.
 goes_direct()
 {
 	wait_for more_direct "$(direct_reads)"

@@ -12,7 +12,7 @@ summary()
 }
 
 YAMA=/proc/sys/kernel/yama/ptrace_scope
-# As a user who may do nothing but read files
+# As an unprivileged user
 NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 
 readable()

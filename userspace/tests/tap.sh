@@ -122,7 +122,7 @@ json()
 	}
 }
 
-# The kernel lists who listens to its events, by process.
+# The kernel lists the listeners of its events, by process.
 # listening PID: wait until the process listens to them
 listening()
 {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What guest tests do with volumes. To be sourced with "here" set to the folder
+# Helpers for volumes in guest tests. Source it with "here" set to the folder
 # of the parts.
 : "${here:?the folder of the parts}"
 export BUILD=$here TMPDIR=${TMPDIR:-/tmp}

@@ -63,7 +63,7 @@ static int plant_overrun(void)
 static DEFINE_MUTEX(plant_first);
 static DEFINE_MUTEX(plant_second);
 
-/* What lockdep finds: two orders, though nobody ever waits. */
+/* For lockdep: two lock orders, without a real deadlock. */
 static int plant_inversion(void)
 {
 	mutex_lock(&plant_first);
@@ -93,7 +93,7 @@ static int racer(void *unused)
 	return 0;
 }
 
-/* What KCSAN finds: two who count without asking each other. */
+/* For KCSAN: two threads that increment a counter without a lock. */
 static int plant_race(void)
 {
 	kthread_run(racer, NULL, "plant_race_1");
