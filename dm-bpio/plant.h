@@ -19,6 +19,7 @@
  * @BPIO_PLANT_LAYOUT: no layout lease on files of XFS
  * @BPIO_PLANT_DIRTY: reads ignore dirty pages
  * @BPIO_PLANT_STRIPE: a chunk is looked up on the leg next to the right one
+ * @BPIO_PLANT_PROBE: a probe takes the bios of other reads
  */
 enum bpio_plant {
 	BPIO_PLANT_DIO_COUNT,
