@@ -2,18 +2,21 @@
 /*
  * bpio-generator: makes units of systemd from /etc/bpiotab, see
  * systemd.generator(7). It runs early at boot and at each "daemon-reload", accesses no
- * device, and must not fail: an invalid line is reported in the kernel log and skipped.
+ * device itself, and must not fail: an invalid line is reported in the kernel log and
+ * skipped.
  *
  * For each line it writes a service bpio@NAME, which is started by bpio.target (part of
  * sysinit.target) and by units that need /dev/mapper/NAME.
  *
  * The services are ordered before local-fs-pre.target, and mounts of local file
  * systems after it, so file systems are mounted after the volumes are made and
- * unmounted before they are removed. This also covers entries of fstab with a UUID or
- * label, which the generator cannot resolve. The udev rule makes sure that such a name
- * leads to the volume, see 69-dm-bpio.rules.
+ * unmounted before they are removed. This also holds when fstab names a file system by
+ * its UUID or label. The udev rule makes sure that such a name leads to the volume, see
+ * 69-dm-bpio.rules. A mount by such a name starts the service if the table has that
+ * name, or if udev has seen the file system before the generator runs.
  */
 #include <errno.h>
+#include <libudev.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +32,12 @@
 struct output {
 	const char *dir;
 	const char *table;
+};
+
+/* Links by UUID and label that lead to a volume because of the file system on it */
+struct names {
+	char *paths[3];
+	size_t count;
 };
 
 /* One line per message, in the format of /dev/kmsg */
@@ -105,12 +114,12 @@ static bool is_by_contents(const struct tab_line *line)
 }
 
 /*
- * The unit of the device below. The links by UUID and label belong to the volume, so
- * the udev rule makes another link for the device.
+ * Path of the device below. The links by UUID and label belong to the volume, so the
+ * udev rule makes another link for the device. To be freed
  */
-static char *device_unit(const struct tab_line *line)
+static char *device_path(const struct tab_line *line)
 {
-	char *path, *unit;
+	char *path;
 
 	if (line->dm_uuid) {
 		if (asprintf(&path, "/dev/disk/by-id/dm-uuid-%s",
@@ -122,28 +131,93 @@ static char *device_unit(const struct tab_line *line)
 	} else {
 		path = tab_path(line);
 	}
+	return path;
+}
+
+static char *device_unit(const struct tab_line *line)
+{
+	char *path = device_path(line), *unit;
+
 	unit = unit_device(path);
 	free(path);
 	return unit;
 }
 
-/* A mount unit is ordered after blockdev@ of its device, under the name it uses. */
-static void write_blockdev(const struct tab_line *line, FILE *out)
+static void add_name(struct names *names, char *path)
 {
-	char *path, *escaped;
+	size_t i;
+
+	for (i = 0; i < names->count; i++)
+		if (!strcmp(names->paths[i], path))
+			break;
+	if (i < names->count)
+		free(path);
+	else
+		names->paths[names->count++] = path;
+}
+
+static void add_property(struct names *names, struct udev_device *device,
+			 const char *property, const char *dir)
+{
+	const char *value = udev_device_get_property_value(device, property);
+	char *path;
+
+	if (!value)
+		return;
+	if (asprintf(&path, "%s/%s", dir, value) < 0)
+		abort();
+	add_name(names, path);
+}
+
+/* By what the table says, and by what udev has found on the device below */
+static void find_names(const struct tab_line *line, struct names *names)
+{
+	char *path = device_path(line);
+	struct udev_device *device;
+	struct udev *udev;
+	struct stat st;
+
+	names->count = 0;
+	if (is_by_contents(line))
+		add_name(names, tab_path(line));
+	udev = stat(path, &st) || !S_ISBLK(st.st_mode) ? NULL : udev_new();
+	free(path);
+	if (!udev)
+		return;
+	device = udev_device_new_from_devnum(udev, 'b', st.st_rdev);
+	if (device) {
+		add_property(names, device, "ID_FS_UUID_ENC",
+			     "/dev/disk/by-uuid");
+		add_property(names, device, "ID_FS_LABEL_ENC",
+			     "/dev/disk/by-label");
+		udev_device_unref(device);
+	}
+	udev_unref(udev);
+}
+
+static void free_names(struct names *names)
+{
+	while (names->count)
+		free(names->paths[--names->count]);
+}
+
+/* A mount unit is ordered after blockdev@ of its device, under the name it uses. */
+static void write_blockdev(const struct names *names, FILE *out)
+{
+	char *escaped;
+	size_t i;
 
 	fprintf(out, "Wants=blockdev@dev-mapper-%%i.target\n"
 		"Before=blockdev@dev-mapper-%%i.target\n");
-	if (!is_by_contents(line))
-		return;
-	path = tab_path(line);
-	escaped = unit_escape_path(path);
-	fprintf(out, "Before=blockdev@%s.target\n", escaped);
-	free(escaped);
-	free(path);
+	for (i = 0; i < names->count; i++) {
+		escaped = unit_escape_path(names->paths[i]);
+		fprintf(out, "Before=blockdev@%s.target\n", escaped);
+		free(escaped);
+	}
 }
 
-static void write_order(const struct tab_line *line, FILE *out)
+static void write_order(const struct tab_line *line, const struct names *names,
+			FILE *out)
 {
 	const char *fs = line->netdev ? "remote-fs-pre" : "local-fs-pre";
 
@@ -152,7 +226,7 @@ static void write_order(const struct tab_line *line, FILE *out)
 	/* A file system can be mounted before its device is adopted. */
 	if (line->adopt)
 		return;
-	write_blockdev(line, out);
+	write_blockdev(names, out);
 	/* Other mounts must not wait for a device that may be missing. */
 	if (!line->nofail && !line->noauto)
 		fprintf(out, "Wants=%s.target\n"
@@ -164,7 +238,8 @@ static void write_order(const struct tab_line *line, FILE *out)
 }
 
 static void write_service(const struct output *output,
-			  const struct tab_line *line, const char *unit,
+			  const struct tab_line *line,
+			  const struct names *names, const char *unit,
 			  const char *device)
 {
 	FILE *out = new_file(output, ".", unit);
@@ -182,7 +257,7 @@ static void write_service(const struct output *output,
 		"BindsTo=%s\n"
 		"After=%s\n",
 		output->table, device, device);
-	write_order(line, out);
+	write_order(line, names, out);
 	fprintf(out, "\n[Service]\n"
 		"Type=oneshot\n"
 		"RemainAfterExit=yes\n"
@@ -210,28 +285,30 @@ static void write_timeout(const struct output *output, const char *device,
 	free(dir);
 }
 
-/* Makes the unit of a device start @unit; frees @path */
-static void add_to_device(const struct output *output, char *path,
+/* Makes the unit of a device start @unit */
+static void add_to_device(const struct output *output, const char *path,
 			  const char *unit)
 {
 	char *device = unit_device(path);
 
 	add_to(output, device, "requires", unit);
 	free(device);
-	free(path);
 }
 
 /* Makes units that need the volume, by a name only the volume has, start its service. */
 static void add_to_volume(const struct output *output,
-			  const struct tab_line *line, const char *unit)
+			  const struct tab_line *line,
+			  const struct names *names, const char *unit)
 {
 	char *path;
+	size_t i;
 
 	if (asprintf(&path, "/dev/mapper/%s", line->name) < 0)
 		abort();
 	add_to_device(output, path, unit);
-	if (is_by_contents(line))
-		add_to_device(output, tab_path(line), unit);
+	free(path);
+	for (i = 0; i < names->count; i++)
+		add_to_device(output, names->paths[i], unit);
 }
 
 static void write_line(const struct output *output,
@@ -239,15 +316,18 @@ static void write_line(const struct output *output,
 {
 	char *unit = unit_instance("bpio", line->name, "service");
 	char *device = device_unit(line);
+	struct names names;
 
-	write_service(output, line, unit, device);
+	find_names(line, &names);
+	write_service(output, line, &names, unit, device);
 	if (line->device_timeout)
 		write_timeout(output, device, line->device_timeout);
 	if (!line->noauto)
 		add_to(output, line->netdev ? "remote-fs.target" : TARGET,
 		       line->nofail ? "wants" : "requires", unit);
 	if (!line->adopt)
-		add_to_volume(output, line, unit);
+		add_to_volume(output, line, &names, unit);
+	free_names(&names);
 	free(device);
 	free(unit);
 }

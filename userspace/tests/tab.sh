@@ -158,6 +158,32 @@ links_by_path()
 	[ -z "$path" ] || leads "$path" "$FIRST"
 }
 
+# A mount by UUID starts the volume, though the table does not have that UUID.
+names_from_udev()
+{
+	local unit name
+
+	PATH=$PATH:/usr/lib/systemd/system-generators
+	PATH=$PATH:/usr/local/lib/systemd/system-generators
+	table "data $FIRST"
+	coldplug
+	mkdir units
+	bpio-generator units
+	for name in "by-uuid/$UUID" 'by-label/my\x20data'; do
+		unit=$(systemd-escape --path "/dev/disk/$name")
+		[ -L "units/$unit.device.requires/bpio@data.service" ]
+		grep -qxF "Before=blockdev@$unit.target" units/bpio@data.service
+	done
+	[ "$(find units -name '*.device.requires' | wc -l)" -eq 3 ]
+	# once, and only of the file system that is there
+	table "data UUID=$UUID" "more $SECOND"
+	coldplug
+	bpio-generator units
+	[ "$(grep -c '^Before=blockdev@dev-disk-by.*uuid' \
+		units/bpio@data.service)" -eq 1 ]
+	refute grep by-label units/bpio@more.service
+}
+
 faults()
 {
 	table 'data' "more $FIRST bogus" "good $SECOND"
@@ -359,6 +385,8 @@ it "any_storage and enable do what the table's feature and the verb do" \
 it "Links by UUID and label lead to the volume, before and after it is made" \
 	alone links
 it "So they do when the table names the device by a link" alone links_by_path
+it "Units that need a volume by the UUID or label that udev has found start it" \
+	alone names_from_udev
 it "Each fault is reported with its line, and the other volumes are made" alone faults
 it "A missing device is a fault unless the line says nofail" alone missing
 it "A device that is mounted is refused" alone mounted
