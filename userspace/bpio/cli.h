@@ -42,6 +42,7 @@ enum verb_id {
 	VERB_TAB,
 	VERB_UP,
 	VERB_DOWN,
+	VERB_UPGRADE,
 	VERB_WATCH,
 	VERB_RUN,
 	VERB_ATTACH,
@@ -205,6 +206,7 @@ int verb_release(const struct command_line *line);
 int verb_tab(const struct command_line *line);
 int verb_up(const struct command_line *line);
 int verb_down(const struct command_line *line);
+int verb_upgrade(const struct command_line *line);
 int verb_watch(const struct command_line *line);
 int verb_run(const struct command_line *line);
 int verb_attach(const struct command_line *line);

@@ -212,12 +212,76 @@ static int no_counterpart(const struct place *place,
 	return ret;
 }
 
+static bool uses_module(const struct table *table)
+{
+	size_t i;
+
+	for (i = 0; i < table->count; i++)
+		if (!strncmp(table->targets[i].type, "bpio", 4))
+			return true;
+	return false;
+}
+
+/* A device that is gone by now, or that others below brought along, is left out. */
+static int add_volume(struct plan *plan, dev_t dev, char *why, size_t size)
+{
+	struct mapped mapped;
+	int ret;
+
+	if (has(plan, dev) || mapped_read(dev, false, &mapped))
+		return 0;
+	ret = uses_module(&mapped.table) ? 0 : -ENOTTY;
+	mapped_free(&mapped);
+	if (ret)
+		return 0;
+	ret = add_device(plan, dev, &mapped);
+	if (!ret)
+		return 0;
+	if (ret == -EMEDIUMTYPE)
+		wrong(why, size, ret,
+		      "%s has a target %s, for which there is no stock target; remove it first",
+		      mapped.name, counterpart_unknown(&mapped.table));
+	else
+		wrong(why, size, ret, "cannot ask device-mapper for a table: %s",
+		      strerror(-ret));
+	mapped_free(&mapped);
+	return ret;
+}
+
+static int make_for_all(struct plan *plan, char *why, size_t size)
+{
+	struct dm_task *task = dm_task_create(DM_DEVICE_LIST);
+	struct dm_names *names;
+	size_t at;
+	int ret = 0;
+
+	if (!task || !dm_task_run(task)) {
+		if (task)
+			dm_task_destroy(task);
+		return wrong(why, size, -EIO,
+			     "cannot ask device-mapper for its devices");
+	}
+	names = dm_task_get_names(task);
+	while (!ret && names && names->dev) {
+		ret = add_volume(plan, names->dev, why, size);
+		names = names->next ? (void *)((char *)names + names->next) :
+				      NULL;
+	}
+	dm_task_destroy(task);
+	for (at = plan->count; at-- > 0;)
+		if (!swap_needed(&plan->swaps[at]))
+			drop_swap(plan, at);
+	return ret;
+}
+
 int plan_make(const struct place *place, struct plan *plan, char *why,
 	      size_t size)
 {
 	struct mapped mapped;
 	int ret;
 
+	if (!place)
+		return make_for_all(plan, why, size);
 	if (!place->dev || !dm_is_dm_major(major(place->dev)))
 		return no_mapped_device(place, why, size);
 	ret = add_device(plan, place->dev, &mapped);
@@ -368,28 +432,35 @@ static int run_one(struct plan *plan, struct swap *swap, char *why,
 	ret = swap_run(swap, why, size);
 	if (ret && swap_needed(swap) && plan->direction == TO_BPIO)
 		adopted_forget(&swap->before);
-	if (!ret && plan->direction == TO_STOCK)
+	if (!ret && plan->direction == TO_STOCK && !plan->all)
 		adopted_forget(&swap->before);
 	return ret;
 }
 
-void plan_undo(struct plan *plan)
+int plan_undo(struct plan *plan)
 {
 	char why[256];
+	int ret, result = 0;
 	size_t i;
 
-	for (i = plan->count; i-- > 0;) {
-		struct swap *swap = &plan->swaps[i];
+	for (i = 0; i < plan->count; i++) {
+		/* The last one first: from below when volumes come back */
+		struct swap *swap = &plan->swaps[plan->direction == TO_BPIO ?
+						 plan->count - 1 - i : i];
 
 		if (!swap->done)
 			continue;
-		if (swap_undo(swap, why, sizeof(why)))
+		ret = swap_undo(swap, why, sizeof(why));
+		if (ret) {
 			fprintf(stderr, "bpio: %s\n", why);
-		else if (plan->direction == TO_BPIO)
+			result = ret;
+		} else if (plan->direction == TO_BPIO) {
 			adopted_forget(&swap->before);
-		else
+		} else if (!plan->all) {
 			adopted_record(&swap->before);
+		}
 	}
+	return result;
 }
 
 int plan_run(struct plan *plan, char *why, size_t size)

@@ -16,6 +16,7 @@ struct place;
  *
  * @direction: To dm-bpio targets or to stock targets.
  * @any_storage: Storage other than NVMe is allowed.
+ * @all: All volumes there are, for a moment: their records in the kept list stay.
  * @swaps: The devices, bottom up; the last is the one that the user named.
  * @count: Number of @swaps.
  * @groups: Volume groups of @swaps, sorted, each once.
@@ -27,6 +28,7 @@ struct place;
 struct plan {
 	enum direction direction;
 	bool any_storage;
+	bool all;
 	struct swap *swaps;
 	size_t count;
 	char **groups;
@@ -37,8 +39,8 @@ struct plan {
 };
 
 /*
- * Plans for the device of @place: 0; -EMEDIUMTYPE when the device cannot be swapped, or
- * another negative errno, with a sentence in @why.
+ * Plans for the device of @place, or for all volumes if @place is NULL: 0; -EMEDIUMTYPE
+ * when a device cannot be swapped, or another negative errno, with a sentence in @why.
  */
 int plan_make(const struct place *place, struct plan *plan, char *why,
 	      size_t size);
@@ -50,8 +52,8 @@ void plan_free(struct plan *plan);
 
 /* Swaps all or none: 0, or a negative errno and a sentence */
 int plan_run(struct plan *plan, char *why, size_t size);
-/* Undoes plan_run() */
-void plan_undo(struct plan *plan);
+/* Undoes plan_run(): 0, or a negative errno after sentences on standard error */
+int plan_undo(struct plan *plan);
 
 /* Whether there is anything to do */
 bool plan_needed(const struct plan *plan);

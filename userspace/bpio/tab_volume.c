@@ -6,18 +6,18 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <libdevmapper.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "adopted.h"
 #include "bpio.h"
 #include "counterpart.h"
 #include "kept.h"
 #include "mapped.h"
+#include "module.h"
 #include "place.h"
 #include "plan.h"
 #include "stack.h"
@@ -26,28 +26,6 @@
 #include "tab_volume.h"
 
 #define SECTOR	512
-
-/* The kernel loads it for a table too, but a failure of that has no clear error. */
-static int load_module(char *why, size_t size)
-{
-	char *const argv[] = { "modprobe", "dm-bpio", NULL };
-	char *const envp[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	int status = 0, error;
-	pid_t pid;
-
-	if (!access("/sys/module/dm_bpio", F_OK))
-		return 0;
-	error = access("/sbin/modprobe", X_OK) ?
-		posix_spawn(&pid, "/usr/sbin/modprobe", NULL, NULL, argv, envp) :
-		posix_spawn(&pid, "/sbin/modprobe", NULL, NULL, argv, envp);
-	if (error)
-		return wrong(why, size, -error, "cannot run modprobe: %s",
-			     strerror(error));
-	if (waitpid(pid, &status, 0) != pid || status)
-		return wrong(why, size, -ENOENT,
-			     "cannot load the module dm-bpio; it must be installed for the running kernel");
-	return 0;
-}
 
 static uint64_t sectors_of(dev_t dev)
 {
@@ -107,6 +85,23 @@ static bool is_volume_of(const struct tab_line *line,
 	       !strncmp(mapped->table.targets[0].params, params, length + 1);
 }
 
+/* Whether "bpio upgrade" has left it so, because it found no module to load */
+static bool is_stock(const struct tab_line *line, const struct mapped *mapped,
+		     const struct table *table)
+{
+	char uuid[sizeof(TAB_UUID_PREFIX) + TAB_NAME_MAX];
+	struct table other;
+	bool stock;
+
+	make_uuid(line, uuid, sizeof(uuid));
+	if (strcmp(mapped->uuid, uuid) ||
+	    !counterpart(&mapped->table, TO_BPIO, line->any_storage, &other))
+		return false;
+	stock = table_equal(&other, table);
+	table_free(&other);
+	return stock;
+}
+
 static int name_in_use(const struct tab_line *line, const struct mapped *mapped,
 		       const struct table *table, char *why, size_t size)
 {
@@ -140,6 +135,8 @@ static int look_at_volume(const struct tab_line *line, const struct table *table
 			     strerror(-ret));
 	if (is_volume_of(line, &mapped, table))
 		volume->is_up = true;
+	else if (is_stock(line, &mapped, table))
+		volume->is_stock = true;
 	else
 		ret = name_in_use(line, &mapped, table, why, size);
 	mapped_free(&mapped);
@@ -224,7 +221,7 @@ static int check(const struct tab_line *line, struct tab_volume *volume,
 	ret = make_table(line, volume->device, table, why, size);
 	if (!ret)
 		ret = look_at_volume(line, table, volume, why, size);
-	if (ret || volume->is_up)
+	if (ret || volume->is_up || volume->is_stock)
 		return ret;
 	ret = is_mounted(line, volume->device, why, size);
 	return ret ? ret : has_holder(line, volume->device, why, size);
@@ -338,19 +335,43 @@ static int make(const struct tab_line *line, struct tab_volume *volume,
 	return 0;
 }
 
+/* Under the lock of "bpio upgrade", whose table may be gone by then */
+static int restore(struct tab_volume *volume, const struct table *table,
+		   char *why, size_t size)
+{
+	struct swap swap = { .after = *table };
+	int lock = adopted_lock(), ret;
+
+	ret = lock < 0 ? lock : mapped_read(volume->volume, false, &swap.before);
+	if (ret)
+		wrong(why, size, ret, "cannot read the table of the volume: %s",
+		      strerror(-ret));
+	else
+		ret = swap_run(&swap, why, size);
+	volume->is_up = !ret;
+	volume->changed = swap.done;
+	mapped_free(&swap.before);
+	if (lock >= 0)
+		close(lock);
+	return ret;
+}
+
 int tab_volume_up(const struct tab_line *line, struct tab_volume *volume,
 		  char *why, size_t size)
 {
 	struct table table = { 0 };
 	int ret;
 
-	ret = load_module(why, size);
+	/* The kernel loads it for a table too, but returns no error that says so. */
+	ret = module_load(why, size);
 	if (!ret)
 		ret = check(line, volume, &table, why, size);
 	if (!ret && line->adopt) {
 		kept_set_down(line, false);
 		ret = swap_tables(line, volume, TO_BPIO, why, size);
 		volume->is_up = !ret;
+	} else if (!ret && volume->is_stock) {
+		ret = restore(volume, &table, why, size);
 	} else if (!ret && !volume->is_up) {
 		ret = make(line, volume, &table, why, size);
 	}

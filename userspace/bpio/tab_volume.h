@@ -17,12 +17,14 @@
  * @device: The device that the line names, 0 when it is not there.
  * @volume: The mapped device, 0 when there is none of that name.
  * @is_up: The mapped device is the volume.
+ * @is_stock: It has the stock table that maps as its own, see "bpio upgrade".
  * @changed: Something was done.
  */
 struct tab_volume {
 	dev_t device;
 	dev_t volume;
 	bool is_up;
+	bool is_stock;
 	bool changed;
 };
 

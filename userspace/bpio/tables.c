@@ -71,6 +71,11 @@ const struct verb verbs[VERB_COUNT] = {
 		"Undo what \"up\" did.",
 		verb_down,
 	},
+	[VERB_UPGRADE] = {
+		"upgrade", 0, 0, "",
+		"Replace the loaded module by the installed one, while volumes are in use.",
+		verb_upgrade,
+	},
 	[VERB_WATCH] = {
 		"watch", 0, 0, "",
 		"Show vetoes, pauses and other events as they happen.",

@@ -48,8 +48,8 @@ _bpio()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local verbs="state info list stack pause resume enable disable adopt
-		release tab up down watch run attach detach explain help
-		version"
+		release tab up down upgrade watch run attach detach explain
+		help version"
 	local common="-j --json -q --quiet -h --help"
 	local verb='' at=0 i options words
 
@@ -85,6 +85,7 @@ _bpio()
 		;;
 	up) words=$(_bpio_table) options="$common -i --initrd" ;;
 	down) words=$(_bpio_table) options=$common ;;
+	upgrade) words='' options=$common ;;
 	watch) words='' options="$common -c --count" ;;
 	list)
 		words=''

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Completion of bpio(1) for fish.
 
-set -l verbs state info list stack pause resume enable disable adopt release tab up down watch run attach detach explain help version
+set -l verbs state info list stack pause resume enable disable adopt release tab up down upgrade watch run attach detach explain help version
 set -l paths state info list stack pause resume enable disable adopt release
 set -l none "not __fish_seen_subcommand_from $verbs"
 
@@ -19,6 +19,7 @@ complete -c bpio -n $none -a release -d "Undo what adopt did"
 complete -c bpio -n $none -a tab -d "Show the volumes of /etc/bpiotab"
 complete -c bpio -n $none -a up -d "Make volumes of /etc/bpiotab"
 complete -c bpio -n $none -a down -d "Undo what up did"
+complete -c bpio -n $none -a upgrade -d "Replace the loaded module by the installed one"
 complete -c bpio -n $none -a watch -d "Show events as they happen"
 complete -c bpio -n $none -a run -d "Run a command whose direct reads are bypassed"
 complete -c bpio -n $none -a attach -d "Enable BypassIO for open files of a process"

@@ -17,6 +17,7 @@ _bpio_verbs() {
 		'tab:show the volumes of /etc/bpiotab'
 		'up:make volumes of /etc/bpiotab'
 		'down:undo what up did'
+		'upgrade:replace the loaded module by the installed one'
 		'watch:show events as they happen'
 		'run:run a command whose direct reads are bypassed'
 		'attach:enable BypassIO for open files of a process'
@@ -105,6 +106,9 @@ _bpio() {
 		;;
 	down)
 		_arguments $common '*: :_bpio_table'
+		;;
+	upgrade)
+		_arguments $common
 		;;
 	watch)
 		_arguments $common \
