@@ -4,7 +4,7 @@
 
 IN=/in
 DIGESTS=/root/digests
-VOLUMES=(part whole linear striped kept)
+VOLUMES=(data whole linear striped kept)
 
 fail()
 {
@@ -56,7 +56,7 @@ make_disks()
 	mkfs.xfs -q /dev/vg/striped
 	udevadm settle
 	{
-		entry part "${a1}p1"
+		entry data "${a1}p1"
 		entry whole "$b1"
 		entry linear /dev/vg/linear
 		entry striped /dev/vg/striped
@@ -73,16 +73,29 @@ entry()
 		"$(blkid -p -s TYPE -o value "$2")"
 }
 
+# What README.md types in from an installation to the first direct read, for /srv/data
+first_read()
+{
+	local a1
+
+	a1=$(namespace bpio-a 1)
+	udevadm settle
+	mount /srv/data
+	BPIO_HOST=yes BPIO_NVME_A1=$a1 BPIO_NVME_A2=$(namespace bpio-a 2) \
+		BPIO_NVME_B1=$(namespace bpio-b 1) BPIO_SCRATCH=/dev/vdb \
+		"$IN/host/docs_test.sh" "$IN/host/README.md" | tee /run/typed
+	grep '^ok 1 - README.md' /run/typed
+	rm /srv/data/first
+}
+
 # The lines that a user adds. "whole" is named by the UUID of its file system, which
 # fstab names, too.
 write_table()
 {
-	local a1 uuid
+	local uuid
 
-	a1=$(namespace bpio-a 1)
 	uuid=$(findmnt --fstab -n -o SOURCE /srv/whole)
 	cat >>/etc/bpiotab <<-END
-	part     PARTUUID=$(blkid -p -s PART_ENTRY_UUID -o value "${a1}p1")
 	whole    $uuid
 	linear   vg/linear   adopt
 	striped  vg/striped  adopt
@@ -211,7 +224,7 @@ start_load()
 	systemd-run -q --unit=load --uid=reader -p KillMode=control-group \
 		bash -c '
 		while true; do
-			for name in part whole linear striped kept; do
+			for name in data whole linear striped kept; do
 				bpio run -- dd "if=/srv/$name/file" of=/dev/null \
 					iflag=direct bs=64k status=none
 				sleep 0.5
@@ -220,7 +233,7 @@ start_load()
 	# shellcheck disable=SC2016
 	systemd-run -q --unit=writer bash -c '
 		while true; do
-			for name in part whole linear striped kept; do
+			for name in data whole linear striped kept; do
 				head -c 1M /dev/urandom >"/srv/$name/written"
 				sync -f "/srv/$name"
 				sleep 0.5
@@ -230,21 +243,47 @@ start_load()
 	systemctl is-active -q load writer
 }
 
-stop_load()
+# A process with a file enabled, which keeps the module.
+hold_file()
 {
-	systemctl is-active -q load writer || fail "the load has stopped"
-	systemctl stop load writer
-	systemctl reset-failed load writer 2>/dev/null || true
+	local pid
+
+	systemd-run -q --unit=holder \
+		bash -c 'exec 5</srv/data/file; exec sleep infinity'
+	pid=$(systemctl show -P MainPID holder)
+	until [ -e "/proc/$pid/fd/5" ]; do
+		sleep 0.2
+	done
+	bpio attach "$pid"
+}
+
+# While another process writes to all volumes
+replace_module()
+{
+	systemctl is-active -q load writer holder || fail "the load has stopped"
+	systemctl stop load holder
+	bpio upgrade
+	grep -x 99.0.0 /sys/module/dm_bpio/version
+	systemctl is-active -q writer || fail "the writer has stopped"
+	systemctl stop writer
+	systemctl reset-failed load writer holder 2>/dev/null || true
 }
 
 # The mount of a file system is asked for while its volume is down: it starts the
-# volume, and does not take the device below.
+# volume, and does not take the device below. The table names "whole" by the UUID that
+# fstab has, and "data" by its partition.
 mount_starts_volume()
 {
-	systemctl stop srv-whole.mount
-	systemctl stop bpio@whole.service
-	[ ! -e /dev/mapper/whole ] || fail "the volume is still there"
-	timeout 100 systemctl start srv-whole.mount
+	local name
+
+	for name in whole data; do
+		systemctl stop "srv-$name.mount"
+		systemctl stop "bpio@$name.service"
+		[ ! -e "/dev/mapper/$name" ] || fail "the volume is still there"
+		# systemd waits 90 s for a link that nothing makes
+		timeout 60 systemctl start "srv-$name.mount" ||
+			fail "/srv/$name cannot be mounted"
+	done
 	check_mounted
 }
 
@@ -288,6 +327,12 @@ make_root_volume()
 		lvcreate -q -y -n root -L 6G sys
 	} >&2
 	sed -i 's:^/dev/disk/by-id/virtio-root :/dev/mapper/sys-root :' /etc/fstab
+	# the machine boots what is on that disk, as from a /boot of its own
+	mkdir /old-root
+	cat >>/etc/fstab <<-END
+	/dev/disk/by-id/virtio-root /old-root ext4 defaults 0 2
+	/old-root/boot /boot none bind,x-systemd.requires-mounts-for=/old-root 0 0
+	END
 	pvs --noheadings --units b --nosuffix -o pe_start "$c1"
 }
 
@@ -327,16 +372,13 @@ plant_volume_faults()
 	chmod 600 /dev/bpio
 	notices check_direct
 	chmod 666 /dev/bpio
-	systemctl stop srv-part.mount
-	systemctl stop bpio@part.service
-	mount "$(namespace bpio-a 1)p1" /srv/part
+	systemctl stop srv-data.mount
+	systemctl stop bpio@data.service
+	mount "$(namespace bpio-a 1)p1" /srv/data
 	notices check_mounted
 	notices check_direct
-	umount /srv/part
-	# fstab names the file system, and the table the partition, so nothing tells
-	# systemd that the mount needs the volume
-	systemctl start bpio@part.service
-	systemctl start srv-part.mount
+	umount /srv/data
+	systemctl start srv-data.mount
 	check_mounted
 	check_direct
 }
@@ -344,10 +386,10 @@ plant_volume_faults()
 # Likewise, of those that stay in the journal.
 plant_faults()
 {
-	cp /srv/part/file /root/file
-	printf planted | dd of=/srv/part/file conv=notrunc status=none
+	cp /srv/data/file /root/file
+	printf planted | dd of=/srv/data/file conv=notrunc status=none
 	notices check_digests
-	cp /root/file /srv/part/file
+	cp /root/file /srv/data/file
 	check_digests
 	systemd-run -q --wait --unit=planted false || true
 	notices check_units
