@@ -21,6 +21,7 @@
 #include "cli.h"
 #include "globs.h"
 #include "layers.h"
+#include "mapped.h"
 #include "report.h"
 
 /* Their numbers are the same on all architectures. */
@@ -171,13 +172,23 @@ static void failed(struct outcome *outcome, int error)
 	outcome->error = error;
 }
 
+/* Whether a volume that gives no answer is one no more: its table was replaced */
+static bool is_gone(int copy)
+{
+	struct stat st;
+
+	return !fstat(copy, &st) && !mapped_is_suspended(st.st_dev);
+}
+
 static void enable(struct attachment *at, int copy, struct outcome *outcome)
 {
 	int ret = bpio_enable_on(at->node, copy, BPIO_ARM, &outcome->verdict);
 
 	if (!ret)
 		outcome->kind = OUTCOME_ENABLED;
-	else if (outcome->verdict.reason == BPIO_REASON_OTHER_VOLUME)
+	else if (outcome->verdict.reason == BPIO_REASON_OTHER_VOLUME ||
+		 (outcome->verdict.reason == BPIO_REASON_VOLUME_SUSPENDED &&
+		  is_gone(copy)))
 		outcome->kind = OUTCOME_ELSEWHERE;
 	else if (outcome->verdict.reason == BPIO_REASON_VOLUME_SUSPENDED)
 		failed(outcome, -EAGAIN);

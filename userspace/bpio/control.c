@@ -45,6 +45,7 @@ static int failed(const struct command_line *line, const struct place *place,
 	char *node;
 	int status;
 
+	error = place_error(place, error);
 	if (error == -ENOTTY)
 		return place_is_no_volume(line, place);
 	node = device_node(place->dev);

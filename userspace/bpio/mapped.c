@@ -87,6 +87,23 @@ void mapped_free(struct mapped *mapped)
 	*mapped = (struct mapped) { 0 };
 }
 
+bool mapped_is_suspended(dev_t dev)
+{
+	unsigned int suspended = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/suspended",
+		 major(dev), minor(dev));
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fscanf(file, "%u", &suspended) != 1)
+		suspended = 0;
+	fclose(file);
+	return suspended;
+}
+
 void table_add(struct table *table, uint64_t start, uint64_t length,
 	       const char *type, const char *params)
 {

@@ -69,6 +69,9 @@ struct dm_task *mapped_task(int type, dev_t dev);
 int mapped_read(dev_t dev, bool inactive, struct mapped *mapped);
 void mapped_free(struct mapped *mapped);
 
+/* Whether it is suspended, for who may not ask device-mapper as well */
+bool mapped_is_suspended(dev_t dev);
+
 /* Appends a line; the strings are copied */
 void table_add(struct table *table, uint64_t start, uint64_t length,
 	       const char *type, const char *params);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bpio.h"
+#include "mapped.h"
 #include "mounted.h"
 #include "place.h"
 
@@ -77,13 +78,15 @@ static bool read_attribute(dev_t dev, const char *name, char *value,
 }
 
 /* -ENOTTY when the file system on the device is on no volume */
-static int is_volume(int fd)
+static int is_volume(int fd, dev_t dev)
 {
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
 	int ret = bpio_volume_info(fd, &info);
 
-	/* Only a volume returns -EAGAIN, while it is suspended. */
-	return ret == -EAGAIN ? 0 : ret;
+	if (ret != -EAGAIN)
+		return ret;
+	/* A suspended volume returns no more than that; anything else is not a volume. */
+	return mapped_is_suspended(dev) ? 0 : -ENOTTY;
 }
 
 static void tell(dev_t dev, int error,
@@ -119,7 +122,7 @@ void mounted_foreach(int (*visit)(const struct bpio_volume *volume, void *arg),
 			continue;
 		volume.suspended = atoi(suspended);
 		fd = mounted_open(dev);
-		ret = fd < 0 ? fd : is_volume(fd);
+		ret = fd < 0 ? fd : is_volume(fd, dev);
 		if (fd >= 0)
 			close(fd);
 		if (!ret)
