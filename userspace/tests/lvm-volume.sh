@@ -7,6 +7,7 @@ if ! command -v lvm >/dev/null; then
 	exit 4
 fi
 : "${BPIO_TEST_SECONDS:=6}"
+pvs=("$BPIO_NVME_A1" "$BPIO_NVME_B1")
 
 stock()
 {
@@ -52,8 +53,8 @@ one_segment()
 # make_volume FILE-SYSTEM [COMMAND that makes vg/data]
 make_volume()
 {
-	pvcreate -qq -y -ff "$BPIO_NVME_A1" "$BPIO_NVME_B1"
-	vgcreate -qq vg "$BPIO_NVME_A1" "$BPIO_NVME_B1"
+	pvcreate -qq -y -ff "${pvs[@]}"
+	vgcreate -qq vg "${pvs[@]}"
 	"${2:-one_segment}"
 	case $1 in
 	ext4) mkfs.ext4 -q /dev/vg/data ;;
@@ -73,21 +74,23 @@ remove_volume()
 {
 	umount "$mnt"
 	vgremove -qq -ff -y vg
-	pvremove -qq -y "$BPIO_NVME_A1" "$BPIO_NVME_B1"
+	pvremove -qq -y "${pvs[@]}"
 	rm -f /etc/bpiotab
 }
 
 # shellcheck disable=SC2317 # called on exit
 kill_load()
 {
-	kill -9 "$writer" || true
-	pkill -9 -P "$reader" fio || true
+	# also those that fio has started
+	fuser -s -k "$mnt/written" "$mnt/read" || true
 	wait "$writer" "$reader" || true
 }
 
 # Verified writes, and verified reads with BypassIO enabled, until stop_load. However
-# long it is told to, fio verifies what it reads in one pass only; at this rate one
-# takes more than two minutes.
+# long it is told to, fio verifies what it reads in one pass only; at 30 reads a second
+# one takes more than two minutes.
+: "${read_rate:=30}"
+
 start_load()
 {
 	local common=(--direct=1 --ioengine=libaio --bs=4k --verify=crc32c
@@ -100,7 +103,7 @@ start_load()
 	writer=$!
 	bpio run --json --summary=run.json -- \
 		fio --name=read --filename="$mnt/read" --size=16M --rw=randread \
-		--iodepth=4 --rate_iops=30 --output=read.json "${common[@]}" &
+		--iodepth=4 "--rate_iops=$read_rate" --output=read.json "${common[@]}" &
 	reader=$!
 	trap kill_load EXIT
 	wait_for fuser -s "$mnt/written"

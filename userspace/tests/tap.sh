@@ -35,6 +35,8 @@ it()
 	set -e
 	if [ "$status" -eq 0 ]; then
 		printf 'ok %d - %s\n' "$tap_count" "$sentence"
+		# figures
+		sed -n 's/^# /#   /p' "$WORK/log"
 	else
 		printf 'not ok %d - %s\n' "$tap_count" "$sentence"
 		sed 's/^/#   /' "$WORK/log"
