@@ -16,7 +16,8 @@
  * Level: file.
  */
 #include <linux/err.h>
-#include <linux/fileattr.h>
+#include <linux/fs.h>
+#include <linux/fileattr.h>	/* needs fs.h */
 #include <linux/sizes.h>
 
 #include "compat.h"

@@ -4,6 +4,8 @@
  *
  * Level: foundation.
  */
+#include <linux/sched.h>
+
 #include "gate.h"
 
 /**
