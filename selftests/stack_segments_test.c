@@ -66,9 +66,7 @@ static int program_setup(void)
 			 second) ?:
 	      dm_create("two", lines, SEGMENTS, false) ?:
 	      volume_create(&volume, "segments", dm_node("two"), 0, WHOLE, "") ?:
-	      volume_format(&volume, MKFS_EXT4 " -O ^has_journal") ?:
-	      volume_mount(&volume, "ext4", "") ?:
-	      file_create(volume_path(&volume, "file"), BYTES, 1);
+	      volume_ext4_file(&volume, BYTES);
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	return ret;
 }

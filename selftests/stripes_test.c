@@ -186,9 +186,7 @@ FIXTURE_SETUP(stripes)
 	set_types(self, true);
 	ASSERT_EQ(0, volume_create_lines(volume, "set", self->lines,
 					 self->nr_lines));
-	ASSERT_EQ(0, volume_format(volume, MKFS_EXT4 " -O ^has_journal"));
-	ASSERT_EQ(0, volume_mount(volume, "ext4", "noinit_itable"));
-	ASSERT_EQ(0, file_create(volume_path(volume, "file"), SIZE, 1));
+	ASSERT_EQ(0, volume_ext4_file(volume, SIZE));
 	ASSERT_EQ(0, reload(self, false));
 	self->fd = file_open_direct(volume_path(volume, "file"));
 	ASSERT_LE(0, self->fd);
@@ -428,9 +426,7 @@ TEST(a_read_of_a_failing_leg_fails_as_that_of_the_file_does)
 				   ""));
 	set_params(params, sizeof(params), 2, 128, 0, dm_node("below"));
 	ASSERT_EQ(0, volume_create_lines(&volume, "failing", &line, 1));
-	ASSERT_EQ(0, volume_format(&volume, MKFS_EXT4 " -O ^has_journal"));
-	ASSERT_EQ(0, volume_mount(&volume, "ext4", "noinit_itable"));
-	ASSERT_EQ(0, file_create(volume_path(&volume, "file"), MIB, 1));
+	ASSERT_EQ(0, volume_ext4_file(&volume, MIB));
 	fd = file_open_direct(volume_path(&volume, "file"));
 	plain = file_open_direct(volume_path(&volume, "file"));
 	ASSERT_EQ(0, node_enable(node, fd));

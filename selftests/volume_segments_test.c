@@ -74,9 +74,7 @@ static int program_setup(void)
 		ksft_exit_skip("there is only one NVMe namespace\n");
 	make_lines(lines, all_bpio);
 	ret = volume_create_lines(&volume, "lines", lines, LINES) ?:
-	      volume_format(&volume, MKFS_EXT4 " -O ^has_journal") ?:
-	      volume_mount(&volume, "ext4", "noinit_itable") ?:
-	      file_create(volume_path(&volume, "file"), BYTES, 1);
+	      volume_ext4_file(&volume, BYTES);
 	snprintf(path, sizeof(path), "%s", volume_path(&volume, "file"));
 	return ret;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "files.h"
 #include "util.h"
 #include "volume.h"
 
@@ -354,6 +355,13 @@ int volume_ext4(struct volume *volume, const char *name, const char *device,
 {
 	return volume_make(volume, name, device, start, sectors, MKFS_EXT4,
 			   "ext4");
+}
+
+int volume_ext4_file(struct volume *volume, uint64_t bytes)
+{
+	return volume_format(volume, MKFS_EXT4 " -O ^has_journal") ?:
+	       volume_mount(volume, "ext4", "noinit_itable") ?:
+	       file_create(volume_path(volume, "file"), bytes, 1);
 }
 
 const char *volume_fs_type(void)

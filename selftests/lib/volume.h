@@ -91,6 +91,12 @@ int volume_ext4(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors);
 
 /*
+ * On a volume that is created already: ext4 without a journal or work of its own, so
+ * that only the test reads and writes, and on it "file" of @bytes.
+ */
+int volume_ext4_file(struct volume *volume, uint64_t bytes);
+
+/*
  * The file system that a test is run on: ext4, or what the environment's
  * BPIO_TEST_FS names. The options of each go to its mkfs and begin with a blank.
  */

@@ -403,19 +403,6 @@ static void verdict_to_json(struct json_object *json,
 						      bpio_reason_text(obstacle)));
 }
 
-static void info_to_json(struct json_object *json,
-			 const struct bpio_file_info *info)
-{
-	json_object_object_add(json, "direct_reads",
-			       json_object_new_uint64(info->direct_reads));
-	json_object_object_add(json, "direct_bytes",
-			       json_object_new_uint64(info->direct_bytes));
-	json_object_object_add(json, "fallback_reads",
-			       json_object_new_uint64(info->fallback_reads));
-	json_object_object_add(json, "fallback_bytes",
-			       json_object_new_uint64(info->fallback_bytes));
-}
-
 static struct json_object *outcome_to_json(const struct outcome *outcome)
 {
 	static const char * const words[] = {
@@ -436,7 +423,7 @@ static struct json_object *outcome_to_json(const struct outcome *outcome)
 	    outcome->kind == OUTCOME_REFUSED)
 		verdict_to_json(json, outcome);
 	else if (outcome->kind == OUTCOME_DISABLED)
-		info_to_json(json, &outcome->info);
+		reads_to_json(json, READS_OF(&outcome->info));
 	else if (outcome->kind == OUTCOME_FAILED)
 		status_to_json(json, outcome->error);
 	return json;

@@ -285,12 +285,6 @@ static struct json_object *obstacle_to_json(const char *text)
 	return json;
 }
 
-static void add_counter(struct json_object *json, const char *key,
-			uint64_t value)
-{
-	json_object_object_add(json, key, json_object_new_uint64(value));
-}
-
 static struct json_object *file_to_json(const struct open_file *file)
 {
 	struct json_object *json = json_object_new_object();
@@ -298,17 +292,15 @@ static struct json_object *file_to_json(const struct open_file *file)
 
 	json_object_object_add(json, "path", json_object_new_string(file->path));
 	json_object_object_add(json, "volume", device_to_json(info->volume));
-	add_counter(json, "inode", info->inode);
+	json_object_object_add(json, "inode",
+			       json_object_new_uint64(info->inode));
 	json_object_object_add(json, "holders", holders_to_json(file));
 	json_object_object_add(json, "armed",
 			       json_object_new_boolean(info->armed));
 	if (!info->armed)
 		json_object_object_add(json, "reason",
 				       obstacle_to_json(info->obstacle));
-	add_counter(json, "direct_reads", info->direct_reads);
-	add_counter(json, "direct_bytes", info->direct_bytes);
-	add_counter(json, "fallback_reads", info->fallback_reads);
-	add_counter(json, "fallback_bytes", info->fallback_bytes);
+	reads_to_json(json, READS_OF(info));
 	json_object_object_add(json, "fallback_by_reason",
 			       reasons_to_json(info->reasons));
 	return json;

@@ -72,13 +72,7 @@ static void report_counters(struct report *report,
 {
 	report_number(report, "active_files", "Active files",
 		      info->active_files, NULL);
-	report_number(report, "direct_reads", "Direct reads",
-		      info->direct_reads, NULL);
-	report_bytes(report, "direct_bytes", "Direct data", info->direct_bytes);
-	report_number(report, "fallback_reads", "Fall-back reads",
-		      info->fallback_reads, NULL);
-	report_bytes(report, "fallback_bytes", "Fall-back data",
-		     info->fallback_bytes);
+	report_reads(report, READS_OF(info));
 	report_number(report, "mapped_reads",
 		      "Reads of the device that skipped layers",
 		      info->mapped_reads, NULL);

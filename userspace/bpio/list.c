@@ -227,14 +227,7 @@ static void add_json(struct listing *listing, const struct bpio_volume *volume,
 							      info->storage_minor)));
 		json_object_object_add(json, "active_files",
 				       json_object_new_int64(info->active_files));
-		json_object_object_add(json, "direct_reads",
-				       json_object_new_uint64(info->direct_reads));
-		json_object_object_add(json, "direct_bytes",
-				       json_object_new_uint64(info->direct_bytes));
-		json_object_object_add(json, "fallback_reads",
-				       json_object_new_uint64(info->fallback_reads));
-		json_object_object_add(json, "fallback_bytes",
-				       json_object_new_uint64(info->fallback_bytes));
+		reads_to_json(json, READS_OF(info));
 	}
 	json_object_array_add(listing->volumes, json);
 }

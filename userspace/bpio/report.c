@@ -160,6 +160,28 @@ void report_bytes(struct report *report, const char *key, const char *label,
 	add_line(report, label, text);
 }
 
+void report_reads(struct report *report, struct reads reads)
+{
+	report_number(report, "direct_reads", "Direct reads", reads.direct, NULL);
+	report_bytes(report, "direct_bytes", "Direct data", reads.direct_bytes);
+	report_number(report, "fallback_reads", "Fall-back reads",
+		      reads.fallback, NULL);
+	report_bytes(report, "fallback_bytes", "Fall-back data",
+		     reads.fallback_bytes);
+}
+
+void reads_to_json(struct json_object *json, struct reads reads)
+{
+	json_object_object_add(json, "direct_reads",
+			       json_object_new_uint64(reads.direct));
+	json_object_object_add(json, "direct_bytes",
+			       json_object_new_uint64(reads.direct_bytes));
+	json_object_object_add(json, "fallback_reads",
+			       json_object_new_uint64(reads.fallback));
+	json_object_object_add(json, "fallback_bytes",
+			       json_object_new_uint64(reads.fallback_bytes));
+}
+
 void report_table(struct report *report, char ***rows, size_t row_count,
 		  size_t columns)
 {

@@ -10,10 +10,32 @@
 
 #include <json-c/json.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct command_line;
 struct report;
+
+/**
+ * struct reads - how reads of enabled files went
+ *
+ * @direct: Reads that went direct.
+ * @direct_bytes: Bytes these returned.
+ * @fallback: Reads that the file system served.
+ * @fallback_bytes: Bytes these returned.
+ */
+struct reads {
+	uint64_t direct;
+	uint64_t direct_bytes;
+	uint64_t fallback;
+	uint64_t fallback_bytes;
+};
+
+/* Of any structure that counts them */
+#define READS_OF(of) ((struct reads) {			\
+	(of)->direct_reads, (of)->direct_bytes,		\
+	(of)->fallback_reads, (of)->fallback_bytes	\
+})
 
 /* A report on standard output that begins with the schema and the verb */
 struct report *report_new(const struct command_line *line);
@@ -37,6 +59,11 @@ void report_number(struct report *report, const char *key, const char *label,
 		   unsigned long long value, const char *unit);
 void report_bytes(struct report *report, const char *key, const char *label,
 		  unsigned long long value);
+
+void report_reads(struct report *report, struct reads reads);
+
+/* As report_reads() does, for an object that is part of a list */
+void reads_to_json(struct json_object *json, struct reads reads);
 
 /* JSON only; takes the reference */
 void report_json(struct report *report, const char *key,

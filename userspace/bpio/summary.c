@@ -62,16 +62,10 @@ static void report_programs(struct report *report, const struct share *share)
 			    strerror(share->last_error));
 }
 
-static void report_reads(struct report *report, const struct bpio_tally *tally)
+static void report_tallied_reads(struct report *report,
+				 const struct bpio_tally *tally)
 {
-	report_number(report, "direct_reads", "Direct reads",
-		      tally->direct_reads, NULL);
-	report_bytes(report, "direct_bytes", "Direct data",
-		     tally->direct_bytes);
-	report_number(report, "fallback_reads", "Fall-back reads",
-		      tally->fallback_reads, NULL);
-	report_bytes(report, "fallback_bytes", "Fall-back data",
-		     tally->fallback_bytes);
+	report_reads(report, READS_OF(tally));
 	report_json(report, "fallback_by_reason",
 		    reasons_to_json(tally->fallback_reason));
 	report_reasons(report, "Fell back", tally->fallback_reason);
@@ -80,7 +74,7 @@ static void report_reads(struct report *report, const struct bpio_tally *tally)
 void tally_report(struct report *report, const struct bpio_tally *tally)
 {
 	report_files(report, tally);
-	report_reads(report, tally);
+	report_tallied_reads(report, tally);
 }
 
 /* Reports statically linked programs. Returns whether there were any */
@@ -149,7 +143,7 @@ void run_summary(const struct command_line *line, int node,
 			    strerror(-error));
 	report_files(report, &tally);
 	report_programs(report, share);
-	report_reads(report, &tally);
+	report_tallied_reads(report, &tally);
 	any_static = report_static(report, seen);
 	report_notes(report, &tally, share, any_static);
 	report_finish(report, status);

@@ -403,14 +403,27 @@ int tab_read(const char *path, struct tab *tab)
 	return 0;
 }
 
+void tab_print_errors(const struct tab *tab)
+{
+	size_t i;
+
+	for (i = 0; i < tab->error_count; i++)
+		fprintf(stderr, "bpio: %s\n", tab->errors[i].sentence);
+}
+
+void tab_forget_errors(struct tab *tab)
+{
+	while (tab->error_count)
+		free(tab->errors[--tab->error_count].sentence);
+}
+
 void tab_free(struct tab *tab)
 {
 	size_t i;
 
 	for (i = 0; i < tab->count; i++)
 		free_line(&tab->lines[i]);
-	for (i = 0; i < tab->error_count; i++)
-		free(tab->errors[i].sentence);
+	tab_forget_errors(tab);
 	free(tab->lines);
 	free(tab->errors);
 	*tab = (struct tab) { .path = tab->path };

@@ -96,6 +96,10 @@ __attribute__((__format__(printf, 3, 4)))
 void tab_complain(struct tab *tab, unsigned int number, const char *format,
 		  ...);
 
+/* To standard error, in the order of the lines */
+void tab_print_errors(const struct tab *tab);
+void tab_forget_errors(struct tab *tab);
+
 /* The tag of a device like UUID=..., both to be freed; false for a path or VG/LV */
 bool tab_tag(const struct tab_line *line, char **tag, char **value);
 

@@ -57,22 +57,13 @@ static int begin(const struct command_line *line, const char *path,
 	return 0;
 }
 
-/* In the order of the lines */
-static void print_errors(const struct tab *tab)
-{
-	size_t i;
-
-	for (i = 0; i < tab->error_count; i++)
-		fprintf(stderr, "bpio: %s\n", tab->errors[i].sentence);
-}
-
 static int finish(struct run *run)
 {
 	struct json_object *errors = json_object_new_array();
 	size_t i;
 	int ret;
 
-	print_errors(&run->tab);
+	tab_print_errors(&run->tab);
 	for (i = 0; i < run->tab.error_count; i++)
 		json_object_array_add(errors,
 				      json_object_new_string(run->tab.errors[i].sentence));
@@ -179,13 +170,6 @@ static void act_on_all(struct run *run, volume_action *action, bool down)
 	}
 }
 
-/* Errors of other lines do not matter to the named volumes. */
-static void forget_errors(struct tab *tab)
-{
-	while (tab->error_count)
-		free(tab->errors[--tab->error_count].sentence);
-}
-
 static int act_on_named(struct run *run, volume_action *action)
 {
 	const struct command_line *line = run->line;
@@ -201,7 +185,8 @@ static int act_on_named(struct run *run, volume_action *action)
 		run->status = STATUS_USAGE;
 		return finish(run);
 	}
-	forget_errors(&run->tab);
+	/* Faults of other lines do not matter to the volumes that were named. */
+	tab_forget_errors(&run->tab);
 	for (i = 0; i < line->argc; i++)
 		act(run, tab_find(&run->tab, line->argv[i]), action, false);
 	return finish(run);
@@ -219,8 +204,8 @@ static int up_or_down(const struct command_line *line, volume_action *action,
 		return act_on_named(&run, action);
 	/* The initramfs retries after a failure, and would not boot because of other lines. */
 	if (line->initrd) {
-		print_errors(&run.tab);
-		forget_errors(&run.tab);
+		tab_print_errors(&run.tab);
+		tab_forget_errors(&run.tab);
 	}
 	act_on_all(&run, action, down);
 	return finish(&run);
