@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events for monitoring programs: uevents of subsystem "bpio".
- *
- * They are sent for a separate kobject instead of the mapped device, because a
- * change event of a device makes udev probe it again. Each carries BPIO_EVENT,
- * BPIO_DEVICE (major:minor) except in LOST, and variables specific to the event.
+ * Events for monitoring programs, until uevent.c sends them.
  *
  * Any process that may read a file can cause events: with an ENABLE that a layer
  * vetoes, or with a loop of ENABLE, ARM and close, and changes of the file. The cost
@@ -29,20 +25,14 @@
  *
  * Level: foundation.
  */
-#include <linux/fs.h>
 #include <linux/jiffies.h>
-#include <linux/kobject.h>
 #include <linux/minmax.h>
-#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include "event.h"
-#include "reason.h"
 #include "standing.h"
-
-/* Longest variable, with its name: a failure reason. */
-#define BPIO_EVENT_TEXT_MAX	(BPIO_REASON_TEXT_MAX + 32)
+#include "uevent.h"
 
 /* Events that wait to be sent: of files, and of volumes and layers. */
 #define BPIO_EVENT_FILES_ROOM	256
@@ -57,36 +47,6 @@
 
 /* How long a repeated veto is suppressed, while the ring still has the first. */
 #define BPIO_EVENT_REPEAT	(10 * HZ)
-
-/**
- * struct bpio_event - an event that waits to be sent, or was sent
- * @type: what happened
- * @dev: the volume, or the device of the layer
- * @ino: the inode number of the file concerned, or 0
- * @support: enum bpio_support, for SUPPORT
- * @objector: the device of the layer that objects, or 0
- * @status: a negative errno, or 0
- * @reason: enum bpio_reason
- * @number: sequence number over both rings
- * @posted: time in jiffies, plus 1; 0 when the slot was never used
- * @lost: number of lost events, for LOST
- * @driver: a driver or a command
- * @text: a sentence
- */
-struct bpio_event {
-	enum bpio_event_type	type;
-	dev_t			dev;
-	unsigned long		ino;
-	enum bpio_support	support;
-	dev_t			objector;
-	int			status;
-	enum bpio_reason	reason;
-	u64			number;
-	u64			posted;
-	u64			lost;
-	char			driver[BPIO_DRIVER_NAME_MAX + 1];
-	char			text[BPIO_REASON_TEXT_MAX + 1];
-};
 
 /**
  * struct bpio_event_ring - events of one kind, oldest first
@@ -129,9 +89,6 @@ static u64 bpio_event_urgent;
  * burst may be ahead of that by the time a full ring takes.
  */
 static u64 bpio_event_due;
-
-static struct kset *bpio_event_kset;
-static struct kobject *bpio_event_source;
 
 /*
  * A worker sends the events: sending allocates memory and takes locks held by tasks
@@ -393,81 +350,6 @@ void bpio_event_forget_file(dev_t volume, unsigned long ino)
 	spin_unlock(&bpio_event_lock);
 }
 
-/* The variables of a uevent; used only by the single sender. */
-static struct bpio_event_env {
-	char	text[8][BPIO_EVENT_TEXT_MAX];
-	char	*envp[9];
-	int	nr;
-} bpio_event_env;
-
-static __printf(1, 2) void bpio_event_add(const char *format, ...)
-{
-	struct bpio_event_env *env = &bpio_event_env;
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(env->text[env->nr], BPIO_EVENT_TEXT_MAX, format, args);
-	va_end(args);
-	env->envp[env->nr] = env->text[env->nr];
-	env->nr++;
-}
-
-static const char *bpio_event_name(const struct bpio_event *event)
-{
-	static const char *const names[] = {
-		[BPIO_EVENT_ARM]	= "arm",
-		[BPIO_EVENT_REVOKE]	= "revoke",
-		[BPIO_EVENT_REFUSE]	= "veto",
-		[BPIO_EVENT_VETO]	= "veto",
-		[BPIO_EVENT_ALLOW]	= "resume",
-		[BPIO_EVENT_PAUSE]	= "pause",
-		[BPIO_EVENT_RESUME]	= "resume",
-		[BPIO_EVENT_SUPPORT]	= "support",
-		[BPIO_EVENT_LOST]	= "lost",
-	};
-
-	if (event->type == BPIO_EVENT_SUPPORT &&
-	    event->reason == BPIO_REASON_LAYER_VETO)
-		return "veto";
-	return names[event->type];
-}
-
-static void bpio_event_add_verdict(const struct bpio_event *event)
-{
-	const char *text = event->text;
-
-	if (!*text && event->reason)
-		text = bpio_reason_text(event->reason);
-	if (event->objector)
-		bpio_event_add("BPIO_LAYER=%u:%u", MAJOR(event->objector),
-			       MINOR(event->objector));
-	if (event->status)
-		bpio_event_add("BPIO_STATUS=%d", event->status);
-	if (*event->driver)
-		bpio_event_add("BPIO_DRIVER=%s", event->driver);
-	if (*text)
-		bpio_event_add("BPIO_REASON=%s", text);
-}
-
-static void bpio_event_send(const struct bpio_event *event)
-{
-	memset(&bpio_event_env, 0, sizeof(bpio_event_env));
-	bpio_event_add("BPIO_EVENT=%s", bpio_event_name(event));
-	if (event->type == BPIO_EVENT_LOST)
-		bpio_event_add("BPIO_COUNT=%llu", event->lost);
-	else
-		bpio_event_add("BPIO_DEVICE=%u:%u", MAJOR(event->dev),
-			       MINOR(event->dev));
-	if (event->type == BPIO_EVENT_SUPPORT)
-		bpio_event_add("BPIO_SUPPORT=%s",
-			       bpio_support_text(event->support));
-	if (event->ino)
-		bpio_event_add("BPIO_INODE=%lu", event->ino);
-	bpio_event_add_verdict(event);
-	/* Lost without memory; delivery of each event is not guaranteed. */
-	kobject_uevent_env(bpio_event_source, KOBJ_CHANGE, bpio_event_env.envp);
-}
-
 /* Once a ring is empty, make one LOST of the events it dropped while it was full. */
 static bool bpio_event_take_lost(struct bpio_event_ring *ring,
 				 struct bpio_event *event)
@@ -545,7 +427,7 @@ static void bpio_event_work(struct work_struct *work)
 		delay = left ? bpio_event_hold() : 0;
 		spin_unlock(&bpio_event_lock);
 		if (taken)
-			bpio_event_send(&event);
+			bpio_uevent_send(&event);
 		cond_resched();
 	} while (taken);
 
@@ -554,47 +436,21 @@ static void bpio_event_work(struct work_struct *work)
 		queue_delayed_work(bpio_event_wq, &bpio_event_sender, delay);
 }
 
-static void bpio_event_release(struct kobject *kobj)
-{
-	kfree(kobj);
-}
-
-static const struct kobj_type bpio_event_ktype = {
-	.release	= bpio_event_release,
-	.sysfs_ops	= &kobj_sysfs_ops,
-};
-
 /**
- * bpio_event_init() - create /sys/kernel/bpio/events, the source of all events
+ * bpio_event_init() - prepare to send events
  *
  * Return: 0 or a negative errno.
  */
 int bpio_event_init(void)
 {
-	int ret = -ENOMEM;
+	int ret;
 
 	bpio_event_wq = alloc_ordered_workqueue("bpio_event", 0);
 	if (!bpio_event_wq)
 		return -ENOMEM;
-
-	bpio_event_kset = kset_create_and_add("bpio", NULL, kernel_kobj);
-	if (!bpio_event_kset)
-		goto destroy;
-
-	bpio_event_source = kzalloc(sizeof(*bpio_event_source), GFP_KERNEL);
-	if (!bpio_event_source)
-		goto unregister;
-	bpio_event_source->kset = bpio_event_kset;
-	ret = kobject_init_and_add(bpio_event_source, &bpio_event_ktype, NULL,
-				   "events");
-	if (!ret)
-		return 0;
-
-	kobject_put(bpio_event_source);
-unregister:
-	kset_unregister(bpio_event_kset);
-destroy:
-	destroy_workqueue(bpio_event_wq);
+	ret = bpio_uevent_init();
+	if (ret)
+		destroy_workqueue(bpio_event_wq);
 	return ret;
 }
 
@@ -605,6 +461,5 @@ void bpio_event_exit(void)
 {
 	cancel_delayed_work_sync(&bpio_event_sender);
 	destroy_workqueue(bpio_event_wq);
-	kobject_put(bpio_event_source);
-	kset_unregister(bpio_event_kset);
+	bpio_uevent_exit();
 }
