@@ -57,6 +57,8 @@ help:
 	@echo '                       make check KERNEL=debug; KERNEL=kcsan finds data races'
 	@echo '  make coverage        which lines ran in the last "make check KERNEL=debug"'
 	@echo '  make check-intree    build it as part of a kernel tree'
+	@echo '  make patches         write it as a series of mails for the newest kernel of Debian'
+	@echo '  make check-patches   apply these one by one; checkpatch and build at every step'
 	@echo '  make check-host      install the packages, reboot, upgrade and purge them on a'
 	@echo '                       Debian 12 machine that keeps its disks; HOST=--short'
 	@echo '  make check-arm64     build for arm64 and run the tests on an emulated one'
@@ -203,6 +205,14 @@ coverage:
 check-intree:
 	@selftests/check-intree
 
+# PATCHES=--help tells options of both.
+PATCHES	?=
+patches:
+	@selftests/patches/write $(PATCHES)
+
+check-patches:
+	@selftests/patches/check $(PATCHES)
+
 check-arm64:
 	@selftests/check-arm64
 
@@ -217,4 +227,4 @@ clean:
 	guest-test-modules user install install-modules install-user uninstall \
 	uninstall-modules uninstall-user deb demo check stress stress-plants \
 	mutants shell bench bench-baseline lint debug-kernel coverage \
-	check-intree check-arm64 clean
+	check-intree patches check-patches check-arm64 clean

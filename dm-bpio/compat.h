@@ -23,8 +23,8 @@
 #define BPIO_COMPAT_UNSUPPORTED
 #endif
 
-/* A missing header stops the compiler at once, instead of after a page of errors. */
 #ifdef BPIO_COMPAT_UNSUPPORTED
+/* A missing header stops the compiler at once, instead of after a page of errors. */
 #include "a-kernel-that-dm-bpio-supports.h"
 #endif
 
@@ -45,11 +45,11 @@
 #include <linux/filelock.h>
 #endif
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 /*
  * From 6.16 on, prepare_ioctl gets the ioctl itself. Before, it can only name a block
  * device to which device-mapper forwards the ioctl.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #define BPIO_TARGET_SEES_IOCTLS	1
 #endif
 
@@ -78,13 +78,13 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #define file_kattr	fileattr
 #endif
 
-/* A variable that the compiler need not clear. */
 #ifndef __uninitialized
+/* A variable that the compiler need not clear. */
 #define __uninitialized
 #endif
 
-/* The attribute exists from 6.6 on. */
 #ifndef __counted_by
+/* The attribute exists from 6.6 on. */
 #define __counted_by(...)
 #endif
 
@@ -93,13 +93,13 @@ static inline struct gendisk *bpio_compat_alloc_disk(void)
 #define BLK_OPEN_WRITE	FMODE_WRITE
 #endif
 
-/*
- * Before 6.5, splice(2) passes a pipe to read_iter; its pages do not exist before the
- * file system fills them.
- */
 static inline bool bpio_compat_iter_is_pipe(const struct iov_iter *iter)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	/*
+	 * Here splice(2) passes a pipe to read_iter; its pages do not exist before the
+	 * file system fills them.
+	 */
 	return iov_iter_is_pipe(iter);
 #else
 	return false;
@@ -130,13 +130,13 @@ static inline unsigned int bpio_compat_bvec_done(const struct bvec_iter *iter)
 #endif
 }
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define BPIO_COMPAT_POLLED	REQ_POLLED
+#else
 /*
  * Before 6.2 a polled bio must not wait for a free request: only the poller completes
  * requests, and it would be asleep.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-#define BPIO_COMPAT_POLLED	REQ_POLLED
-#else
 #define BPIO_COMPAT_POLLED	(REQ_POLLED | REQ_NOWAIT)
 #endif
 

@@ -354,8 +354,8 @@ static void bpio_walk_tell(struct bpio_walk *walk)
 }
 
 /**
- * bpio_walk_untell() - nothing came of the ENABLE that was told
- * @walk: a walk of whatever operation
+ * bpio_walk_untell() - send DISABLE to layers that got ENABLE, which failed later
+ * @walk: a walk of any operation
  *
  * Context: as bpio_walk_stack().
  */

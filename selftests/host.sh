@@ -8,6 +8,19 @@ BUILD=${BUILD:-$TOP/build}
 RESULTS=$BUILD/results
 export SELFTESTS TOP BUILD RESULTS
 
+# Types of checkpatch's messages that are left out for tests: these are made of the
+# macros of kselftest's harness and of some of their
+# own that keep the caller's line in messages, use the C library's functions,
+# attributes and types, without the kernel's BIT(), are told ENOSYS by kernels that
+# lack something, say words that are names of functions too, and have
+# "FIXTURE_DATA(x) *self" taken for a multiplication.
+TEST_TYPES=BIT_MACRO,BRACES,CAMELCASE,COMPLEX_MACRO,ENOSYS,MACRO_ARG_REUSE
+TEST_TYPES+=,EMBEDDED_FUNCTION_NAME,MACRO_ARG_UNUSED,MACRO_WITH_FLOW_CONTROL
+TEST_TYPES+=,PREFER_KERNEL_TYPES,SSCANF_TO_KSTRTO
+TEST_TYPES+=,PREFER_DEFINED_ATTRIBUTE_MACRO,PREFER_FALLTHROUGH,SPACING
+TEST_TYPES+=,SPLIT_STRING,STATIC_CONST_CHAR_ARRAY
+export TEST_TYPES
+
 # Headlines of what is going on, with the time since the start.
 say()
 {

@@ -124,7 +124,7 @@ prune_cache()
 {
 	find "$1" -maxdepth 1 -type d -mtime +30 \
 		'(' -name 'image-*' -o -name 'emulator-*' -o -name 'builder-*' \
-		-o -name 'kernel-*' -o -name 'host-*' ')' \
+		-o -name 'kernel-*' -o -name 'host-*' -o -name 'source-*' ')' \
 		-exec rm -rf {} +
 	find "$1" -maxdepth 1 -name 'build.*' -mtime +1 -exec rm -rf {} +
 }
