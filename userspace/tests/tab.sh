@@ -170,7 +170,9 @@ names_from_udev()
 	mkdir units
 	bpio-generator units
 	for name in "by-uuid/$UUID" 'by-label/my\x20data'; do
-		unit=$(systemd-escape --path "/dev/disk/$name")
+		# as systemd-escape does, which the guest lacks
+		unit=$(sed -e 's/\\/\\x5c/g' -e 's/-/\\x2d/g' -e 's,/,-,g' \
+			<<<"dev/disk/$name")
 		[ -L "units/$unit.device.requires/bpio@data.service" ]
 		grep -qxF "Before=blockdev@$unit.target" units/bpio@data.service
 	done

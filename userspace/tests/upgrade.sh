@@ -60,7 +60,8 @@ enabled_files()
 	install_other A
 	exec 5<"$mnt/file"
 	expect 0 bpio attach $BASHPID
-	refused 1 "is kept by processes with files that have BypassIO enabled: upgrade.sh[$BASHPID]"
+	refused 1 "is kept by processes with files that have BypassIO enabled: "
+	says err "[$BASHPID]"
 	exec 5<&-
 	start_load
 	goes_direct
@@ -171,7 +172,7 @@ not_loaded()
 }
 
 make_volume ext4
-expect 0 bpio adopt "$mnt"
+bpio adopt -q "$mnt"
 mkfs.xfs -q -f "$BPIO_NVME_A2"
 echo "data $BPIO_NVME_A2" >/etc/bpiotab
 bpio up -q
