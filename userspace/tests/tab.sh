@@ -183,7 +183,7 @@ names_from_udev()
 	bpio-generator units
 	[ "$(grep -c '^Before=blockdev@dev-disk-by.*uuid' \
 		units/bpio@data.service)" -eq 1 ]
-	refute grep by-label units/bpio@more.service
+	refute grep label units/bpio@more.service
 }
 
 faults()
