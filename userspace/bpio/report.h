@@ -32,9 +32,13 @@ struct reads {
 };
 
 /* Of any structure that counts them */
-#define READS_OF(of) ((struct reads) {			\
-	(of)->direct_reads, (of)->direct_bytes,		\
-	(of)->fallback_reads, (of)->fallback_bytes	\
+#define READS_OF(of) ({						\
+	const __typeof__(of) of_ = (of);			\
+								\
+	(struct reads) {					\
+		of_->direct_reads, of_->direct_bytes,		\
+		of_->fallback_reads, of_->fallback_bytes,	\
+	};							\
 })
 
 /* A report on standard output that begins with the schema and the verb */
