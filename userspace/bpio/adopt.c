@@ -22,6 +22,8 @@
 #include "verdict.h"
 
 #define WHY_SIZE	1024
+/* Set where "adopt --kept" runs in the background already */
+#define IN_SERVICE	"BPIO_KEPT_SERVICE"
 
 /* The exit status for an error of a plan */
 static int exit_status(int error)
@@ -287,6 +289,9 @@ static int run(const struct command_line *line, const struct place *place,
 	if (ret)
 		return fail(line, exit_status(ret), "cannot %s \"%s\": %s",
 			    line->verb->name, place->path, why);
+	/* It may have been released while this waited for the locks. */
+	if (line->kept && !is_kept(plan))
+		return STATUS_OK;
 	if (line->dry_run)
 		return finish_dry_run(line, place, plan);
 	return plan->direction == TO_BPIO ? act_adopt(line, place, plan) :
@@ -329,7 +334,7 @@ static bool is_lost(const char *path, bool *any_storage)
 }
 
 /* A separate service, because udevd kills processes that its rules leave behind */
-static int run_as_service(const char *path, bool any_storage)
+static int run_as_service(const char *path)
 {
 	char self[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -338,8 +343,9 @@ static int run_as_service(const char *path, bool any_storage)
 		return STATUS_FAILURE;
 	self[length] = '\0';
 	execlp("systemd-run", "systemd-run", "--quiet", "--no-block",
-	       "--collect", "--property=DefaultDependencies=no", self, "adopt",
-	       "--quiet", path, any_storage ? "--any-storage" : NULL, NULL);
+	       "--collect", "--property=DefaultDependencies=no",
+	       "--setenv=" IN_SERVICE "=1", self, "adopt", "--kept", "--quiet",
+	       path, NULL);
 	return STATUS_FAILURE;
 }
 
@@ -354,8 +360,10 @@ static int adopt_kept(const struct command_line *line)
 
 	if (!is_lost(line->argv[0], &again.any_storage))
 		return STATUS_OK;
+	if (getenv(IN_SERVICE))
+		return find_and_run(&again, TO_BPIO);
 	if (!access("/run/systemd/system", F_OK))
-		return run_as_service(line->argv[0], again.any_storage);
+		return run_as_service(line->argv[0]);
 	switch (fork()) {
 	case -1:
 		return fail(line, STATUS_FAILURE, "cannot start a process: %s",

@@ -39,6 +39,36 @@ stripes_1m()
 	stripes 1m
 }
 
+# Over four physical volumes on three namespaces of two controllers, two of them on
+# partitions of odd sizes; then others over two of them and over one
+stripes_over_four()
+{
+	lvcreate -qq -y -W n -n data -L 160M -i 4 -I "$1" vg
+	lvextend -qq -L +80M -i 2 -I 256k vg/data "${pvs[@]:1:2}"
+	lvextend -qq -L +80M -i 1 vg/data "${pvs[3]}"
+	[ "$(dmsetup table vg-data | wc -l)" -eq 3 ]
+	dmsetup table vg-data | grep -q ' striped 4 .* '
+}
+
+four_4k()
+{
+	stripes_over_four 4k
+}
+
+four_512k()
+{
+	stripes_over_four 512k
+}
+
+make_partitions()
+{
+	printf 'size=%s\n' 1234567 1345679 |
+		sfdisk -q --label gpt "$BPIO_NVME_A1"
+	udevadm settle
+	pvs=("${BPIO_NVME_A1}p1" "${BPIO_NVME_A1}p2" "$BPIO_NVME_A2"
+		"$BPIO_NVME_B1")
+}
+
 counterpart_of()
 {
 	sed -e 's/ linear / bpio /' -e 's/ striped / bpio-striped /'
@@ -64,8 +94,15 @@ adopt_whole()
 		cmp dd "$mnt/part$i"
 		json sum /direct_reads 32
 	done
-	expect 0 bpio list
-	says out "/dev/mapper/vg-data"
+	expect 0 bpio list --json
+	json out /volumes/0/name vg-data
+	json out /volumes/0/segments 3
+	json out /volumes/0/adopted true
+	# the volume, and each device below it once
+	expect 0 bpio stack --json "$mnt"
+	[ -z "$(jq -r '.layers[].node' out | sort | uniq -d)" ]
+	[ "$(jq '.layers | length' out)" -eq \
+		$((1 + $(dmsetup deps vg-data | cut -d ' ' -f 1))) ]
 	expect 0 bpio enable vg-data
 	expect 0 bpio disable vg-data
 	expect 0 bpio pause vg-data
@@ -169,6 +206,28 @@ kept_activation()
 	stock vg-data
 }
 
+# The adoption that a change begins waits for LVM's lock, and finds no line any more.
+kept_no_more()
+{
+	local table
+
+	table=$(dmsetup table vg-data)
+	bpio adopt -q --keep "$mnt"
+	exec 6>>/run/lock/lvm/V_vg
+	flock 6
+	dmsetup load vg-data --table "$table"
+	dmsetup resume vg-data 6>&-
+	wait_for pgrep -f 'adopt --kept'
+	wait_for grep -q 'flock\|locks_lock' \
+		"/proc/$(pgrep -f 'adopt --kept' | head -n 1)/stack"
+	# as "bpio release" does, which waits for the lock, too
+	sed -i /^vg-data/d /etc/bpiotab
+	exec 6>&-
+	wait_for refute pgrep -f 'adopt --kept'
+	stock vg-data
+	clean vg-data
+}
+
 links()
 {
 	local uuid
@@ -193,10 +252,15 @@ it "A kept volume is adopted again when its data has been moved" \
 it "A kept volume is adopted again under a new name" fresh kept_names
 it "A kept volume is adopted again when it is activated" \
 	fresh kept_activation
+it "A kept volume that was released meanwhile is not adopted again" \
+	fresh kept_no_more
 it "Links by UUID lead to a volume, and not to the device below" links
 remove_volume
 kind ext4 segments
 kind xfs segments
 kind ext4 stripes_4k
 kind xfs stripes_1m
+make_partitions
+kind ext4 four_4k
+kind xfs four_512k
 finish
