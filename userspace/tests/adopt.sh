@@ -3,12 +3,16 @@
 # bpio adopt and release on volumes of LVM that are mounted and in use. Runs as root
 # in a guest of selftests/vm in which this project is installed, from where "make
 # stage" put it, and overwrites the devices of the guest.
+#
+# BPIO_TEST_SWAPS says how often the table is swapped under verified load (default 20:
+# 200 take five to fifteen minutes in an emulated machine).
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/userspace
 # shellcheck source=volumes.sh
 . "$here/volumes.sh"
 
 # shellcheck source=lvm-volume.sh
 . "$here/lvm-volume.sh"
+: "${BPIO_TEST_SWAPS:=20}"
 
 adopt_and_release()
 {
@@ -66,6 +70,22 @@ every_name()
 	done
 }
 
+# Though the module still knows it, by the file that is enabled
+not_a_volume()
+{
+	expect 4 bpio state "$mnt/file"
+	says err "\"bpio adopt $mnt/file\" makes it one"
+	for verb in info stack pause enable; do
+		expect 4 bpio "$verb" "$mnt"
+	done
+	expect 4 bpio attach $BASHPID
+	expect 0 bpio list --json
+	refute json-get /volumes/0 <out
+	chmod 755 "$WORK" "$mnt"
+	expect 0 setpriv --reuid=65534 --regid=65534 --clear-groups bpio list --json
+	refute json-get /volumes/0 <out
+}
+
 # A file that is enabled goes direct, falls back, and goes direct again.
 enabled_files()
 {
@@ -75,6 +95,7 @@ enabled_files()
 	expect 0 bpio release "$mnt"
 	says out 'Enabled files: 1, whose reads the file system serves from now on'
 	dd iflag=direct bs=1M status=none <&5 | cmp - "$mnt/file"
+	not_a_volume
 	expect 0 bpio adopt "$mnt"
 	dd iflag=direct,skip_bytes skip=0 if=/dev/fd/5 bs=1M status=none \
 		of=/dev/null
@@ -234,6 +255,13 @@ refusals()
 	lvcreate -qq -y -an -n fast -L 16M vg "$BPIO_NVME_B1"
 	lvconvert -qq -y --type writecache --cachevol fast vg/cached
 	refused vg/cached 'a volume with a write cache'
+	lvconvert -qq -y --splitcache vg/cached
+	expect 0 bpio adopt vg/cached
+	expect 0 bpio release vg/cached
+	lvremove -qq -y vg/fast
+	lvcreate -qq -y -an -n fast -L 16M vg "$BPIO_NVME_B1"
+	lvconvert -qq -y --type cache --cachevol fast vg/cached
+	refused vg/cached 'is a cached volume, whose newest blocks may be in the cache only; detach the cache (lvconvert --uncache)'
 	lvremove -qq -y vg/cached
 	dmsetup create crypted --table "0 16384 crypt cipher_null-ecb - 0 $BPIO_NVME_A2 0"
 	refused crypted 'is encrypted (target crypt), and encryption is never skipped'
@@ -280,6 +308,29 @@ deep()
 	dd if=/dev/zero of="$BPIO_NVME_A2" bs=1M count=2 status=none
 }
 
+# More of them without a pause, and how long each held I/O back
+many_swaps()
+{
+	local i began=$SECONDS
+
+	bpio adopt -q "$mnt"
+	start_load
+	: >pauses
+	for ((i = 0; i < BPIO_TEST_SWAPS; i += 2)); do
+		bpio release --json "$mnt" >swap.json
+		jq .devices[0].pause_us swap.json >>pauses
+		bpio adopt --json "$mnt" >swap.json
+		jq .devices[0].pause_us swap.json >>pauses
+	done
+	echo "# $i swaps in $((SECONDS - began)) s, which held I/O back for $(sort -n pauses | sed -n "$((i / 2))p") us (median), $(sort -n pauses | tail -n 1) us at most" >&2
+	goes_direct
+	stop_load
+	[ "$(wc -l <pauses)" -ge "$BPIO_TEST_SWAPS" ]
+	same_content
+	clean vg-data
+	bpio release -q "$mnt"
+}
+
 unprivileged()
 {
 	local status=0
@@ -302,6 +353,7 @@ tests()
 }
 
 tests ext4
+it "$BPIO_TEST_SWAPS swaps lose no verified read or write" fresh many_swaps
 it "Any name of a volume will do" fresh every_name
 it "What cannot be adopted is refused by name" fresh refusals
 it "Mapped devices below are adopted and released as well, but not those made by hand" \
