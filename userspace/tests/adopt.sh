@@ -263,14 +263,59 @@ refusals()
 	lvconvert -qq -y --type cache --cachevol fast vg/cached
 	refused vg/cached 'is a cached volume, whose newest blocks may be in the cache only; detach the cache (lvconvert --uncache)'
 	lvremove -qq -y vg/cached
-	dmsetup create crypted --table "0 16384 crypt cipher_null-ecb - 0 $BPIO_NVME_A2 0"
-	refused crypted 'is encrypted (target crypt), and encryption is never skipped'
-	dmsetup remove crypted
 	dmsetup create flawed --table "0 16384 flakey $BPIO_NVME_A2 0 10 0"
 	refused flawed 'has a target flakey, for which dm-bpio has no counterpart'
 	dmsetup remove flawed
 	expect 0 bpio adopt "$mnt"
 	expect 0 bpio release "$mnt"
+}
+
+# What is no volume of LVM's
+refusals_beside_lvm()
+{
+	local size=65536 disk hash
+
+	dmsetup create data --table "0 $size linear $BPIO_NVME_A2 0"
+	dmsetup create hashes --table "0 $size linear $BPIO_NVME_A2 $size"
+	hash=$(veritysetup format /dev/mapper/data /dev/mapper/hashes |
+		awk '/^Root hash:/ { print $3 }')
+	veritysetup open /dev/mapper/data verified /dev/mapper/hashes "$hash"
+	refused verified '/dev/mapper/verified is verified (target verity), and verification is never skipped'
+	veritysetup close verified
+	dmsetup create crypted --table \
+		"0 $size crypt cipher_null-ecb - 0 /dev/mapper/data 0"
+	refused crypted 'is encrypted (target crypt), and encryption is never skipped'
+	dmsetup remove --retry crypted
+	modprobe dm-multipath
+	modprobe dm-round-robin
+	dmsetup create paths --table \
+		"0 $size multipath 0 0 1 1 round-robin 0 1 0 /dev/mapper/data"
+	refused paths 'is a multipath map, which chooses a path for each request; for NVMe use the driver'
+	dmsetup remove --retry paths
+	# with the one below it left alone
+	stock data
+	mdadm --create /dev/md/legs --run --level=1 --raid-devices=2 \
+		--metadata=1.2 --assume-clean /dev/mapper/data \
+		/dev/mapper/hashes >/dev/null 2>&1
+	disk=$(realpath /dev/md/legs)
+	refused "$disk" "$disk is an md array, which is no mapped device; make a volume above it"
+	mdadm --stop "$disk" >/dev/null 2>&1
+	dmsetup remove --retry data
+	dmsetup remove --retry hashes
+	# a partition, also when something is mounted on it
+	addpart "$BPIO_NVME_A2" 1 2048 131072
+	udevadm settle
+	disk=${BPIO_NVME_A2}p1
+	refused "$disk" "$disk is nvme, a plain disk or partition without a table that could be swapped; unmount it and mount it through a bpio volume, see bpiotab(5)"
+	mkfs.ext4 -q "$disk"
+	mkdir plain
+	mount "$disk" plain
+	refused plain "$disk is nvme, a plain disk or partition"
+	expect 4 bpio state plain
+	says err 'it cannot be adopted: '
+	umount plain
+	delpart "$BPIO_NVME_A2" 1
+	dd if=/dev/zero of="$BPIO_NVME_A2" bs=1M count=70 status=none
 }
 
 # A physical volume on a mapped device of another kind, and on a volume by hand
@@ -356,6 +401,7 @@ tests ext4
 it "$BPIO_TEST_SWAPS swaps lose no verified read or write" fresh many_swaps
 it "Any name of a volume will do" fresh every_name
 it "What cannot be adopted is refused by name" fresh refusals
+it "So is what is no volume of LVM's" fresh refusals_beside_lvm
 it "Mapped devices below are adopted and released as well, but not those made by hand" \
 	fresh deep
 it "A read-only volume stays read-only" fresh read_only
