@@ -41,7 +41,7 @@ static int program_cleanup(void)
 	return 0;
 }
 
-enum form { STRIPES, SEGMENTS_AND_STRIPES, STRIPES_OF_STRIPES };
+enum form { STRIPES, SEGMENTS_AND_STRIPES, STRIPES_OF_STRIPES, CONCATENATED };
 /* What the first leg stands on instead of a device. */
 enum leg { DEVICE, ON_FILTER, ON_LINEAR, ON_BPIO };
 
@@ -49,6 +49,7 @@ FIXTURE(stripes) {
 	struct volume	volume;
 	struct dm_line	lines[LINES];
 	unsigned int	nr_lines;
+	bool		all_striped;
 	char		params[LINES][512];
 	uint64_t	sectors;
 	int		node;
@@ -70,12 +71,16 @@ FIXTURE_VARIANT(stripes) {
 
 SET(of_two_with_4_kib, 2, 4, STRIPES, DEVICE);
 SET(of_two_with_64_kib, 2, 64, STRIPES, DEVICE);
+SET(of_four_with_4_kib, 4, 4, STRIPES, DEVICE);
 SET(of_four_with_12_kib, 4, 12, STRIPES, DEVICE);
 SET(of_four_with_64_kib, 4, 64, STRIPES, DEVICE);
+SET(of_four_with_256_kib, 4, 256, STRIPES, DEVICE);
 SET(of_four_with_1_mib, 4, 1024, STRIPES, DEVICE);
+SET(of_two_with_1_mib, 2, 1024, STRIPES, DEVICE);
 SET(of_three_with_20_kib, 3, 20, STRIPES, DEVICE);
 SET(of_one, 1, 16, STRIPES, DEVICE);
 SET(between_segments, 2, 64, SEGMENTS_AND_STRIPES, DEVICE);
+SET(behind_other_stripes, 4, 64, CONCATENATED, DEVICE);
 SET(of_stripes, 2, 28, STRIPES_OF_STRIPES, DEVICE);
 SET(with_a_filter_below_a_leg, 2, 16, STRIPES, ON_FILTER);
 SET(with_a_stock_layer_below_a_leg, 2, 16, STRIPES, ON_LINEAR);
@@ -135,6 +140,10 @@ static int make_lines(FIXTURE_DATA(stripes) *self,
 		snprintf(self->params[n], sizeof(self->params[n]), "%s %llu",
 			 second, (unsigned long long)PLACE(5));
 		self->lines[n++] = (struct dm_line) { .sectors = part };
+	} else if (variant->form == CONCATENATED) {
+		/* of so many rows that the next ones begin at no chunk of theirs */
+		set_params(self->params[n], sizeof(self->params[n]), 3, 8, 5, NULL);
+		self->lines[n++] = (struct dm_line) { .sectors = 171 * 3 * 8 };
 	}
 	set_params(self->params[n], sizeof(self->params[n]), variant->legs,
 		   variant->chunk, 0, first);
@@ -150,6 +159,7 @@ static int make_lines(FIXTURE_DATA(stripes) *self,
 		end += self->lines[i].sectors;
 	}
 	self->nr_lines = n;
+	self->all_striped = variant->form != SEGMENTS_AND_STRIPES;
 	self->sectors = end;
 	return ret;
 }
@@ -160,7 +170,7 @@ static void set_types(FIXTURE_DATA(stripes) *self, bool stock)
 	unsigned int i;
 
 	for (i = 0; i < self->nr_lines; i++) {
-		bool striped = self->nr_lines == 1 || i == 1;
+		bool striped = self->all_striped || i == 1;
 
 		self->lines[i].type = stock ? striped ? "striped" : "linear" :
 					      striped ? "bpio-striped" : "bpio";
