@@ -62,8 +62,8 @@ four_512k()
 
 make_partitions()
 {
-	printf 'size=%s\n' 1234567 1345679 |
-		sfdisk -q --label gpt "$BPIO_NVME_A1"
+	addpart "$BPIO_NVME_A1" 1 2048 1234567
+	addpart "$BPIO_NVME_A1" 2 1300000 1345679
 	udevadm settle
 	pvs=("${BPIO_NVME_A1}p1" "${BPIO_NVME_A1}p2" "$BPIO_NVME_A2"
 		"$BPIO_NVME_B1")
@@ -263,4 +263,6 @@ kind xfs stripes_1m
 make_partitions
 kind ext4 four_4k
 kind xfs four_512k
+delpart "$BPIO_NVME_A1" 1
+delpart "$BPIO_NVME_A1" 2
 finish
