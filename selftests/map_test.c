@@ -398,8 +398,8 @@ TEST_F(map, a_file_whose_pieces_moved_after_it_was_mapped)
 struct freezer {
 	_Atomic bool	stop;
 	int		fd;		/* a file of it */
-	unsigned int	freezes;
-	int		result;
+	atomic_uint	freezes;
+	atomic_int	result;
 };
 
 static void *freeze_and_thaw(void *argument)
@@ -422,15 +422,15 @@ static void *freeze_and_thaw(void *argument)
 
 TEST_F(map, a_file_that_is_mapped_while_its_file_system_is_frozen_and_thawed)
 {
+	uint64_t deadline = now_ms() + DEADLINE_MS;
 	struct freezer freezer = {};
-	unsigned int i;
 	pthread_t thread;
 
 	ASSERT_LE(0, file_create_interleaved(self->path, 40, self->block, 1));
 	OPEN_FILES();
 	freezer.fd = self->plain;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, freeze_and_thaw, &freezer));
-	for (i = 0; i < 30; i++) {
+	while (freezer.freezes < 10 && !freezer.result && now_ms() < deadline) {
 		/* a writer that comes and goes: mapped again */
 		int fd = open(self->path, O_RDWR | O_CLOEXEC);
 

@@ -40,7 +40,8 @@ int help_for_verb(const struct verb *verb)
 		if (verb_options[i].verbs & (1U << (verb - verbs)))
 			print_option(&verb_options[i]);
 	if (verb == &verbs[VERB_RUN])
-		printf("\nThe exit status is that of the command, or 128 plus the number of its signal.\n");
+		printf("\n%s\n",
+		       "The exit status is the command's, or 128 plus the number of its signal.");
 	print_exits();
 	return 0;
 }

@@ -111,21 +111,21 @@ int module_load(char *why, size_t size)
 
 int module_unload(void)
 {
-	char *argv[] = { "modprobe", "-qr", "dm-bpio", NULL, NULL };
+	static char *const alone[] = { "modprobe", "-qr", "dm-bpio", NULL };
+	static char *const both[] = {
+		"modprobe", "-qr", "dm-bpio-filter", "dm-bpio", NULL
+	};
+	bool filter = !access(FILTER_DIR, F_OK);
 	int tries, error;
 
-	if (!access(FILTER_DIR, F_OK)) {
-		argv[2] = "dm-bpio-filter";
-		argv[3] = "dm-bpio";
-	}
 	/* The last reference to a table or file may go a moment later. */
 	for (tries = 0; tries < 20; tries++) {
 		char *users = module_attribute("refcnt");
 		bool used = users && strcmp(users, "0");
 
 		free(users);
-		if (!used || argv[3]) {
-			error = run("modprobe", argv, -1);
+		if (!used || filter) {
+			error = run("modprobe", filter ? both : alone, -1);
 			if (!error)
 				return 0;
 			if (error != ECHILD)

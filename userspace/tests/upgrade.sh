@@ -13,6 +13,9 @@ module=$(modinfo -F filename dm-bpio)
 cp "$module" "$WORK/module"
 loaded=/sys/module/dm_bpio/srcversion
 mkdir "$WORK/made"
+# Modules of other tests would keep it.
+unload_modules
+modprobe dm-bpio
 
 # Another build of the same module, as far as anybody can tell. It need not be signed.
 # install_other LETTER
@@ -68,7 +71,6 @@ enabled_files()
 	refused 1 'fio['
 	stop_load
 }
-
 
 paused()
 {
