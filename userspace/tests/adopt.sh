@@ -288,8 +288,9 @@ refusals_beside_lvm()
 	dmsetup remove --retry crypted
 	modprobe dm-multipath
 	modprobe dm-round-robin
-	dmsetup create paths --table \
-		"0 $size multipath 0 0 1 1 round-robin 0 1 0 /dev/mapper/data"
+	# by bios: the device below takes no requests
+	dmsetup create paths --table "0 $size multipath 2 queue_mode bio 0 1 1 \
+		round-robin 0 1 0 /dev/mapper/data"
 	refused paths 'is a multipath map, which chooses a path for each request; for NVMe use the driver'
 	dmsetup remove --retry paths
 	# with the one below it left alone

@@ -263,6 +263,7 @@ kind xfs stripes_1m
 make_partitions
 kind ext4 four_4k
 kind xfs four_512k
-delpart "$BPIO_NVME_A1" 1
-delpart "$BPIO_NVME_A1" 2
+# udev looks at what was just removed
+wait_for delpart "$BPIO_NVME_A1" 1
+wait_for delpart "$BPIO_NVME_A1" 2
 finish
