@@ -398,6 +398,10 @@ vanishing()
 	reads_of_vanishing $last
 	umount "$mnt"
 	vgremove -qq -ff -y vg
+	# back under the name that other tests know: nothing keeps the old device now
+	echo "${device##*/}" >"$driver/unbind"
+	echo "${device##*/}" >"$driver/bind"
+	wait_for test -b "$BPIO_NVME_B1"
 }
 
 # A volume of two segments on two controllers, and a file on both
