@@ -299,7 +299,7 @@ refusals_beside_lvm()
 		--metadata=1.2 --assume-clean /dev/mapper/data \
 		/dev/mapper/hashes >/dev/null 2>&1
 	disk=$(realpath /dev/md/legs)
-	refused "$disk" "$disk is an md array, which is no mapped device; make a volume above it"
+	refused "$disk" "$disk is an md array, which is not a mapped device; make a volume above it"
 	mdadm --stop "$disk" >/dev/null 2>&1
 	dmsetup remove --retry data
 	dmsetup remove --retry hashes
