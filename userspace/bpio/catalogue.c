@@ -89,7 +89,7 @@ static const struct {
 		"BypassIO, so only it knows where the data is. Reads skip the "
 		"file system and the layers above that device, and enter the "
 		"stack there.",
-		"For full support, remove the device from the path. A linear "
+		"For full support, keep the device out of the path. A linear "
 		"target can be replaced, while it is in use, by the target "
 		"\"bpio\" with the same device and offset (dmsetup load, suspend, "
 		"resume). Targets that encrypt, mirror or check data must stay.",
