@@ -29,6 +29,7 @@
 
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
+#define MOST_SEGMENTS	64
 /* Of the stripes, in sectors. */
 #define CHUNK		16
 #define PLACE_A		2048
@@ -46,6 +47,8 @@ static const unsigned int delays_ms[SPEEDS] = { 0, 60, 300 };
 
 static struct {
 	uint64_t		sectors;
+	unsigned int		segment;	/* sectors of one, of the volume */
+	unsigned int		segments;
 	unsigned int		slices;
 	bool			elsewhere[MOST_SLICES];
 	atomic_int		speed[MOST_SLICES];	/* enum speed */
@@ -117,38 +120,39 @@ static int load_one(const char *name, const char *type, const char *below)
 	       dm_reload_unseen(name, &line, 1);
 }
 
-/* The slice that a segment of the volume lies in: the last one of its kind first. */
-static unsigned int slice_below(unsigned int slice)
+/* Where a segment of the volume lies below: the last one of its kind comes first. */
+static unsigned int segment_below(unsigned int segment)
 {
-	unsigned int last = ground.slices - 1;
+	unsigned int last = ground.segments - 1;
 
-	return slice % 2 ? last - !(last % 2) + 1 - slice :
-			   last - last % 2 - slice;
+	return segment % 2 ? last - !(last % 2) + 1 - segment :
+			     last - last % 2 - segment;
 }
 
 /*
- * A segment of the volume for each slice, so that files have blocks in many of them:
- * one slice as it is, the next one striped over halves of two, and so on.
+ * Segments so short that files have blocks in several: one as it is, the next one
+ * striped over halves of two, and so on. Many more would make each reload slow.
  */
-static void volume_lines(struct dm_line lines[MOST_SLICES], bool stock)
+static void volume_lines(struct dm_line lines[MOST_SEGMENTS], bool stock)
 {
-	static char params[MOST_SLICES][128];
+	static char params[MOST_SEGMENTS][128];
 	const char *upper = dm_node("stress-upper");
 	unsigned int i;
 
-	for (i = 0; i < ground.slices; i++) {
-		unsigned int first = i * SLICE, below = slice_below(i) * SLICE;
+	for (i = 0; i < ground.segments; i++) {
+		unsigned int first = i * ground.segment;
+		unsigned int below = segment_below(i) * ground.segment;
 		bool striped = i % 2;
 
 		if (striped)
 			snprintf(params[i], sizeof(params[i]), "2 %u %s %u %s %u",
 				 CHUNK, upper, first, upper,
-				 (unsigned int)(below + SLICE / 2));
+				 below + ground.segment / 2);
 		else
 			snprintf(params[i], sizeof(params[i]), "%s %u", upper,
 				 below);
 		lines[i] = (struct dm_line) {
-			.start = first, .sectors = SLICE,
+			.start = first, .sectors = ground.segment,
 			.type = stock ? striped ? "striped" : "linear" :
 				striped ? "bpio-striped" : "bpio",
 			.params = params[i],
@@ -158,32 +162,33 @@ static void volume_lines(struct dm_line lines[MOST_SLICES], bool stock)
 
 static int ground_create_volume(void)
 {
-	struct dm_line lines[MOST_SLICES];
+	struct dm_line lines[MOST_SEGMENTS];
 
 	volume_lines(lines, false);
 	return volume_create_lines(&stress.volume, "stress", lines,
-				   ground.slices);
+				   ground.segments);
 }
 
 static int load_volume(bool stock)
 {
-	struct dm_line lines[MOST_SLICES];
+	struct dm_line lines[MOST_SEGMENTS];
 
 	volume_lines(lines, stock);
-	return dm_reload_unseen("stress", lines, ground.slices);
+	return dm_reload_unseen("stress", lines, ground.segments);
 }
 
 /* Where a sector of the volume lies below it. */
 static uint64_t sector_below(uint64_t sector)
 {
-	unsigned int slice = sector / SLICE, offset = sector % SLICE;
-	unsigned int below = slice_below(slice), chunk = offset / CHUNK;
+	unsigned int segment = sector / ground.segment;
+	unsigned int offset = sector % ground.segment, chunk = offset / CHUNK;
 	unsigned int on_leg = chunk / 2 * CHUNK + offset % CHUNK;
+	uint64_t below = (uint64_t)segment_below(segment) * ground.segment;
 
-	if (!(slice % 2))
-		return below * SLICE + offset;
-	return chunk % 2 ? below * SLICE + SLICE / 2 + on_leg :
-			   slice * SLICE + on_leg;
+	if (!(segment % 2))
+		return below + offset;
+	return chunk % 2 ? below + ground.segment / 2 + on_leg :
+			   (uint64_t)segment * ground.segment + on_leg;
 }
 
 static int upper_load(const char *type)
@@ -211,6 +216,8 @@ int ground_create(void)
 		 MKFS_EXT4 " -O ^has_journal", stress.mkfs);
 	ground.sectors = MIB_SECTORS(xfs ? XFS_MIB : 64);
 	ground.slices = ground.sectors / SLICE;
+	ground.segment = xfs ? MIB_SECTORS(6) : MIB_SECTORS(4);
+	ground.segments = ground.sectors / ground.segment;
 	ground.nvme = open(stress.nvme, O_RDWR | O_DIRECT | O_CLOEXEC);
 	stress.node = node_open();
 	if (ground.nvme < 0 || stress.node < 0)
