@@ -12,6 +12,7 @@
 #include "bpio.h"
 #include "cli.h"
 #include "layers.h"
+#include "mapped.h"
 #include "place.h"
 #include "verdict.h"
 
@@ -45,7 +46,7 @@ static int failed(const struct command_line *line, const struct place *place,
 	char *node;
 	int status;
 
-	error = place_error(place, error);
+	error = mapped_error(place->dev, error);
 	if (error == -ENOTTY)
 		return place_is_no_volume(line, place);
 	node = device_node(place->dev);

@@ -87,21 +87,35 @@ void mapped_free(struct mapped *mapped)
 	*mapped = (struct mapped) { 0 };
 }
 
-bool mapped_is_suspended(dev_t dev)
+bool mapped_attribute(dev_t dev, const char *name, char *value, size_t size)
 {
-	unsigned int suspended = 0;
 	char path[64];
 	FILE *file;
+	bool got;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/suspended",
-		 major(dev), minor(dev));
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(dev),
+		 minor(dev), name);
 	file = fopen(path, "re");
 	if (!file)
 		return false;
-	if (fscanf(file, "%u", &suspended) != 1)
-		suspended = 0;
+	got = fgets(value, size, file);
 	fclose(file);
-	return suspended;
+	if (got)
+		value[strcspn(value, "\n")] = '\0';
+	return got;
+}
+
+bool mapped_is_suspended(dev_t dev)
+{
+	char suspended[8];
+
+	return mapped_attribute(dev, "suspended", suspended,
+				sizeof(suspended)) && atoi(suspended);
+}
+
+int mapped_error(dev_t dev, int error)
+{
+	return error == -EAGAIN && !mapped_is_suspended(dev) ? -ENOTTY : error;
 }
 
 void table_add(struct table *table, uint64_t start, uint64_t length,

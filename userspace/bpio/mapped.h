@@ -69,8 +69,19 @@ struct dm_task *mapped_task(int type, dev_t dev);
 int mapped_read(dev_t dev, bool inactive, struct mapped *mapped);
 void mapped_free(struct mapped *mapped);
 
-/* Whether it is suspended, for who may not ask device-mapper as well */
+/*
+ * Reads an attribute from sysfs, which needs no permission to use device-mapper; false
+ * for a device that is not mapped.
+ */
+bool mapped_attribute(dev_t dev, const char *name, char *value, size_t size);
 bool mapped_is_suspended(dev_t dev);
+
+/*
+ * The error of a query of @dev, but -ENOTTY instead of -EAGAIN if it is not suspended:
+ * then it is no longer a volume, because its table was replaced while a file on it is
+ * enabled.
+ */
+int mapped_error(dev_t dev, int error);
 
 /* Appends a line; the strings are copied */
 void table_add(struct table *table, uint64_t start, uint64_t length,

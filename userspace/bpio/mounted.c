@@ -57,36 +57,14 @@ int mounted_open(dev_t dev)
 	return fd < 0 && error ? error : fd;
 }
 
-/* Reads an attribute of a mapped device from sysfs; false for any other device */
-static bool read_attribute(dev_t dev, const char *name, char *value,
-			   size_t size)
-{
-	char path[64];
-	FILE *file;
-	bool got;
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/%s", major(dev),
-		 minor(dev), name);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	got = fgets(value, size, file);
-	fclose(file);
-	if (got)
-		value[strcspn(value, "\n")] = '\0';
-	return got;
-}
-
 /* -ENOTTY when the file system on the device is on no volume */
 static int is_volume(int fd, dev_t dev)
 {
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
-	int ret = bpio_volume_info(fd, &info);
+	int ret = mapped_error(dev, bpio_volume_info(fd, &info));
 
-	if (ret != -EAGAIN)
-		return ret;
-	/* A suspended volume returns no more than that; anything else is not a volume. */
-	return mapped_is_suspended(dev) ? 0 : -ENOTTY;
+	/* A suspended volume returns no more than that. */
+	return ret == -EAGAIN ? 0 : ret;
 }
 
 static void tell(dev_t dev, int error,
@@ -116,9 +94,9 @@ void mounted_foreach(int (*visit)(const struct bpio_volume *volume, void *arg),
 		};
 		int fd, ret;
 
-		if (!read_attribute(dev, "name", name, sizeof(name)) ||
-		    !read_attribute(dev, "suspended", suspended,
-				    sizeof(suspended)))
+		if (!mapped_attribute(dev, "name", name, sizeof(name)) ||
+		    !mapped_attribute(dev, "suspended", suspended,
+				      sizeof(suspended)))
 			continue;
 		volume.suspended = atoi(suspended);
 		fd = mounted_open(dev);

@@ -51,12 +51,6 @@ void place_free(struct place *place);
 int place_is_no_volume(const struct command_line *line,
 		       const struct place *place);
 
-/*
- * The error of a question about @place, but -ENOTTY if the volume gives no answer and
- * is not suspended: its table was replaced while a file on it is enabled.
- */
-int place_error(const struct place *place, int error);
-
 /* Opens the volume: a descriptor, or minus the exit status */
 int place_open_volume(const struct command_line *line,
 		      const struct place *place);

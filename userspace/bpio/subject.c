@@ -17,12 +17,6 @@
 #include "place.h"
 #include "stack.h"
 
-int place_error(const struct place *place, int error)
-{
-	return error == -EAGAIN && !mapped_is_suspended(place->dev) ? -ENOTTY :
-								      error;
-}
-
 /* Prints why a volume could not be opened; returns minus the exit status */
 static int open_failed(const struct command_line *line,
 		       const struct place *place, int error, const char *takes)
@@ -30,7 +24,7 @@ static int open_failed(const struct command_line *line,
 	char *node;
 	int status;
 
-	error = place_error(place, error);
+	error = mapped_error(place->dev, error);
 	if (error == -ENOTTY)
 		return -place_is_no_volume(line, place);
 	node = device_node(place->dev);
@@ -121,7 +115,7 @@ static int open_subject(const struct command_line *line,
 int ask_failed(const struct command_line *line, const struct place *place,
 	       int error)
 {
-	error = place_error(place, error);
+	error = mapped_error(place->dev, error);
 	if (error == -EAGAIN)
 		return -open_failed(line, place, error, "");
 	if (error == -ENOTTY)
