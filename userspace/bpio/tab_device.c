@@ -13,24 +13,17 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "mapped.h"
 #include "swap.h"
 #include "tab_device.h"
 
 /* Whether the device is a volume made from a bpiotab */
 static bool is_volume(dev_t dev)
 {
-	char path[64], uuid[sizeof(TAB_UUID_PREFIX)] = "";
-	FILE *file;
+	char prefix[sizeof(TAB_UUID_PREFIX)];
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/uuid", major(dev),
-		 minor(dev));
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	if (!fgets(uuid, sizeof(uuid), file))
-		uuid[0] = '\0';
-	fclose(file);
-	return !strcmp(uuid, TAB_UUID_PREFIX);
+	return mapped_attribute(dev, "uuid", prefix, sizeof(prefix)) &&
+	       !strcmp(prefix, TAB_UUID_PREFIX);
 }
 
 bool tab_mapped(const char *name, const char *uuid, dev_t *dev)
