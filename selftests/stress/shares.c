@@ -25,6 +25,8 @@ static unsigned int begin_copy(struct file *file, struct file *other,
 {
 	struct model *model = &other->model;
 
+	if (!blocks)
+		return 0;
 	spare_give(shorten(other, 0, 1));
 	blocks = spare_take(blocks);
 	if (!blocks)
@@ -54,12 +56,14 @@ static int clone_blocks(struct file *file, struct file *other,
 
 bool share_by_clone(struct file *file, struct file *other)
 {
-	unsigned int blocks = first_blocks(file, BLOCKS), i;
+	unsigned int blocks, i;
 
-	blocks = begin_copy(file, other, blocks);
+	blocks = begin_copy(file, other, first_blocks(file, BLOCKS));
+	if (!blocks)
+		return false;
 	for (i = 0; i < blocks; i++)
 		other->model.blocks[i].mapped = true;
-	if (!blocks || clone_blocks(file, other, blocks)) {
+	if (clone_blocks(file, other, blocks)) {
 		spare_give(reset(other));
 		return false;
 	}
@@ -84,10 +88,10 @@ static int dedupe_blocks(struct file *file, struct file *other,
 unsigned int share_by_dedupe(struct file *file, struct file *other,
 			     struct dice *dice)
 {
-	unsigned int blocks = first_blocks(file, BLOCKS / 2), freed;
+	unsigned int blocks, freed;
 
 	(void)dice;
-	blocks = blocks ? begin_copy(file, other, blocks) : 0;
+	blocks = begin_copy(file, other, first_blocks(file, BLOCKS / 2));
 	if (!blocks)
 		return 0;
 	freed = store_blocks(other, 0, blocks, O_DIRECT);

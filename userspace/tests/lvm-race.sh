@@ -17,8 +17,10 @@ read_rate=10
 : "${BPIO_TEST_ROUNDS:=1}"
 udevadm control --reload
 
-# Why a swap may end without success: LVM has made another kind of volume of it.
-REFUSALS='is a RAID|is a mirror|is the origin of a snapshot'
+# Why a swap may fail, with the exit status: LVM has turned the volume into another
+# kind, or a device below it is gone.
+REFUSED=(11 'is a RAID|is a mirror|is the origin of a snapshot')
+DEVICE_GONE=(1 'the kernel does not take the new table of vg-data')
 
 small()
 {
@@ -32,13 +34,14 @@ name()
 	dmsetup info -c --noheadings -o name "$(findmnt -no SOURCE "$mnt")"
 }
 
-# swap_on WORD VERB...: the verbs in turn until the file "stop" is there. What must not
-# happen is written to WORD.odd.
+# swap_on WORD STATUS PATTERN VERB...: the verbs in turn until the file "stop" is there.
+# A swap may end with STATUS and a message that matches PATTERN; what must not happen is
+# written to WORD.odd.
 swap_on()
 {
-	local word=$1 verb status count=0
+	local word=$1 may=$2 pattern=$3 verb status count=0
 
-	shift
+	shift 3
 	: >"$word.odd"
 	until [ -e stop ]; do
 		for verb; do
@@ -47,7 +50,7 @@ swap_on()
 			timeout 120 bpio $verb "$mnt" >"$word.out" 2>&1 || status=$?
 			case $status in
 			0) count=$((count + 1)) ;;
-			11) grep -qE "$REFUSALS" "$word.out" && continue ;;&
+			"$may") grep -qE "$pattern" "$word.out" && continue ;;&
 			*) echo "bpio $verb: status $status: $(<"$word.out")" \
 				>>"$word.odd" ;;
 			esac
@@ -108,9 +111,9 @@ begin_race()
 	start_load
 	read_digests &
 	digester=$!
-	swap_on first 'adopt -q' 'release -q' &
+	swap_on first "${REFUSED[@]}" 'adopt -q' 'release -q' &
 	swappers=($!)
-	swap_on second 'release -q' 'adopt -q --keep' &
+	swap_on second "${REFUSED[@]}" 'release -q' 'adopt -q --keep' &
 	swappers+=($!)
 	trap stop_all EXIT
 }
@@ -205,7 +208,7 @@ judge()
 	wait "${swappers[@]}" "$digester"
 	wait_for no_background
 	device=$(name)
-	# whoever was killed may have left a table that does no harm
+	# a process that was killed may have left a table that does no harm
 	[ ! -e kill.count ] || bpio adopt -q "$mnt"
 	all_clean
 	table=$(dmsetup table "$device")
@@ -323,29 +326,6 @@ reads_of_vanishing()
 		status=none | cmp -n 1048576 -i "0:$1" - "$WORK/copy"
 }
 
-# A device that is gone may be the reason of a failure.
-swap_beside()
-{
-	local verb status count=0
-
-	: >beside.odd
-	until [ -e stop ]; do
-		for verb in adopt release; do
-			status=0
-			timeout 120 bpio "$verb" -q "$mnt" >beside.out 2>&1 ||
-				status=$?
-			case $status in
-			0) count=$((count + 1)) ;;
-			1) grep -q 'the kernel does not take the new table of vg-data' \
-				beside.out && continue ;;&
-			*) echo "bpio $verb: status $status: $(<beside.out)" \
-				>>beside.odd ;;
-			esac
-		done
-	done
-	echo "$count" >beside.count
-}
-
 # No physical volume is missing.
 all_there()
 {
@@ -365,7 +345,7 @@ vanishing()
 	bpio adopt -q "$mnt"
 	exec 5<"$mnt/file"
 	bpio attach -q $BASHPID
-	swap_beside &
+	swap_on beside "${DEVICE_GONE[@]}" 'adopt -q' 'release -q' &
 	swapper=$!
 	echo "${device##*/}" >"$driver/unbind"
 	sleep 2
