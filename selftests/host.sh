@@ -8,12 +8,11 @@ BUILD=${BUILD:-$TOP/build}
 RESULTS=$BUILD/results
 export SELFTESTS TOP BUILD RESULTS
 
-# Types of checkpatch's messages that are left out for tests: these are made of the
-# macros of kselftest's harness and of some of their
-# own that keep the caller's line in messages, use the C library's functions,
-# attributes and types, without the kernel's BIT(), are told ENOSYS by kernels that
-# lack something, say words that are names of functions too, and have
-# "FIXTURE_DATA(x) *self" taken for a multiplication.
+# Types of messages that checkpatch does not print for tests, because tests: consist of
+# macros, those of kselftest's harness and some that keep the caller's line in messages;
+# use functions, attributes and types of the C library, and not the kernel's BIT();
+# get ENOSYS from kernels that lack something; print words that are also names of
+# functions; and have "FIXTURE_DATA(x) *self", which looks like a multiplication.
 TEST_TYPES=BIT_MACRO,BRACES,CAMELCASE,COMPLEX_MACRO,ENOSYS,MACRO_ARG_REUSE
 TEST_TYPES+=,EMBEDDED_FUNCTION_NAME,MACRO_ARG_UNUSED,MACRO_WITH_FLOW_CONTROL
 TEST_TYPES+=,PREFER_KERNEL_TYPES,SSCANF_TO_KSTRTO

@@ -327,7 +327,7 @@ make_root_volume()
 		lvcreate -q -y -n root -L 6G sys
 	} >&2
 	sed -i 's:^/dev/disk/by-id/virtio-root :/dev/mapper/sys-root :' /etc/fstab
-	# the machine boots what is on that disk, as from a /boot of its own
+	# the machine boots from that disk, so /boot stays on it
 	mkdir /old-root
 	cat >>/etc/fstab <<-END
 	/dev/disk/by-id/virtio-root /old-root ext4 defaults 0 2

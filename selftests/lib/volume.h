@@ -91,8 +91,8 @@ int volume_ext4(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors);
 
 /*
- * On a volume that is created already: ext4 without a journal or work of its own, so
- * that only the test reads and writes, and on it "file" of @bytes.
+ * Format and mount a volume that exists: ext4 without a journal or background work, so
+ * that only the test reads and writes. Create "file" of @bytes on it.
  */
 int volume_ext4_file(struct volume *volume, uint64_t bytes);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Blocks that two files of XFS have together. Whoever calls holds the change locks
- * of both.
+ * Blocks that two files of XFS share. The caller holds the change locks of both.
  */
 #ifndef STRESS_SHARES_H
 #define STRESS_SHARES_H
