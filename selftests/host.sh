@@ -32,6 +32,28 @@ die()
 	exit 2
 }
 
+# it SENTENCE COMMAND...: a test in TAP that fails if the command fails or prints
+# something. Counts in "passed" and "failed", needs the folder "work", and also shows the
+# end of the file "log" if the script has one.
+it()
+{
+	local sentence=$1 status=0
+	shift
+
+	: "${work:?}"
+	[ -z "${log-}" ] || : >"$log"
+	"$@" >"$work/said" 2>&1 </dev/null || status=$?
+	if [ "$status" -eq 0 ] && [ ! -s "$work/said" ]; then
+		passed=$((passed + 1))
+		echo "ok $((passed + failed)) - $sentence"
+		return
+	fi
+	failed=$((failed + 1))
+	echo "not ok $((passed + failed)) - $sentence"
+	sed 's/^/# /' "$work/said"
+	[ -z "${log-}" ] || tail -n 30 "$log" | sed 's/^/# /'
+}
+
 # make as the user would call it (the make that may have called us has flags and
 # variables of its own), for half an hour at most.
 plain_make()
