@@ -671,7 +671,7 @@ files_not_found()
 	refute grep 'not found' out
 	ask close "$fd" >/dev/null
 	expect 0 bpio list --files "$mnt"
-	says out 'No process that can be seen has BypassIO enabled'
+	says out 'No visible process has BypassIO enabled'
 	says out 'Enabled open files of this volume that were not found: 1; see bpio(1).'
 	expect 0 bpio list --files --json "$mnt"
 	json out /active_files 1
@@ -707,7 +707,7 @@ files_unprivileged()
 	ask open "$mnt/file" direct >/dev/null
 	expect 0 bpio attach "$pid"
 	expect 0 "${NOBODY[@]}" bpio list --files
-	says out 'No process that can be seen has BypassIO enabled'
+	says out 'No visible process has BypassIO enabled'
 	grep -qE '^Processes that cannot be inspected: [1-9][0-9]*; root sees all\.$' out
 	stop
 	start "${NOBODY[@]}"
