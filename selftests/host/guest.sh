@@ -5,6 +5,7 @@
 IN=/in
 DIGESTS=/root/digests
 VOLUMES=(data whole linear striped kept)
+ROOT_DISK=/dev/disk/by-id/virtio-root
 
 fail()
 {
@@ -287,6 +288,61 @@ mount_starts_volume()
 	check_mounted
 }
 
+# Lines that make no volume: without a name, with the name of another line, of a device
+# that is missing, and of one that is mounted.
+BAD_LINES=(
+	"no!name  /dev/vdy"
+	"whole    /dev/vdz"
+	"missing  /dev/disk/by-id/none  x-systemd.device-timeout=5s"
+	"mounted  $ROOT_DISK  any_storage"
+)
+
+spoil_table()
+{
+	printf '%s\n' "${BAD_LINES[@]}" >>/etc/bpiotab
+}
+
+# said WHAT PATTERN: exactly one line of standard input matches
+said()
+{
+	same "sentences about $1" 1 "$(grep -c -E "$2" || true)"
+}
+
+# systemd goes on without them, and says why, once for each.
+check_bad_lines()
+{
+	local failed first
+
+	first=$(grep -c -v '^no!name\|^whole  */dev/vdz\|^missing\|^mounted' /etc/bpiotab)
+	journalctl -q -b -k -o cat >/run/kernel
+	said 'the wrong name' \
+		"^bpio-generator: /etc/bpiotab:$((first + 1)): expected a name of letters, digits and .*, but found \"no!name\"$" \
+		</run/kernel
+	said 'the name of another line' \
+		"^bpio-generator: /etc/bpiotab:$((first + 2)): the name \"whole\" is used by line [0-9]+ already; choose another name$" \
+		</run/kernel
+	journalctl -q -b -u bpio@missing -o cat | said 'the missing device' \
+		'Dependency failed for bpio@missing.service'
+	journalctl -q -b -u bpio@mounted -o cat | said 'the mounted device' \
+		'bpio: /etc/bpiotab:[0-9]+: .* is mounted on "/" and would be used at the same time as the volume "mounted"'
+	failed=$(systemctl --failed --plain --no-legend | awk '{ print $1 }')
+	same "failed units" bpio@mounted.service "$failed"
+}
+
+mend_table()
+{
+	local line
+
+	for line in "${BAD_LINES[@]}"; do
+		grep -v -x -F "$line" /etc/bpiotab >/run/bpiotab
+		cat /run/bpiotab >/etc/bpiotab
+	done
+	bpio tab --check
+	systemctl daemon-reload
+	systemctl reset-failed
+	check_units
+}
+
 # LVM loads its own table when a volume grows; the udev rule adopts it again.
 grow_adopted()
 {
@@ -339,19 +395,64 @@ make_root_volume()
 adopt_root()
 {
 	bpio adopt --keep /
-	check_root
+	check_root sys-root
 }
 
+# The root is mounted from mapped device $1, and read direct.
 check_root()
 {
 	local report
 
-	same "the root" /dev/mapper/sys-root "$(findmnt -n -o SOURCE /)"
-	dmsetup table sys-root | grep ' bpio '
+	same "the root" "/dev/mapper/$1" "$(findmnt -n -o SOURCE /)"
+	dmsetup table "$1" | grep ' bpio '
 	report=$(runuser -u reader -- bpio run -- dd if=/bin/bash of=/dev/null \
 		iflag=direct bs=64k count=8 status=none 2>&1)
 	[[ $report =~ "Direct reads: 8"$'\n' ]] ||
 		fail "a file of the root was not read direct: $report"
+}
+
+# The link by which the initramfs finds the whole disk for the root.
+root_disk()
+{
+	local links
+
+	read -r -a links < <(udevadm info -q symlink "$(namespace bpio-c 1)")
+	printf '/dev/%s\n' "${links[@]}" | grep -m 1 '/by-id/nvme-QEMU'
+}
+
+# From the next boot on, the root is on a volume that the initramfs makes.
+prepare_root_on_volume()
+{
+	bpio release /
+	printf 'root  %s  x-initrd.attach\n' "$(root_disk)" >>/etc/bpiotab
+	sed -i 's:^/dev/mapper/sys-root :/dev/mapper/root :' /etc/fstab
+	update-initramfs -u
+}
+
+# Without the package the machine would not find its root.
+refuse_removal()
+{
+	local said
+
+	! said=$(DEBIAN_FRONTEND=noninteractive apt-get -q -y remove bpio 2>&1) ||
+		fail "the package is removed"
+	grep 'the initramfs makes "root"' <<<"$said"
+	bpio version
+	dpkg --configure -a
+}
+
+# Prints the device that has the root from the next boot on.
+prepare_root_on_disk()
+{
+	local disk
+
+	disk=$(root_disk)
+	{
+		sed -i '/^root .*x-initrd.attach/d' /etc/bpiotab
+		sed -i "s:^/dev/mapper/root :$disk :" /etc/fstab
+		update-initramfs -u
+	} >&2
+	printf '%s\n' "$disk"
 }
 
 # notices CHECK...: that it fails. By a shell of its own, since "if" would switch
