@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who has which blocks. Almost all of the file system is in use, and who frees
- * blocks lets another file have them at once.
+ * Which file has which blocks. Almost all of the file system is in use, and blocks
+ * that one file frees are given to another at once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 #include "blocks.h"
 
-/* Blocks that no file has, of those that the files may share. */
+/* Blocks that no file has, of those that are divided among the files. */
 static atomic_int spare;
 
 void spare_give(unsigned int blocks)
@@ -96,7 +96,7 @@ int open_for_change(struct file *file, int flags)
 	return fd;
 }
 
-/* What the model says these blocks hold. */
+/* The bytes that these blocks hold according to the model. */
 static char *content_of(struct file *file, unsigned int first,
 			unsigned int count)
 {
@@ -128,7 +128,7 @@ unsigned int store_blocks(struct file *file, unsigned int first,
 
 	for (i = first; i < first + count; i++)
 		file->model.blocks[i].mapped = true;
-	/* a mapping is for blocks that are there: else there is a signal */
+	/* callers map only blocks that exist: others would raise SIGBUS */
 	fd = open_for_change(file, how == MAP_SHARED ? O_RDWR : O_WRONLY | how);
 	n = fd < 0 ? -1 : how == MAP_SHARED ?
 	    (faults_write(fd, buffer, bytes, offset) ? -1 : (ssize_t)bytes) :

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Those who change files.
+ * Threads that change files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,9 +61,9 @@ static unsigned int empty(struct file *file, struct dice *dice)
 }
 
 /*
- * A truncation waits for the reads in flight, then for page faults, and only then
- * makes the file short. Between the two waits, which may be long on a slow device,
- * nothing but a lease that was broken keeps reads from beginning.
+ * A truncation waits first for the reads in flight, then for page faults, and only
+ * then shortens the file. The second wait may be long on a slow device, and during
+ * it only the broken lease keeps new direct reads from starting. Start some then.
  */
 static unsigned int empty_by_open(struct file *file, struct dice *dice)
 {
@@ -86,7 +86,7 @@ static unsigned int cut_off(struct file *file, struct dice *dice)
 	return shorten(file, roll(dice, blocks_of(file) + 1), roll(dice, 2));
 }
 
-/* Longer, by a hole. */
+/* Extend the file by a hole. */
 static unsigned int stretch(struct file *file, struct dice *dice)
 {
 	unsigned int blocks = blocks_of(file);
@@ -140,7 +140,7 @@ static unsigned int punch(struct file *file, struct dice *dice)
 	return freed;
 }
 
-/* XFS may do it by other blocks than were there. */
+/* XFS may replace the blocks of the range by others. */
 static unsigned int zero(struct file *file, struct dice *dice)
 {
 	unsigned int first, count, i = 0;
@@ -208,7 +208,7 @@ static unsigned int insert(struct file *file, struct dice *dice)
 	return 0;
 }
 
-/* Names and attributes; the content stays. */
+/* Change names and attributes, but not the content. */
 static unsigned int rename_it(struct file *file, struct dice *dice)
 {
 	char other[160];
@@ -233,8 +233,8 @@ static unsigned int rename_it(struct file *file, struct dice *dice)
 }
 
 /*
- * The last name goes; those who have it open go on with what is there until
- * they have given it up.
+ * Unlink a file and put a new one in its slot. Readers that hold the old one keep
+ * reading its blocks until they put it.
  */
 static unsigned int recreate(struct file *file, struct dice *dice)
 {
@@ -254,7 +254,7 @@ static unsigned int recreate(struct file *file, struct dice *dice)
 	return 0;
 }
 
-/* A writer that stays for a while before it changes something. */
+/* Have the file open for writing for a while before changing it. */
 static unsigned int linger(struct file *file, struct dice *dice)
 {
 	int fd = open_for_change(file, O_RDWR);
@@ -266,7 +266,7 @@ static unsigned int linger(struct file *file, struct dice *dice)
 	return freed;
 }
 
-/* The file is emptied by somebody who need not wait for a lease that is there. */
+/* Empty the file while there is another lease, which O_RDONLY | O_TRUNC does not break. */
 static unsigned int lease(struct file *file, struct dice *dice)
 {
 	int fd = open_for_change(file, O_RDONLY);
@@ -280,7 +280,7 @@ static unsigned int lease(struct file *file, struct dice *dice)
 	return freed;
 }
 
-/* Defragmentation: the same bytes from other blocks, and the old ones go. */
+/* Defragment: move the bytes to other blocks, and free the old ones. */
 static unsigned int move_extents(struct file *file, struct dice *dice)
 {
 	struct move_extent move = { 0 };
@@ -307,8 +307,8 @@ static unsigned int move_extents(struct file *file, struct dice *dice)
 }
 
 /*
- * Have @run change another file as well, that nobody else changes meanwhile. Returns
- * the blocks that were freed.
+ * Let @run change another file as well, whose change lock is held. Returns how many
+ * blocks were freed.
  */
 static unsigned int with_other(struct file *file, struct dice *dice,
 			       unsigned int (*run)(struct file *file,
@@ -347,7 +347,7 @@ static unsigned int unshare_blocks(struct file *file, struct dice *dice)
 	return 0;
 }
 
-/* What may happen to one of two files that share blocks. */
+/* A random change of one of two files that share blocks. */
 static unsigned int change_shared(struct file *file, struct dice *dice)
 {
 	static unsigned int (*const ways[])(struct file *file,
@@ -361,8 +361,8 @@ static unsigned int change_shared(struct file *file, struct dice *dice)
 }
 
 /*
- * Both go on to be read, while this or that one changes, until the other is emptied.
- * Shared blocks take no room, so what they leave must not stay free for long.
+ * Share blocks, change either file while both are read, then empty the other one. The
+ * space that sharing saves stays free as long as this lasts, so keep it short.
  */
 static unsigned int share_for_a_while(struct file *file, struct file *other,
 				      struct dice *dice)
@@ -389,7 +389,7 @@ static unsigned int share(struct file *file, struct dice *dice)
 	return shares_blocks() ? with_other(file, dice, share_for_a_while) : 0;
 }
 
-/* Nothing but a flag: ext4 waits for the reads in flight, with the file locked. */
+/* Change only a flag: ext4 then waits for reads in flight, with the file locked. */
 static unsigned int set_flags(struct file *file, struct dice *dice)
 {
 	int fd = open_for_change(file, O_RDONLY), flags = 0, ret;
@@ -406,7 +406,7 @@ static unsigned int set_flags(struct file *file, struct dice *dice)
 	return 0;
 }
 
-/* A check of its map, by kernels that can: that waits for the reads, too. */
+/* Let XFS check the extent map, on kernels that can: it waits for reads, too. */
 static unsigned int scrub(struct file *file, struct dice *dice)
 {
 	struct xfs_scrub check = { .type = XFS_SCRUB_DATA_FORK };
@@ -424,7 +424,7 @@ struct way {
 	unsigned int	weight;
 	unsigned int	(*run)(struct file *file, struct dice *dice);
 	const char	*fs;
-	bool		moves_only;	/* the bytes stay as they are */
+	bool		moves_only;	/* does not change the bytes */
 };
 
 static const struct way ways[] = {
@@ -469,7 +469,7 @@ static const struct way *choose_way(struct dice *dice)
 	}
 }
 
-/* In one way, or in any that is chosen when @way is NULL. */
+/* Change a file in @way, or in a random one if @way is NULL. */
 static void change_one(struct file *file, const struct way *way,
 		       struct dice *dice)
 {
@@ -477,12 +477,12 @@ static void change_one(struct file *file, const struct way *way,
 
 	if (pthread_mutex_trylock(&file->change))
 		return;
-	/* unless it was replaced before it was locked */
+	/* it may have been replaced before it was locked */
 	if (!access(file->path, F_OK)) {
 		way = way ?: choose_way(dice);
 		freed = way->run(file, dice);
 		refill(file, dice, freed);
-		/* as good to read as before, from where the blocks were */
+		/* give readers time for wrong reads from the old blocks */
 		if (way->moves_only)
 			rest(500);
 		file->changed_at = now_ms();
@@ -506,10 +506,10 @@ void *change_files(void *name)
 	return NULL;
 }
 
-/* A delay in which another file can be given the blocks. */
+/* A delay that is long enough to give the freed blocks to another file. */
 #define LONG_MS	200
 
-/* One that is worth a chase, if there is one. */
+/* If possible a large file on a slow device, for which a chase is worthwhile. */
 static struct file *file_to_empty(struct dice *dice)
 {
 	unsigned int tries = 2 * FILES;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two processes that use files through mappings. A page fault holds the lock that
- * a truncation needs for as long as the device takes. They are processes of their
- * own because a fault also holds the lock of the address space it is in, for as
- * long as the file system is frozen: who is to thaw it may need that lock. And
- * they are there before any thread reads, see fork_spares_reads().
+ * Two processes that use files through mappings. While the device serves a page
+ * fault, the fault holds the lock that a truncation needs. They are separate
+ * processes because a fault also holds the lock of its address space for as long as
+ * the file system is frozen, and the thread that thaws it may need that lock. They
+ * are forked before any thread reads, see fork_spares_reads().
  *
  * What the reader finds is not judged: the kernel does not promise that a mapping
- * sees what is written past the cache at the same time.
+ * sees direct writes that happen at the same time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,13 +27,13 @@
 
 static struct {
 	_Atomic uint32_t	any;	/* number of a file */
-	_Atomic uint32_t	hunted;	/* of one that is to be shortened now */
+	_Atomic uint32_t	hunted;	/* of one about to be shortened, or 0 */
 	char			content[FILE_BYTES];	/* for the writer */
 } *mailbox;
 
-/* What the writer is to write; its answer is 0 or a negative errno. */
+/* What the writer must write. Its answer is 0 or a negative errno. */
 struct order {
-	int	fd;	/* of its parent */
+	int	fd;	/* of the parent process */
 	size_t	bytes;
 	off_t	offset;
 };
@@ -55,7 +55,7 @@ static void fault(int fd, off_t size, unsigned int random)
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	local = (struct iovec) { buffer, sizeof(buffer) };
 	remote = (struct iovec) { map + page, sizeof(buffer) };
-	/* beyond the end this is an error, and no signal */
+	/* beyond the end of the file this returns an error, without SIGBUS */
 	process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
 	munmap(map, size);
 }
@@ -143,7 +143,7 @@ int faults_start(void)
 		return -1;
 	writer_socket = sockets[0];
 	writer = start(write_for_ever, sockets[1]);
-	/* only the writer has it, so that its end is noticed */
+	/* keep it open only in the writer, so that its death is noticed */
 	close(sockets[1]);
 	return writer < 0 ? -1 : 0;
 }

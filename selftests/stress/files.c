@@ -9,13 +9,13 @@
 #include "control.h"
 #include "stress.h"
 
-/* How long reads in flight may take to end, and reads are begun. */
+/* How long to wait for the end of reads in flight, and to start new ones. */
 #define CHASE_WAIT_MS	600
 #define CHASE_MS	100
 
 static atomic_uint next_id = 1;
 
-/* A volume that is suspended, or released for a moment, answers later. */
+/* Retry while the volume is suspended or has a table of stock targets. */
 static int enable(int fd)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
@@ -158,7 +158,7 @@ void file_chase_end(void)
 	pthread_mutex_unlock(&stress.chase.lock);
 }
 
-/* A slot for a reader: never one that is to be left alone for now. */
+/* A slot for a reader, but not one that must be left alone for now. */
 static unsigned int slot_for_reader(struct dice *dice)
 {
 	const struct chase *chase = &stress.chase;
@@ -167,13 +167,13 @@ static unsigned int slot_for_reader(struct dice *dice)
 
 	if (chased == FILES)
 		return slot;
-	/* not for ever: who waits for all reads to end waits for these too */
+	/* only for a while: a task that waits for all reads to end waits for these too */
 	if (now >= from && now - from < CHASE_MS)
 		return chased;
 	return slot == chased ? (slot + 1) % FILES : slot;
 }
 
-/* Of a few, that which was left alone for longest, for most of the time. */
+/* Mostly the one of a few files whose last change is the oldest. */
 struct file *file_for_reader(struct dice *dice)
 {
 	struct file *best = file_get(slot_for_reader(dice)), *file;
@@ -193,7 +193,7 @@ struct file *file_for_reader(struct dice *dice)
 	return best;
 }
 
-/* Of a few, that which is read most just now: there a mistake would be seen. */
+/* Mostly the one of a few files with most reads in flight: a mistake shows there. */
 struct file *file_for_changer(struct dice *dice)
 {
 	struct file *best = file_get(roll(dice, FILES)), *file;

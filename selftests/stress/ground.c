@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The stack, and those who change it:
+ * The stack, and the thread that changes it:
  *
  *	file system, almost full
- *	stress		bpio and bpio-striped in turn, as a logical volume has segments
- *			and stripes; for a while the kernel's own linear and striped
- *	stress-upper	bpio-filter, or linear for a while
+ *	stress		lines of bpio and bpio-striped in turn, like the segments of a
+ *			logical volume; at times the stock linear and striped instead
+ *	stress-upper	bpio-filter, at times linear
  *	stress-lower	bpio-filter, one line for each slice of it
  *	NVMe, at one of two places, or "delay" on it: stress-slow, stress-slower
  *
- * The delays give reads the time to be in flight while something happens. A
- * slice is moved to its other place while the layer is suspended, and what stood
- * there is overwritten.
+ * Because of the delays, reads are in flight while something changes. A slice is
+ * moved to its other place while stress-lower is suspended, and its former place is
+ * overwritten.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,24 +30,24 @@
 #define SLICE		MIB_SECTORS(2)
 #define MOST_SLICES	160
 #define MOST_SEGMENTS	64
-/* Of the stripes, in sectors. */
+/* Chunk size of the stripes, in sectors. */
 #define CHUNK		16
 #define PLACE_A		2048
-/* For the maps of files when extents are split. */
+/* Room for the extent maps of files when extents are split. */
 #define SPARE_BYTES	(512 * 1024)
-/* As few allocation groups as may be, nothing set aside in them for more inodes. */
+/* As few allocation groups as possible, without blocks reserved for more inodes. */
 #define MKFS_XFS_STRESS	MKFS_XFS " -d agcount=2 -m finobt=0,rmapbt=0"
-/* What stands where a slice has been: no file's number. */
+/* The file number in the sectors that a slice has left; no file has it. */
 #define POISON		0xdeadu
 
 enum speed { FAST, SLOW, SLOWER, SPEEDS };
 
-/* Of reads; writes are fast. */
+/* Delays of reads; writes are not delayed. */
 static const unsigned int delays_ms[SPEEDS] = { 0, 60, 300 };
 
 static struct {
 	uint64_t		sectors;
-	unsigned int		segment;	/* sectors of one, of the volume */
+	unsigned int		segment;	/* sectors of one segment of the volume */
 	unsigned int		segments;
 	unsigned int		slices;
 	bool			elsewhere[MOST_SLICES];
@@ -62,7 +62,7 @@ static bool on_xfs(void)
 
 static enum speed choose_speed(struct dice *dice)
 {
-	/* XFS compares files page by page, which only fast ones are worth */
+	/* deduplication on XFS compares page by page, and needs fast slices */
 	unsigned int fast = on_xfs() ? 65 : 40;
 	unsigned int n = roll(dice, 100);
 
@@ -79,7 +79,7 @@ static const char *speed_name(enum speed speed)
 	return speed == SLOW ? "stress-slow" : "stress-slower";
 }
 
-/* Where a slice lies, on the NVMe device or on one that is slow. */
+/* Where a slice lies: on the NVMe device itself or on a slow device. */
 static void slice_params(unsigned int slice, char *params, size_t size)
 {
 	enum speed speed = ground.speed[slice];
@@ -108,7 +108,7 @@ static int lower_load(bool create)
 					 ground.slices);
 }
 
-/* One line, of @type on @below. */
+/* Load a table of one line: @type on @below. */
 static int load_one(const char *name, const char *type, const char *below)
 {
 	char params[128];
@@ -120,7 +120,7 @@ static int load_one(const char *name, const char *type, const char *below)
 	       dm_reload_unseen(name, &line, 1);
 }
 
-/* Where a segment of the volume lies below: the last one of its kind comes first. */
+/* Where a segment of the volume lies below: each kind lies there in reverse order. */
 static unsigned int segment_below(unsigned int segment)
 {
 	unsigned int last = ground.segments - 1;
@@ -130,8 +130,9 @@ static unsigned int segment_below(unsigned int segment)
 }
 
 /*
- * Segments so short that files have blocks in several: one as it is, the next one
- * striped over halves of two, and so on. Many more would make each reload slow.
+ * The segments are linear and striped in turn; a striped one lies on halves of two
+ * places. They are short, so that files have blocks in several, but not so many that
+ * a reload is slow.
  */
 static void volume_lines(struct dm_line lines[MOST_SEGMENTS], bool stock)
 {
@@ -229,7 +230,7 @@ int ground_create(void)
 	      ground_create_volume() ?:
 	      volume_format(&stress.volume, mkfs) ?:
 	      volume_mount(&stress.volume, stress.fs, "");
-	/* room for what the files may have together, and very little else */
+	/* leave room for what the files may have together, and very little more */
 	return ret ?: volume_fill_up(&stress.volume, SPARE_BYTES +
 				     (FILES - SPARE_FILES) * FILE_BYTES);
 }
@@ -260,7 +261,7 @@ int ground_remove(void)
 	       dm_remove("stress-slow") ?: dm_remove("stress-slower");
 }
 
-/* The slice where a file has data, or any. */
+/* A slice in which the file has data, or any slice if it has none. */
 static unsigned int slice_of_file(const struct file *file, unsigned int random)
 {
 	struct {
@@ -285,7 +286,7 @@ unsigned int ground_delay_ms(const struct file *file)
 	return delays_ms[ground.speed[slice_of_file(file, 0)]];
 }
 
-/* The order matters: what a late read would find is wrong as early as possible. */
+/* Poison the old place first: a late read then gets wrong data as early as possible. */
 static int move_data(unsigned int slice, bool elsewhere)
 {
 	size_t bytes = SLICE * 512;
@@ -309,7 +310,7 @@ static int move_slice(struct dice *dice)
 	unsigned int slice = slice_of_file(file, roll(dice, 1u << 30));
 	int ret;
 
-	/* before: closing it may wait for reads that wait for the resume */
+	/* before the suspend: its close may wait for reads that wait for the resume */
 	file_put(file);
 	ret = dm_suspend("stress-lower");
 	if (ret)

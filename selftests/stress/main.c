@@ -13,15 +13,15 @@
 #include "shares.h"
 #include "stress.h"
 
-/* Progress is said so often; none for so long is a failure, and no end too. */
+/* How often to print progress; how long a read or a thread may take to end. */
 #define SAY_MS		5000
 #define STANDSTILL_MS	60000
-/* A slow machine may need so much longer until the run proves something. */
+/* How much longer a slow machine may need until the run proves something. */
 #define LONGER_MS	90000
-/* The share of direct reads that changers leave, by waiting more or less. */
+/* Percentage of direct reads to aim for, by changing files less or more often. */
 #define SHARE_WANTED	75
 #define MOST_PACE_MS	3000
-/* Fewer reads say nothing about it. */
+/* The percentage of fewer reads means nothing. */
 #define PACE_READS	50
 #define VIOLATIONS_SAID	5
 
@@ -133,8 +133,9 @@ static unsigned int percent(uint64_t part, uint64_t rest_of_it)
 }
 
 /*
- * More changes while there are many direct reads, fewer while there are few.
- * False when there are too few of both yet, as on a slow machine in one second.
+ * Change files more often while there are many direct reads, less often while there
+ * are few. Returns false if there are too few reads yet, as may be within a second on
+ * a slow machine.
  */
 static bool keep_pace(uint64_t direct, uint64_t fallback)
 {
@@ -163,20 +164,20 @@ static void say_progress(uint64_t direct, uint64_t fallback)
 	     stress.pace_ms);
 }
 
-/* What a file has read is missing from the time it is replaced until it is gone. */
+/* Sums may drop: they lack reads of a replaced file until its last holder puts it. */
 static uint64_t progress(uint64_t now, uint64_t last)
 {
 	return now > last ? now - last : 0;
 }
 
-/* It cannot go on because somebody waits for ever: let the kernel say who. */
+/* Something waits for ever: let the kernel log the blocked tasks. */
 static void stuck(const char *what)
 {
 	broken("%s", what);
 	shell("echo w >/proc/sysrq-trigger");
 }
 
-/* "why" of a failure, or NULL. */
+/* The reason for a failure, or NULL. */
 static const char *judge(uint64_t direct, uint64_t fallback)
 {
 	struct counters *c = &stress.counters;
@@ -326,16 +327,16 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"usage: oracle [option]...\n\n"
-		"Changes files, and the stack they stand on, in every way at once, reads them\n"
-		"with bypass and judges every byte. Ends with a line that begins \"# VERDICT\".\n\n"
-		"  --seconds N   how long (60); at most 90 longer, until it proves something\n"
+		"Changes files and the stack below them in every way at once, reads the files\n"
+		"with bypass and judges every byte. The last line begins with \"# VERDICT\".\n\n"
+		"  --seconds N   run this long (60), and up to 90 longer to prove something\n"
 		"  --fs TYPE     ext4 or xfs (ext4)\n"
-		"  --mkfs WORDS  further options of mkfs, as \"-m reflink=0\"\n"
-		"  --seed N      what is done to what; the first line says which it was\n"
-		"  --share N     fail when fewer percent of the reads were direct (50)\n"
-		"  --go-on       do not stop at a violation\n\n"
-		"Exit status: 1 when a read was wrong, 2 without a stack to test with, 3 when\n"
-		"nothing was proved.\n");
+		"  --mkfs WORDS  more options for mkfs, such as \"-m reflink=0\"\n"
+		"  --seed N      do what a run with this seed did; its first line has the seed\n"
+		"  --share N     fail if less than N percent of the reads were direct (50)\n"
+		"  --go-on       do not stop after a wrong read\n\n"
+		"Exit status: 1 if a read was wrong, 2 if the stack cannot be set up or taken\n"
+		"down, 3 if nothing was proved, 4 without a device to test on.\n");
 }
 
 static void parse(int argc, char **argv)
@@ -387,7 +388,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* that a lease is broken is no news to who holds it only for a moment */
+	/* the test holds leases only briefly, so it ignores that one is broken */
 	signal(SIGIO, SIG_IGN);
 	parse(argc, argv);
 	diag("seed %u, %s, %u s", stress.seed, stress.fs, stress.seconds);

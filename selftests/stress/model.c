@@ -120,7 +120,7 @@ const struct content_sector *model_block(const struct model *model,
 	return &block_last(&model->blocks[block])->first;
 }
 
-/* Now or before the change that goes on: then a mistake would be seen. */
+/* Whether a wrong read would show: it has data, or had before the change in progress. */
 static bool held_data(const struct model *model, unsigned int number)
 {
 	const struct block *block = &model->blocks[number];
@@ -171,7 +171,7 @@ void model_choose(struct model *model, unsigned int random, size_t bytes,
 			break;
 	pthread_mutex_unlock(&model->lock);
 
-	/* now and then whatever comes, holes and the end of the file too */
+	/* occasionally read on across holes and the end of the file */
 	if (random % 32 == 0)
 		count = want;
 	window->offset = (uint64_t)first * BLOCK;
@@ -190,7 +190,7 @@ static uint64_t cut(const struct window *window, uint64_t size)
 	return size < window->bytes ? size : window->bytes;
 }
 
-/* Short only where the file may have ended. */
+/* A read may be short only where the file may have ended. */
 static int judge_length(struct model *model, const struct window *window,
 			uint64_t begun, uint64_t result, char *why, size_t room)
 {
@@ -218,7 +218,7 @@ static int judge_length(struct model *model, const struct window *window,
 	return -1;
 }
 
-/* Returns how many there are, or 0 when nobody knows any more. */
+/* Returns how many there are, or 0 if the history does not reach back far enough. */
 static unsigned int legal_versions(struct block *block, uint64_t done,
 				   uint64_t begun,
 				   struct content_sector legal[HISTORY])

@@ -2,10 +2,10 @@
 /*
  * What reads of a file may return.
  *
- * All changes of a file have numbers, one after the other. Before a change begins,
- * what it will leave in each block is noted under its number; when it has ended,
- * the number is known to be done. A read may return what was there when it began,
- * or what any change leaves that was not done then and had begun when it ended.
+ * The changes of a file are numbered. Before a change begins, what it will leave in
+ * each block is noted under its number; when the change has ended, its number is
+ * noted as done. A read may return what was there when it began, or what is left by
+ * any change that was not done when the read began and had begun when it ended.
  */
 #ifndef STRESS_MODEL_H
 #define STRESS_MODEL_H
@@ -25,7 +25,7 @@
 
 struct version {
 	uint64_t		change;
-	struct content_sector	first;	/* sector of the block */
+	struct content_sector	first;	/* the first sector of the block */
 };
 
 struct block {
@@ -50,9 +50,9 @@ struct model {
 	unsigned int		size_count;
 };
 
-/* A read. */
+/* A read, and the changes that may show in it. */
 struct window {
-	uint64_t	done;		/* when it began */
+	uint64_t	done;		/* last change done when it began */
 	uint64_t	offset;
 	size_t		bytes;
 };
@@ -60,39 +60,39 @@ struct window {
 void model_init(struct model *model, uint32_t file);
 
 /*
- * Note a change: between these two calls the functions below tell what it will
- * leave. It may begin when the second has returned.
+ * Note a change. Between these two calls, the functions below note what it will
+ * leave. The change may begin when the second call has returned.
  */
 void model_begin(struct model *model);
 void model_go(struct model *model);
-/* It has ended, and has done all of what was noted. */
+/* The change has ended, and has done all that was noted. */
 void model_done(struct model *model);
 
 void model_write(struct model *model, unsigned int first, unsigned int count);
 void model_zero(struct model *model, unsigned int first, unsigned int count);
-/* Blocks from @to on get what stands from @from on; @count of them. */
+/* The @count blocks from @to get the contents of those from @from. */
 void model_move(struct model *model, unsigned int to, unsigned int from,
 		unsigned int count);
-/* The first @count blocks get what stands in @from, which nobody changes. */
+/* The first @count blocks get those of @from, whose change lock the caller holds. */
 void model_copy(struct model *model, const struct model *from,
 		unsigned int count);
 void model_size(struct model *model, uint64_t bytes);
 
-/* For the changer only. */
+/* Only for the thread that changes the file. */
 uint64_t model_bytes(const struct model *model);
 const struct content_sector *model_block(const struct model *model,
 					 unsigned int block);
 
 /*
- * Choose @bytes at most for a read, which hold data or did so before the change
- * that goes on, if there are any.
+ * Choose a range of at most @bytes to read: if possible one that holds data, or did
+ * so before the change that is in progress.
  */
 void model_choose(struct model *model, unsigned int random, size_t bytes,
 		  struct window *window);
 
 /*
- * Judge what a read has returned. Returns 0, -1 and says why in @why, or 1 when
- * too much has happened meanwhile to know.
+ * Judge what a read returned. Returns 0 if it is correct, -1 with the reason in @why
+ * if it is wrong, or 1 if the history of changes is too short to tell.
  */
 int model_judge(struct model *model, const struct window *window,
 		const void *buffer, ssize_t result, char *why, size_t size);

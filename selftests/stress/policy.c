@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Those who do not want reads to go direct for a moment.
+ * Threads that keep reads from going direct for a moment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@ static void pause_volume(struct dice *dice)
 
 	volume_op(&stress.volume, FS_BPIO_OP_VOLUME_STACK_PAUSE, &out);
 	rest(roll(dice, 60));
-	/* a suspended volume answers later */
+	/* fails while the volume is suspended */
 	while (volume_op(&stress.volume, FS_BPIO_OP_VOLUME_STACK_RESUME, &out))
 		rest(10);
 	stress.counters.pauses++;
@@ -36,7 +36,7 @@ static void pause_file(struct dice *dice)
 	stress.counters.pauses++;
 }
 
-/* While it reads, a file is disabled and enabled again, in this tally or another. */
+/* Disable a file during reads and enable it again, in the test's tally or another. */
 static void disable_file(struct dice *dice)
 {
 	struct file *file = file_for_reader(dice);
@@ -56,7 +56,7 @@ static void disable_file(struct dice *dice)
 	file_put(file);
 }
 
-/* While it lasts nobody may enable a file: it would be refused. */
+/* No file may be enabled during a veto: it would be refused. */
 static void veto(struct dice *dice)
 {
 	bool of_file = roll(dice, 2), lower = roll(dice, 2);
@@ -96,13 +96,13 @@ void *change_policy(void *name)
 	return NULL;
 }
 
-/* Somebody who wants to be told of writers himself, and lets them wait a moment. */
+/* Hold a lease, as another program might, and make writers wait a moment. */
 static void hold_lease(struct dice *dice)
 {
 	struct file *file = file_for_reader(dice);
 	int fd = open(file->path, O_RDONLY | O_CLOEXEC);
 
-	/* it has lost its name, or there is a writer */
+	/* fails if it was unlinked or is open for writing */
 	if (fd >= 0 && !fcntl(fd, F_SETLEASE, F_RDLCK)) {
 		stress.counters.leases++;
 		rest(roll(dice, 300));

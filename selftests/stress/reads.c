@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Those who read enabled files, in every way, and judge what they get.
+ * Threads that read enabled files in every way and judge what they get.
  */
 #include <errno.h>
 #include <liburing.h>
@@ -27,7 +27,7 @@ struct slot {
 	struct iocb	iocb;		/* of libaio only */
 };
 
-/* Mostly small ones; the large ones take long to judge. */
+/* Mostly small reads; large ones take long to judge. */
 static size_t length_of_read(struct dice *dice)
 {
 	static const size_t lengths[] = {
@@ -50,10 +50,10 @@ static void slot_init(struct slot *slot, const char *way, struct dice *dice)
 }
 
 /*
- * Where nothing has a delay, the file system brings thousands of reads in the
- * second in which a file is empty or cannot be armed, and they prove little. What
- * the model knows of the size is no help: a change that made a file short may wait
- * for a volume that is suspended before it is over.
+ * Usually read slowly while a file is empty or not armed. Without a delay the file
+ * system would serve thousands of such reads per second, and they prove little. The
+ * size in the model does not tell: a change that has shortened the file may not be
+ * done yet because it waits for a suspended volume.
  */
 static void wait_for_bypass(const struct file *file, struct dice *dice)
 {
@@ -74,7 +74,7 @@ static void slot_begin(struct slot *slot)
 	slot->file->in_flight++;
 	model_choose(&slot->file->model, roll(slot->dice, 1u << 30),
 		     length_of_read(slot->dice), &slot->window);
-	/* what was there before must not pass for what was read */
+	/* stale contents must not pass for data that was read */
 	memset(slot->buffer, 0xa5, slot->window.bytes);
 }
 

@@ -16,9 +16,9 @@ bool shares_blocks(void)
 }
 
 /*
- * Note that @other will be as the first blocks of @file are, at most that many.
- * Blocks are counted as if nothing were shared: so there is room for those that
- * will be no longer. Returns how many, 0 when there is no room.
+ * Begin a change that leaves a copy of the first @blocks blocks of @file in @other, or
+ * of fewer if there is less room. Blocks are counted as if none were shared, so that
+ * there is room for them when they no longer are. Returns how many, or 0 without room.
  */
 static unsigned int begin_copy(struct file *file, struct file *other,
 			       unsigned int blocks)
@@ -72,7 +72,7 @@ bool share_by_clone(struct file *file, struct file *other)
 	return true;
 }
 
-/* On behalf of somebody who has both open for reading only. */
+/* Both files are open for reading only. */
 static int dedupe_blocks(struct file *file, struct file *other,
 			 unsigned int blocks)
 {
@@ -99,9 +99,9 @@ unsigned int share_by_dedupe(struct file *file, struct file *other,
 		return freed;
 	if (ground_delay_ms(other) || dedupe_blocks(file, other, blocks))
 		stress.counters.no_space++;
-	/* what the other had is the file's alone now */
+	/* @file then has the shared blocks to itself */
 	freed = shorten(other, 0, 1);
-	/* XFS gives away blocks that were just freed when its log is written */
+	/* XFS reuses freed blocks only after its log is written */
 	syncfs(file->fd);
 	return freed;
 }

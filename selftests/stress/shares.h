@@ -7,18 +7,18 @@
 
 #include "stress.h"
 
-/* Whether the file system can have any. */
+/* Whether the file system can share blocks. */
 bool shares_blocks(void);
 
 /*
- * Let another file have the first blocks of @file as well, and nothing else.
- * Returns whether it does.
+ * Let @other consist of the first blocks of @file, shared with it. Returns whether
+ * that succeeded.
  */
 bool share_by_clone(struct file *file, struct file *other);
 
 /*
- * Fill another file with the same bytes, then let @file give up its blocks in favour
- * of these; they are its own in the end. Returns how many were freed.
+ * Fill @other with the bytes of @file, let @file give up its blocks and share those of
+ * @other, and empty @other. Returns how many blocks were freed.
  */
 unsigned int share_by_dedupe(struct file *file, struct file *other,
 			     struct dice *dice);

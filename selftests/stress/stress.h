@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The oracle: everything that may change a file or the stack happens at once,
- * and every byte that is read with BypassIO is judged.
+ * The oracle: it does everything that may change a file or the stack at the same
+ * time, and judges every byte that is read with BypassIO.
  */
 #ifndef STRESS_STRESS_H
 #define STRESS_STRESS_H
@@ -13,21 +13,20 @@
 #include "volume.h"
 
 #define FILES		12u
-/* So many fewer have room at the same time. */
+/* The file system has room for this many fewer files of full size. */
 #define SPARE_FILES	3u
 #define FILE_BYTES	((uint64_t)BLOCKS * BLOCK)
 
-/* A file that is open and enabled; gone when nobody holds it any more. */
+/* A file that is open and enabled. Freed when its last holder puts it. */
 struct file {
 	struct model		model;
 	pthread_mutex_t		change;		/* one changer at a time */
 	atomic_uint		holders;
 	atomic_uint		in_flight;	/* reads */
-	atomic_bool		at_end;		/* the last read brought nothing */
-	/* of now_ms() */
-	_Atomic uint64_t	changed_at;
+	atomic_bool		at_end;		/* the last read returned no bytes */
+	_Atomic uint64_t	changed_at;	/* time of now_ms() */
 	unsigned int		slot;
-	unsigned int		orphaned;	/* blocks without a name */
+	unsigned int		orphaned;	/* its blocks, once it is unlinked */
 	uint32_t		id;
 	int			fd;
 	char			path[128];
@@ -35,27 +34,28 @@ struct file {
 
 struct counters {
 	_Atomic uint64_t	judged;
-	_Atomic uint64_t	unknown;	/* too much happened meanwhile */
+	_Atomic uint64_t	unknown;	/* too many changes during the read */
 	_Atomic uint64_t	violations;
 	_Atomic uint64_t	changes;
 	_Atomic uint64_t	refills;	/* of blocks that were just freed */
 	_Atomic uint64_t	no_space;
-	_Atomic uint64_t	shares;		/* files that were given another's blocks */
-	_Atomic uint64_t	leases;		/* of others, beside reads */
+	_Atomic uint64_t	shares;		/* files that were cloned */
+	_Atomic uint64_t	leases;		/* taken by the test on files being read */
 	_Atomic uint64_t	suspends;
 	_Atomic uint64_t	reloads;
 	_Atomic uint64_t	moves;		/* reloads to where the data went */
 	_Atomic uint64_t	pauses;
 	_Atomic uint64_t	vetoes;
-	/* of files that are gone */
+	/* reads of files that are gone */
 	_Atomic uint64_t	direct;
 	_Atomic uint64_t	fallback;
 	_Atomic uint64_t	reasons[BPIO_REASON_SLOTS];
 };
 
 /*
- * A file of which reads are to begin in a certain moment of a change, and not
- * before. The time is of now_ms(); the slot is of FILES when there is none.
+ * A file that readers must leave alone until a certain moment of a change, and read
+ * from then on. @slot is that of the file, or FILES if there is none; @from is a time
+ * of now_ms().
  */
 struct chase {
 	pthread_mutex_t		lock;	/* one at a time */
@@ -67,14 +67,14 @@ struct stress {
 	/* options */
 	unsigned int		seconds;
 	unsigned int		seed;
-	unsigned int		share;		/* percent direct, at least */
+	unsigned int		share;		/* least percentage of direct reads */
 	const char		*fs;
-	const char		*mkfs;		/* further options of it */
+	const char		*mkfs;		/* more options for its mkfs */
 	bool			go_on;		/* after a violation */
 	/* state */
 	const char		*nvme;
 	struct volume		volume;
-	int			node;		/* serves the volume */
+	int			node;		/* /dev/bpio */
 	struct counters		counters;
 	_Atomic bool		stop;
 	_Atomic bool		broken;		/* the test itself cannot go on */
@@ -82,7 +82,7 @@ struct stress {
 	uint64_t		started;
 	_Atomic uint64_t	first_violation;	/* ms after the start */
 	struct chase		chase;
-	/* no veto and no pause while somebody enables a file */
+	/* no veto while a file is being enabled */
 	pthread_mutex_t		policy;
 	pthread_mutex_t		slots_lock;
 	struct file		*slots[FILES];
@@ -90,7 +90,7 @@ struct stress {
 
 extern struct stress stress;
 
-/* A generator of random numbers for each thread, from the seed and its name. */
+/* Random numbers for one thread, determined by the seed and the thread's name. */
 struct dice {
 	uint64_t	state;
 };
@@ -98,44 +98,44 @@ struct dice {
 void dice_init(struct dice *dice, const char *name);
 unsigned int roll(struct dice *dice, unsigned int sides);
 
-/* Say what is wrong, and end. */
+/* Report a wrong read, or that the test cannot continue, and end the test. */
 void violation(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void broken(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool goes_on(void);
-/* Sleep, but not beyond the end. */
+/* Sleep, but not beyond the end of the test. */
 void rest(unsigned int ms);
 
 /* files.c */
 /*
- * Empty, and not enabled: what is enabled should have blocks. NULL when there
- * is no room.
+ * Create an empty file. It is not enabled yet, because enabled files should have
+ * blocks. Returns NULL if there is no room.
  */
 struct file *file_new(unsigned int slot);
 void file_enable(struct file *file);
 struct file *file_get(unsigned int slot);
 void file_put(struct file *file);
-/* Take the place of the file in its slot; the old one is put. */
+/* Put @new into the slot of @old, and put @old. */
 void file_replace(struct file *old, struct file *new);
 /*
- * Have readers leave the file alone, at once, and begin reads of it for a while
- * that begins in @ms. Returns false when another file is the one already.
+ * Make readers leave a file alone from now on; file_chase_from() makes them read it,
+ * for a while that begins in @ms. Returns false if another file is being chased.
  */
 bool file_chase(struct file *file);
 void file_chase_from(unsigned int ms);
 void file_chase_end(void);
-/* One that is worth reading, or changing. Never NULL. */
+/* A file that is worth reading, or changing. Never NULL. */
 struct file *file_for_reader(struct dice *dice);
 struct file *file_for_changer(struct dice *dice);
-/* Reads of all files until now, direct and not. */
+/* All reads so far, direct and not. */
 void reads_so_far(uint64_t *direct, uint64_t *fallback,
 		  uint64_t reasons[BPIO_REASON_SLOTS]);
 
-/* blocks.c: blocks that are free now */
+/* blocks.c: these blocks have become free */
 void spare_give(unsigned int blocks);
-/* In the beginning all that may be in use is. */
+/* At the start: write all blocks that may be in use, and enable the files. */
 void fill_all(void);
 
-/* Threads; each takes the name that its dice have. */
+/* Threads. The argument is the name for dice_init(). */
 void *read_pread(void *name);
 void *read_uring(void *name);
 void *read_polled(void *name);
@@ -146,22 +146,22 @@ void *change_by_open(void *name);
 void *change_stack(void *name);
 void *change_policy(void *name);
 void *hold_leases(void *name);
-/* Only where that is harmless. */
+/* Does so only on kernels where that is harmless. */
 void *fork_beside_reads(void *name);
 
-/* faults.c: processes of their own, which read and write through mappings */
+/* faults.c: separate processes that read and write through mappings */
 int faults_start(void);
 void faults_stop(void);
-/* Write to blocks that are there. Returns 0 or a negative errno. */
+/* Write to blocks that exist. Returns 0 or a negative errno. */
 int faults_write(int fd, const char *buffer, size_t bytes, off_t offset);
-/* This file above all, until it is NULL. */
+/* Cause page faults in this file only, until called with NULL. */
 void faults_hunt(const struct file *file);
 
-/* ground.c: the stack that all this stands on */
+/* ground.c: the stack below the files */
 int ground_create(void);
-/* All is fast until then. */
+/* Before this call the whole stack is fast. */
 int ground_slow_down(void);
-/* How much longer reads of the file take, of its first blocks to be exact. */
+/* The delay of reads of the file's first extent. */
 unsigned int ground_delay_ms(const struct file *file);
 int ground_remove(void);
 
