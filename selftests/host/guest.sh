@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What the tests do in the machine. Sourced there, by bash with "set -e".
+# The part of machine_test that runs in the machine. Sourced there, by bash with "set -e".
 
 IN=/in
 DIGESTS=/root/digests
@@ -18,7 +18,7 @@ same()
 	[ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
 }
 
-# The namespace $2 of the NVMe controller with serial $1.
+# namespace SERIAL NSID: print the device of a namespace of the NVMe controller SERIAL
 namespace()
 {
 	local disk serial nsid
@@ -30,8 +30,8 @@ namespace()
 	done
 }
 
-# A partition, a whole disk, two linear volumes of LVM and a striped one, each with a
-# file system that /etc/fstab names by its UUID.
+# Make a partition, two linear LVM volumes and a striped one, and a file system on each of
+# them and on a whole disk. /etc/fstab mounts all by UUID.
 make_disks()
 {
 	local a1 a2 b1
@@ -74,7 +74,7 @@ entry()
 		"$(blkid -p -s TYPE -o value "$2")"
 }
 
-# What README.md types in from an installation to the first direct read, for /srv/data
+# Type in "From installation to the first direct read" of README.md, for /srv/data.
 first_read()
 {
 	local a1
@@ -89,8 +89,8 @@ first_read()
 	rm /srv/data/first
 }
 
-# The lines that a user adds. "whole" is named by the UUID of its file system, which
-# fstab names, too.
+# Add lines to bpiotab as a user would. "whole" is named by the UUID of its file system,
+# like in fstab.
 write_table()
 {
 	local uuid
@@ -103,7 +103,7 @@ write_table()
 	END
 }
 
-# What bpiotab(5) says is to be done then; and a volume that is adopted by hand.
+# Do what bpiotab(5) says must follow a change of the table; and adopt a volume by hand.
 bring_up()
 {
 	bpio tab --check
@@ -127,13 +127,13 @@ make_files()
 	sha256sum /srv/*/file >"$DIGESTS"
 }
 
-# The device that a file system is mounted from, as device-mapper names it.
+# source_of NAME: print the device that /srv/NAME is mounted from
 source_of()
 {
 	findmnt -n -o SOURCE "/srv/$1" || fail "/srv/$1 is not mounted"
 }
 
-# Each is mounted through a volume: every line of the table is one of bpio's.
+# All are mounted through volumes: every line of their tables has a target of bpio.
 check_mounted()
 {
 	local name device table
@@ -147,7 +147,7 @@ check_mounted()
 	done
 }
 
-# Without volumes: not one line is bpio's.
+# All are mounted without volumes: no line of any table has a target of bpio.
 check_plain()
 {
 	local name device
@@ -161,7 +161,7 @@ check_plain()
 	[ ! -d /sys/module/dm_bpio ] || fail "the module is still loaded"
 }
 
-# All reads of an unprivileged user are direct, and return what the file system does.
+# An unprivileged user's reads are all direct and return what the file system returns.
 check_direct()
 {
 	local name report copy=/home/reader/copy
@@ -202,8 +202,8 @@ check_units()
 	same "the system's state" running "$(systemctl is-system-running)"
 }
 
-# No fault in the kernel's log, and no error in the journal. $1 is a boot, as for
-# journalctl.
+# check_journal [BOOT]: the kernel's log has no faults and the journal no errors; BOOT is
+# as for journalctl -b
 check_journal()
 {
 	local boot=${1:-0} found
@@ -217,8 +217,8 @@ check_journal()
 	[ -z "$found" ] || fail "errors in the journal: $found"
 }
 
-# One unit reads all files again and again, one writes; they outlive the command that
-# starts them. The pauses leave the emulated processors to what runs beside.
+# Start a unit that reads all files in a loop and one that writes. Units outlive the
+# command that starts them. The pauses leave time of the emulated CPUs for other tasks.
 start_load()
 {
 	# shellcheck disable=SC2016 # expanded by the units' shells
@@ -244,7 +244,7 @@ start_load()
 	systemctl is-active -q load writer
 }
 
-# A process with a file enabled, which keeps the module.
+# Start a process that has a file enabled, so that the module cannot be unloaded.
 hold_file()
 {
 	local pid
@@ -258,7 +258,7 @@ hold_file()
 	bpio attach "$pid"
 }
 
-# While another process writes to all volumes
+# Replace the module while another process writes to all volumes.
 replace_module()
 {
 	systemctl is-active -q load writer holder || fail "the load has stopped"
@@ -270,9 +270,9 @@ replace_module()
 	systemctl reset-failed load writer holder 2>/dev/null || true
 }
 
-# The mount of a file system is asked for while its volume is down: it starts the
-# volume, and does not take the device below. The table names "whole" by the UUID that
-# fstab has, and "data" by its partition.
+# Mounting a file system whose volume is down starts the volume instead of using the
+# device below it. The table names "whole" by the UUID that fstab has, and "data" by its
+# partition.
 mount_starts_volume()
 {
 	local name
@@ -281,7 +281,7 @@ mount_starts_volume()
 		systemctl stop "srv-$name.mount"
 		systemctl stop "bpio@$name.service"
 		[ ! -e "/dev/mapper/$name" ] || fail "the volume is still there"
-		# systemd waits 90 s for a link that nothing makes
+		# systemd would wait 90 s for a link that does not appear
 		timeout 60 systemctl start "srv-$name.mount" ||
 			fail "/srv/$name cannot be mounted"
 	done
@@ -343,7 +343,7 @@ mend_table()
 	check_units
 }
 
-# LVM loads its own table when a volume grows; the udev rule adopts it again.
+# LVM loads its own table when a volume grows; the udev rule adopts the volume again.
 grow_adopted()
 {
 	local name deadline
@@ -360,7 +360,7 @@ grow_adopted()
 	done
 }
 
-# blkdeactivate, which runs at shutdown, takes all volumes down; then they come back.
+# Remove all volumes by blkdeactivate, which runs at shutdown, and bring them back.
 deactivate()
 {
 	blkdeactivate -u
@@ -371,7 +371,7 @@ deactivate()
 	mount --all
 }
 
-# A logical volume for the root file system; prints where on its disk it begins.
+# Make a logical volume for the root file system, and print where it begins on its disk.
 make_root_volume()
 {
 	local c1
@@ -455,19 +455,19 @@ prepare_root_on_disk()
 	printf '%s\n' "$disk"
 }
 
-# notices CHECK...: that it fails. By a shell of its own, since "if" would switch
-# "set -e" off in a function.
+# notices CHECK...: succeeds if CHECK fails. In a separate shell, because "if" would
+# disable "set -e" in a function.
 notices()
 {
 	local out
 
 	if out=$(bash -eEc '. /in/host/guest.sh; "$@"' bash "$@" 2>&1); then
-		fail "$1 has not noticed"
+		fail "$1 did not notice"
 	fi
 	printf '%s noticed: %s\n' "$1" "${out%%$'\n'*}"
 }
 
-# Faults that the checks have to find, each put right again.
+# Break volumes in ways that the checks must notice, and repair them.
 plant_volume_faults()
 {
 	chmod 600 /dev/bpio
@@ -484,7 +484,7 @@ plant_volume_faults()
 	check_direct
 }
 
-# Likewise, of those that stay in the journal.
+# The same for files, units and the journal. The faults stay in the journal.
 plant_faults()
 {
 	cp /srv/data/file /root/file

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# What the tests of installation share: TAP, and roots to work in. Sourced, never
-# run. Each test is a subshell, so state that later tests need is in files in $work.
+# Shared by packages_test and machine_test: TAP, and root directories to work in. Sourced,
+# never run. Each test runs in a subshell, so state for later tests is in files in $work.
 set -euo pipefail
 
 HOST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +11,7 @@ HOST_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 number=0
 failed=0
 
-# Where a test failed, and the first line of the command that did.
+# Print where a test failed, and the first line of the command that failed.
 failed_at()
 {
 	printf '%s: %s\n' "$1" "${2%%$'\n'*}" >&2
@@ -24,11 +24,11 @@ it()
 	shift
 
 	number=$((number + 1))
-	# no "if" and no ||, which would switch "set -e" off in the command
+	# not in an "if" or with ||, which would disable "set -e" in the command
 	set +e
 	(
 		set -eE
-		# "[" says nothing when it fails
+		# "[" prints nothing when it fails
 		trap 'failed_at "${BASH_SOURCE##*/} line $LINENO" "$BASH_COMMAND"' ERR
 		"$@"
 	) >"$log" 2>&1
@@ -67,8 +67,8 @@ fail()
 	return 1
 }
 
-# in_root DIR COMMAND...: run in a root of Debian, with /proc, and with those device
-# nodes only that cannot change this machine.
+# in_root DIR COMMAND...: run COMMAND in a Debian root, with /proc, and only with device
+# nodes that cannot change this machine
 in_root()
 {
 	# shellcheck disable=SC2016 # expanded by the inner shell
@@ -90,7 +90,7 @@ in_root()
 	' bash "$@" </dev/null
 }
 
-# A copy of root $1 as $2, in which services are not started.
+# copy_root FROM TO: copy a root; in the copy no service is started
 copy_root()
 {
 	cp -a --reflink=auto "$1" "$2"
