@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# A machine that boots its own root, by its own init, and keeps its disks: it can be
-# started, asked to do something, and cut off from power. Sourced after lib.sh and
-# qemu.sh, with a row of "kernels" read and $emulator set.
+# A machine that boots its own root with its own init and keeps its disks. It can be
+# started, run commands, shut down, and lose power. Sourced after lib.sh and qemu.sh, with
+# a row of "kernels" read and $emulator set.
 #
 # The state of a machine is in its directory, so any shell can use a machine that
 # another one started:
-#   root.img          its root, an ext4 file system with Debian's kernel in it
+#   root.img          its root, an ext4 file system that contains Debian's kernel
 #   packages.img      a read-only squashfs, mounted on /in
 #   nvme-*.img        the namespaces of three NVMe controllers, made by the first start
-#   pid, console      of the emulator that runs; the console of the last start
-#   consoles          those of all starts before
+#   pid               process ID of the running emulator's parent, timeout
+#   console           console output since the last start
+#   consoles          console output of all earlier starts
 #
 # Commands and what they print pass through Debian's qemu-guest-agent on a virtio
-# port, which depends neither on the console nor on what is tested.
+# port, which depends neither on the console nor on the software under test.
 
-# Sizes of the namespaces: of those for data, and of one that may take the root
+# Sizes of the namespaces for data, and of the one to which the root may be moved.
 MACHINE_SIZE_NVME=1G
 MACHINE_SIZE_SYSTEM=7G
 
-# Copy file $2 of the root of machine $1 to $3. The file system may have been cut
-# off from power: what is copied was written long before.
+# Copy file $2 of the root of machine $1 to $3. The file system may not be clean after a
+# power cut, but these files were written long before it.
 machine_file()
 {
 	local target
@@ -32,7 +33,7 @@ machine_file()
 	[ -s "$3" ] || die "the root of the machine has no $2"
 }
 
-# What a boot loader would do.
+# Load the kernel and the initramfs as a boot loader would.
 machine_kernel()
 {
 	machine_file "$1" /vmlinuz "$1/vmlinuz"
@@ -92,18 +93,18 @@ machine_start()
 
 machine_runs()
 {
-	# of a process that has ended, and that nobody has waited for, this fails
+	# readlink fails for a zombie
 	[ -e "$1/pid" ] && readlink "/proc/$(<"$1/pid")/exe" >/dev/null
 }
 
-# One line of JSON from the agent into REPLY, within $2 seconds.
+# Read one line of JSON from the agent into REPLY, within $2 seconds.
 machine_line()
 {
 	local dir=$1 deadline=$((SECONDS + $2)) fd status=1
 
 	exec {fd}<"$dir/agent.out"
 	while [ "$SECONDS" -lt "$deadline" ]; do
-		# a line that has begun ends soon
+		# a line that has begun is complete soon
 		if IFS= read -r -t 2 -u "$fd" REPLY; then
 			status=0
 			break
@@ -114,7 +115,7 @@ machine_line()
 	return "$status"
 }
 
-# Ask the agent to name a number until it does; older answers are dropped.
+# Ask the agent to return a random number until it does; drop answers to older requests.
 machine_meet()
 {
 	local dir=$1 deadline=$((SECONDS + $2)) number
@@ -138,19 +139,19 @@ machine_console()
 	tail -n "${2:-40}" "$1/console" | tr -d '\r' | sed 's/^/vm: | /' >&2
 }
 
-# What the agent returns for call $2 with the JSON arguments $3.
+# Print what the agent returns for call $2 with the JSON arguments $3.
 machine_call()
 {
 	printf '{"execute":"%s","arguments":%s}\n' "$2" "$3" >"$1/agent.in"
 	if ! machine_line "$1" 60 || ! jq -e -c .return <<<"$REPLY"; then
-		say "the machine gave no answer"
+		say "the machine did not answer"
 		machine_console "$1"
 		return 1
 	fi
 }
 
-# machine_ask DIR SECONDS SCRIPT: run by bash in the machine; its output and exit
-# status are ours.
+# machine_ask DIR SECONDS SCRIPT: run SCRIPT by bash in the machine; prints its output and
+# returns its exit status
 machine_ask()
 {
 	local dir=$1 deadline=$((SECONDS + $2)) arguments answer pid
@@ -166,7 +167,7 @@ machine_ask()
 			return 125
 		[ "$(jq .exited <<<"$answer")" = false ] || break
 		if [ "$SECONDS" -ge "$deadline" ]; then
-			say "no end after $2 s: $3"
+			say "still running after $2 s: $3"
 			machine_console "$dir"
 			return 124
 		fi
@@ -177,7 +178,7 @@ machine_ask()
 	return "$(jq '.exitcode // 128 + .signal' <<<"$answer")"
 }
 
-# Wait $2 seconds for the emulator to end by itself.
+# Wait at most $2 seconds for the emulator to end by itself.
 machine_wait()
 {
 	local deadline=$((SECONDS + $2))
@@ -192,7 +193,7 @@ machine_wait()
 # Shut down as an administrator would, within $2 seconds.
 machine_stop()
 {
-	# it may be gone before the agent can answer
+	# not by machine_call: the machine may be down before the agent answers
 	printf '{"execute":"guest-exec","arguments":{"path":"/bin/systemctl","arg":["--no-block","reboot"]}}\n' \
 		>"$1/agent.in"
 	machine_wait "$1" "$2" || {
@@ -202,7 +203,7 @@ machine_stop()
 	}
 }
 
-# Cut it off from power: what its disks had taken is kept, and nothing else.
+# Cut the power: only what the disks had accepted is kept.
 machine_cut()
 {
 	machine_runs "$1" || return 0

@@ -4,15 +4,15 @@
 # "cmdline": the parts common to all machines.  Sourced after lib.sh, with a row of
 # "kernels" read.
 
-# Begin both. Uses $emulator, what the script of that name prints; $mem; $cpu, a
-# model of QEMU, or empty.
+# Begin both. Uses $emulator, as printed by the script of that name; $mem; and $cpu, a
+# CPU model of QEMU or empty.
 begin_machine()
 {
 	local machine console
 
-	# Of the processors the plainest that has what kernels want: that of arm64
-	# has atomic instructions, and no pointer authentication, which is slow to
-	# emulate.
+	# The simplest CPU models with the features that kernels need. The one of
+	# arm64 has atomic instructions, but no pointer authentication, which is
+	# slow to emulate.
 	case $K_ARCH in
 	amd64)
 		machine=q35,sata=off,smbus=off,i8042=off
@@ -34,19 +34,19 @@ begin_machine()
 		random.trust_cpu=on net.ifnames=0)
 }
 
-# $smp processors that run at once, if the emulator can do that.
+# Add $smp CPUs, which run in parallel if the emulator supports that.
 #
-# A processor must not run while PCI devices get their addresses: QEMU may look up
-# its access in the new memory map by an index of the old one, and abort.  So the
-# kernel starts one; the others are started once all devices are there.
+# A second CPU must not run while PCI devices get their addresses: QEMU may look its
+# access up in the new memory map by an index into the old one, and abort. So the kernel
+# boots with one CPU, and the others are started once all devices are present.
 add_processors()
 {
 	qemu+=(-accel "tcg,thread=${emulator##* }" -smp "$smp")
-	# the driver refuses more poll queues than processors
+	# the driver refuses more poll queues than CPUs
 	cmdline+=(maxcpus=1 "nvme.poll_queues=$((smp > 1 ? 2 : 1))")
 }
 
-# A virtio disk with serial $1 on file $2; further properties in $3.
+# Add a virtio disk with serial $1 on file $2; $3 has more properties.
 add_disk()
 {
 	qemu+=(-blockdev "driver=file,node-name=$1-file,filename=$2,${3-}cache.no-flush=on"
@@ -54,7 +54,7 @@ add_disk()
 		-device "virtio-blk-pci,drive=$1,serial=$1")
 }
 
-# Namespace $2 of NVMe controller $1, on file $3, which is made $4 in size.
+# Add namespace $2 of NVMe controller $1, on file $3, whose size is set to $4.
 add_namespace()
 {
 	truncate -s "$4" "$3"
@@ -63,9 +63,10 @@ add_namespace()
 		-device "nvme-ns,drive=$1-$2,bus=$1,nsid=$2")
 }
 
-# What an NVMe controller is made of. With shadow doorbells, which few real ones
-# have, one that is reset under load may lose commands: the driver uses them from
-# when it has made a queue, and tells the controller where they are later.
+# Print the device type and properties of an NVMe controller. Shadow doorbells, which few
+# real controllers have, are off: with them a controller that is reset under load may
+# lose commands, because the driver uses the doorbells of a queue as soon as it has
+# created it, but tells the controller later where they are.
 controller()
 {
 	printf nvme
@@ -73,7 +74,7 @@ controller()
 	printf ,dbcs=off
 }
 
-# What directory $1 holds, as the read-only disk image $2.
+# Pack the contents of directory $1 into the read-only disk image $2.
 pack_directory()
 {
 	local log

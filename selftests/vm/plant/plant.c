@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Faults on purpose, so that the VM harness can show that it notices them.
- * Nothing but its self-test loads this module.
+ * Deliberate faults, to prove that the VM harness notices them. Only the harness's
+ * self-test loads this module.
  */
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -38,7 +38,7 @@ static int plant_sleeping(void)
 	return 0;
 }
 
-/* What kmemleak finds: nothing points to the memory any more. */
+/* For kmemleak: memory that nothing points to. */
 static int plant_leak(void)
 {
 	char *memory = kmalloc(100, GFP_KERNEL);
@@ -47,7 +47,7 @@ static int plant_leak(void)
 	return memory ? 0 : -ENOMEM;
 }
 
-/* What KASAN finds: a byte behind the end. */
+/* For KASAN: a write behind the end of an object. */
 static int plant_overrun(void)
 {
 	char *memory = kmalloc(100, GFP_KERNEL);
@@ -86,7 +86,7 @@ static int racer(void *unused)
 
 	while (time_before(jiffies, until)) {
 		plant_count++;
-		/* or the compiler keeps the count in a register */
+		/* keep the compiler from holding the count in a register */
 		barrier();
 		cond_resched();
 	}
