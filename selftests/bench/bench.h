@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the programs of the benchmark share. */
+/* Common parts of the benchmark's programs. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -9,9 +9,9 @@
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof(*(array)))
 
 /*
- * A figure is taken in batches. The median of the batches is what is reported:
- * a timer tick or a background thread that lands in one of them does not move
- * it, and unlike the minimum it is what most batches cost.
+ * A figure is measured in batches, and their median is reported. A timer tick or a
+ * background thread that runs during one batch does not change it, and unlike the
+ * minimum it is what a typical batch costs.
  */
 struct measurement {
 	unsigned int batches;
@@ -26,17 +26,17 @@ void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* Nanoseconds; in a guest that counts instructions, instructions. */
 uint64_t now(void);
 
-/* @costs: what each batch took for one operation; sorted by this. */
+/* @costs: the cost of one operation in each batch; will be sorted. */
 struct measurement measure(double *costs, unsigned int batches);
 
 /*
- * Memory to read into, or die. No page of it lies behind its neighbour: how many of
- * them do by chance decides what a large read costs, and would differ from row to
- * row.
+ * Allocate memory to read into, or die. No two of its pages are physically contiguous:
+ * the cost of a large read depends on how many are, which would differ by chance from
+ * row to row.
  */
 void *scattered_memory(size_t bytes);
 
-/* A number of bytes with an optional K, M or G, or die. */
+/* Parse a number of bytes with an optional suffix K, M or G, or die. */
 uint64_t parse_bytes(const char *option, const char *text);
 
 /* "4K", "64K", "1M": @text has room for 24 characters. */

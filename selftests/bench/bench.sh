@@ -5,9 +5,9 @@
 BENCH=$SELFTESTS/bench
 work=$BUILD/bench
 
-# A processor that has all the mitigations of its time.
+# A CPU model that needs all mitigations of its time.
 GUEST_CPU=Broadwell-noTSX,+rdrand
-# Nothing that differs from boot to boot may change what a read costs.
+# Nothing that differs from boot to boot may change the cost of a read.
 GUEST_OPTIONS=(--icount --cpu "$GUEST_CPU" --mem 3G
 	--append "nokaslr norandmaps randomize_kstack_offset=off")
 export BENCH GUEST_OPTIONS

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Many enabled files of a volume, beside which something is measured. */
+/* Many enabled files on a volume, during a measurement. */
 #ifndef CROWD_H
 #define CROWD_H
 
@@ -13,7 +13,7 @@ struct crowd {
 	unsigned int	count;
 };
 
-/* Open @count files of a block each, which are made beside the file @path. */
+/* Create @count files of one block in the directory of the file @path, and open them. */
 void crowd_open(struct crowd *crowd, const char *path, unsigned int count);
 
 /* Enable and arm all of them through the control node. */

@@ -10,13 +10,13 @@
 #define ENGINE_MAX_DEPTH	256
 
 /**
- * struct reader - what an engine reads, and with what
+ * struct reader - what an engine reads, and into which buffers
  * @fd: file or device
  * @bs: bytes of one read
- * @lba: logical block of an NVMe character device, else of no use
- * @depth: reads in flight; they are submitted together and awaited together
+ * @lba: logical block size of an NVMe character device, else unused
+ * @depth: number of reads that are submitted, and waited for, together
  * @buffers: one for each of them
- * @state: the engine's own
+ * @state: private to the engine
  */
 struct reader {
 	int		fd;
@@ -30,12 +30,12 @@ struct reader {
 /**
  * struct engine - a way to read
  * @name: as on the command line
- * @max_depth: 1 when it waits for every read
- * @direct: open what it reads with O_DIRECT
- * @cached: read from the page cache, to which all of it is brought before
- * @open: make ready, or die
- * @read: read reader->depth blocks at these offsets, or die; a read that
- *	returns less than asked for is an error
+ * @max_depth: 1 if it waits for each read
+ * @direct: open the file with O_DIRECT
+ * @cached: read from the page cache, into which the file is read first
+ * @open: prepare the engine, or die
+ * @read: read reader->depth blocks at these offsets, or die; a short read is an
+ *	error
  * @close: undo @open
  */
 struct engine {
@@ -48,10 +48,10 @@ struct engine {
 	void		(*close)(struct reader *reader);
 };
 
-/* Dies when there is none of that name. */
+/* Dies if there is no engine of that name. */
 const struct engine *engine_find(const char *name);
 
-/* The names of all, separated by blanks. */
+/* The names of all engines, separated by blanks. */
 const char *engine_names(void);
 
 #endif /* ENGINE_H */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One figure of readbench: what to read, how, and what became of it. */
+/* One figure of readbench: what to read, how, and how the reads were served. */
 #ifndef JOB_H
 #define JOB_H
 
@@ -9,30 +9,30 @@
 #include "bench.h"
 #include "engine.h"
 
-/* How the reads have to be served for the figure to count. */
+/* How the reads must be served for the figure to be valid. */
 enum expect {
 	EXPECT_ANY,
 	EXPECT_FULL,		/* direct, to the storage device */
 	EXPECT_PARTIAL,		/* direct, to a layer that did not take part */
 	EXPECT_FALLBACK,	/* by the file system */
 	EXPECT_UNCOUNTED,	/* the same, without O_DIRECT */
-	EXPECT_MAPPED,		/* past the layers below a volume */
+	EXPECT_MAPPED,		/* by a bypassed volume, skipping the layers below */
 };
 
 /**
  * struct job - one figure
- * @name: what to call it
+ * @name: its name in the output
  * @path: file or device
  * @volume: mapped device of the volume, to enable @path
- * @expect: see there
+ * @expect: see enum expect
  * @arm: wait for the file to be armed
- * @verify: look at the bytes before measuring
- * @base: where the range starts that is read at random
+ * @verify: check the bytes before measuring
+ * @base: start of the range in which blocks are read at random
  * @size: length of that range
  * @batches: see struct measurement
  * @reads: reads of one batch
  * @engine: how to read
- * @reader: its part; it has the descriptor of @path
+ * @reader: for the engine; contains the descriptor of @path
  * @volume_fd: descriptor of the volume, or -1
  * @offsets: where to read, for one batch
  */
@@ -55,9 +55,9 @@ struct job {
 
 /**
  * struct tally - how the reads were served
- * @direct: enabled file: direct reads; volume: reads past the layers below
+ * @direct: direct reads of the file, or bypassed reads of the volume
  * @fallback: reads served by the file system
- * @reasons: why, by enum bpio_reason
+ * @reasons: those, counted by enum bpio_reason
  * @support: enum bpio_support of the route in use
  * @extents: of the file's map
  */
@@ -69,7 +69,7 @@ struct tally {
 	uint64_t	extents;
 };
 
-/* All of these die of errors. */
+/* All of these functions die on errors. */
 
 /* Write its own offset into every word of the range. */
 void job_fill(const struct job *job);
@@ -78,18 +78,18 @@ void job_open(struct job *job);
 void job_close(struct job *job);
 
 /*
- * Read until caches and pools are as they will be; also where the bytes are
- * looked at.
+ * Read until caches and pools have reached a steady state. This is also where the
+ * bytes are checked.
  */
 void job_warm_up(struct job *job);
 
 /*
- * Measure. @tally: what the measured reads did; it is an error if that is not
- * what @job expects.
+ * Measure. @tally gets how the measured reads were served; it is an error if that is
+ * not what @job expects.
  */
 struct measurement job_run(struct job *job, struct tally *tally);
 
-/* Called before each measured batch: where a profile begins and ends. */
+/* Called before each measured batch; marks where a profile begins and ends. */
 __attribute__((noinline)) void job_batch_begins(void);
 
 #endif /* JOB_H */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The work of an operation of which workers of the kernel do a part. */
+/* Measures an operation part of which is done by kernel workers. */
 #ifndef STOPWATCH_H
 #define STOPWATCH_H
 
@@ -7,9 +7,9 @@
 
 /**
  * struct stopwatch - the clocks when an operation began
- * @time: of the guest
- * @process: what this process had worked
- * @workers: what the workers of the kernel had worked
+ * @time: the guest's clock
+ * @process: CPU time of this process
+ * @workers: CPU time of the kernel's workers
  */
 struct stopwatch {
 	uint64_t	time;
@@ -18,9 +18,9 @@ struct stopwatch {
 };
 
 /**
- * struct span - what an operation took
- * @work: of this process and the workers
- * @waited: how long neither worked: idle time, and what others did
+ * struct span - the cost of an operation
+ * @work: CPU time of this process and of the workers
+ * @waited: how long neither ran: idle time, and CPU time of other tasks
  */
 struct span {
 	uint64_t	work;

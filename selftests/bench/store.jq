@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The figures that "run" stores for later comparisons. If only the rows $rows were
-# measured, they replace those of $stored[0].
+# measured, they replace the same rows of $stored[0].
 
 def environment: {kernel, qemu, cpu, device};
 

@@ -18,10 +18,10 @@ int receive_fd(int socket);
 /* Become nobody with one capability (CAP_*), effective and permitted. */
 int become_nobody_with(int capability);
 
-/* Enter a new user namespace, as its root. For one thread only. */
+/* Enter a new user namespace, as its root. Only for a process with one thread. */
 int enter_user_namespace(void);
 
-/* A user namespace that maps ids from 0 on to the ids from @first on. */
+/* Make a user namespace that maps IDs from 0 on to IDs from @first on. */
 int user_namespace(unsigned int first);
 
 /*

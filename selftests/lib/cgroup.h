@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A control group (version 2) for processes that must not hurt others, and the
- * memory that the kernel uses inside and outside of it.
+ * A control group (version 2) that confines processes, and the kernel memory used
+ * inside and outside of it.
  *
  * Functions that return int return 0 or a negative errno, after printing what went
  * wrong, unless their comment says otherwise.
@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* NULL, or a sentence why there can be no group with memory limits. */
+/* NULL, or a sentence that says why there can be no group with memory limits. */
 const char *cgroup_unavailable(void);
 
-/* Whether groups can have a share of the processors. */
+/* Whether groups can be given a share of the CPUs. */
 bool cgroup_has_cpu(void);
 
 /* Make an empty group below the root; a group left by an earlier test is removed. */
@@ -29,7 +29,7 @@ int cgroup_set(const char *name, const char *file, const char *value);
 /* Move the calling process, which has one thread, into the group. Prints nothing. */
 int cgroup_join(const char *name);
 
-/* Freeze all processes of the group, in user mode where none holds a lock, or thaw them. */
+/* Freeze all processes of the group in user mode, where they hold no locks; or thaw them. */
 int cgroup_freeze(const char *name, bool freeze);
 
 /* Kill all processes of the group and wait until they are gone. */

@@ -19,24 +19,24 @@
 
 struct change {
 	char		path[192];
-	char		other[192];	/* for whatever the change needs */
+	char		other[192];	/* path of another file, if the change needs one */
 	const char	*device;
 	int		fd;		/* enabled */
-	int		plain;		/* the file as others read it */
+	int		plain;		/* the same file, opened without BypassIO */
 	struct readers	readers;
-	struct bpio_file_info before;	/* the change began */
-	const char	*cannot;	/* why the change cannot be had here */
+	struct bpio_file_info before;	/* counts when the change began */
+	const char	*cannot;	/* why this change is not possible here, or NULL */
 	bool		reading;	/* the readers were started */
 };
 
-/* Call this first: the volume of the files, and a device that has no other use. */
+/* Call this first. @device is not used for anything else. */
 int change_init(const struct volume *volume, const char *device);
 
-/* A file of CHANGE_BYTES, generation 1, and readers that are prepared for it. */
+/* Create a file of CHANGE_BYTES, generation 1, and prepare readers for it. */
 int change_create(struct change *c);
-/* Enable and arm it, and start the readers. */
+/* Enable and arm the file, and start the readers. */
 int change_begin(struct change *c, const struct volume *volume);
-/* Undo the two, however far they got. */
+/* Undo both, however far they got. */
 void change_end(struct change *c);
 
 /* Whether a read was counted for @reason since the change began. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages of a mapped file that somebody has pinned to read into them. They become
- * dirty when the read completes, which may be long after the mapping and the
- * descriptor are gone: without any writer that could be seen.
+ * Pages of a mapped file that are pinned as the buffer of a read. They become dirty when
+ * that read completes, which may be long after the mapping and the descriptor are gone, so
+ * when the file has no visible writer.
  */
 #include <errno.h>
 #include <fcntl.h>

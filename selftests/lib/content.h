@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Content that identifies its place.
+ * File content that identifies its place.
  *
  * Every 512-byte sector of a test file contains the number of the file, its offset
  * there and a generation (how often it was written); the other bytes are computed from

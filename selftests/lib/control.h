@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The calls of <linux/dm-bpio.h>, one function for each. */
+/* The operations of <linux/dm-bpio.h>, one function for each. */
 #ifndef SELFTESTS_CONTROL_H
 #define SELFTESTS_CONTROL_H
 
@@ -14,11 +14,11 @@ int fs_op_flags(int volume, uint32_t operation, int fd, uint32_t flags,
 		struct fs_bpio_output *out);
 
 /*
- * ENABLE the open file @fd. Returns 0, the negative errno of the ioctl or that of
+ * ENABLE the open file @fd. Returns 0, or a negative errno: of the ioctl, or else of
  * the verdict. @volume is the mapped device or the control node.
  */
 int fs_enable(int volume, int fd);
-/* DISABLE it. */
+/* DISABLE the open file @fd. */
 int fs_disable(int volume, int fd);
 /* GET_INFO. Returns 0 or a negative errno. */
 int fs_info(int volume, struct fs_bpio_info *info);
@@ -31,14 +31,14 @@ int active_count(int volume);
  */
 int active_count_wait(int volume, int count);
 
-/* The storage level. @fd is zero, or with the control node the mapped device. */
+/* The storage level. @fd is 0, or for the control node a mapped device. */
 int storage_op_fd(int volume, uint32_t operation, int fd,
 		  struct bpio_output *out);
 int storage_op(int volume, uint32_t operation, struct bpio_output *out);
 
 /* Open the control node, which creates a tally. Returns it or a negative errno. */
 int node_open(void);
-/* ENABLE through the node and arm before it returns. As fs_enable(). */
+/* Like fs_enable() through the control node, but arms before it returns. */
 int node_enable(int node, int fd);
 /* The sums over the files enabled through @node. Returns 0 or a negative errno. */
 int tally_read(int node, struct bpio_tally *tally);
@@ -47,7 +47,7 @@ int tally_read(int node, struct bpio_tally *tally);
 int file_arm(int fd, struct bpio_file_arm *arm);
 int file_info(int fd, struct bpio_file_info *info);
 
-/* Arm, and return 0 only when reads go direct now; else prints why they do not. */
+/* Arm the file. Returns 0 only if reads go direct now; else prints why they do not. */
 int file_armed(int fd);
 
 /*

@@ -10,44 +10,44 @@
 
 #include <stdbool.h>
 
-/* NULL, or a sentence why nothing can be made to fail. */
+/* NULL, or a sentence that says why no failures can be injected. */
 const char *fault_unavailable(void);
 
-/* Let allocations that may sleep fail too, and keep that out of the log. */
+/* Let allocations that may sleep fail too, and log no failures. */
 int fault_setup(void);
-/* As it was at boot. */
+/* Restore the settings of the boot. */
 void fault_cleanup(void);
 
 /*
- * From now on, the @nth request of this thread to the kernel that may fail (an
- * allocation, a copy from or to user space) fails. Prints nothing except on misuse.
+ * Let the @nth request that this thread makes in the kernel from now on fail. Requests
+ * are allocations, and copies from or to user space. Prints nothing except on misuse.
  */
 int fault_arm(unsigned int nth);
 /*
- * Restrict failures to requests below a function of the module, given by its name in
- * /proc/kallsyms; NULL ends the restriction.
+ * Restrict failures to requests made by functions of @module, as /proc/kallsyms names
+ * it, and by what they call; NULL ends the restriction.
  */
 int fault_below(const char *module);
-/* The same of one function; fault_below(NULL) ends it. */
+/* The same for one function; fault_below(NULL) ends it. */
 int fault_below_function(const char *function);
 /*
- * Exclude requests below that function of the kernel, because it logs failures;
- * fault_spare(NULL) ends the exclusion.
+ * Exclude requests made by a function of the kernel, and by what it calls, because it
+ * logs failures; fault_spare(NULL) ends the exclusion.
  */
 int fault_spare(const char *function);
-/* Nothing fails from now on. Returns whether something did. */
+/* End the injection. Returns whether a request has failed. */
 bool fault_disarm(void);
 
 /* Write one number or word to "<capability>/<file>" of debugfs. */
 int fault_set(const char *capability, const char *file, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* What is there, or a negative errno. */
+/* The number in "<capability>/<file>" of debugfs, or a negative errno. */
 long fault_get(const char *capability, const char *file);
 
 /*
- * Let @times allocations fail, in whatever task, once @bytes have been asked for;
- * 0 and 0 end that. Only with fault_below() or fault_below_function(), or
- * everything does.
+ * Let @times allocations fail, in any task, after @bytes have been requested; 0 and 0
+ * end that. Use it only with fault_below() or fault_below_function(), or allocations
+ * fail everywhere.
  */
 int fault_any_task(unsigned int bytes, unsigned int times);
 

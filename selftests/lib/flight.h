@@ -10,13 +10,13 @@
 #include <stdint.h>
 
 #define FLIGHT_READS	4
-/* How long the slow layer, a "delay", takes for each. */
+/* How long the slow layer, a "delay", holds each read, in milliseconds. */
 #define FLIGHT_MS	"700"
 
 struct flight {
 	struct io_uring	ring;
 	char		*buffer;
-	const char	*slow;		/* the mapped device */
+	const char	*slow;		/* the slow layer */
 };
 
 /*
@@ -25,7 +25,7 @@ struct flight {
  */
 int flight_start(struct flight *flight, int fd, const char *slow);
 
-/* Reads in the slow layer now, or a negative errno. */
+/* How many reads the slow layer holds now, or a negative errno. */
 int flight_left(const struct flight *flight);
 
 /*

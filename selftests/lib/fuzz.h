@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A process that performs random operations with descriptors, the ioctls and reads,
- * privileged or not.
- *
- * A seed determines everything it does, apart from interference by other processes.
+ * A process, privileged or not, that performs random operations: on descriptors, ioctls
+ * and reads. A seed determines everything it does, apart from interference by other
+ * processes.
  */
 #ifndef SELFTESTS_FUZZ_H
 #define SELFTESTS_FUZZ_H
@@ -20,7 +19,7 @@
 struct fuzz_shared {
 	_Atomic uint64_t	calls[FUZZ_KINDS];
 	_Atomic uint64_t	good[FUZZ_KINDS];
-	_Atomic uint64_t	direct[2];	/* of root, of nobody */
+	_Atomic uint64_t	direct[2];	/* direct reads of root, of nobody */
 	_Atomic bool		failed;
 	char			why[512];	/* valid when failed */
 };
@@ -28,21 +27,21 @@ struct fuzz_shared {
 struct fuzz_place {
 	const char	*volume;	/* the mapped device */
 	const char	*other;		/* another one */
-	const char	*device;	/* that both lie on */
+	const char	*device;	/* below both */
 	const char	*directory;
-	/* their numbers are 1 ..., they exist in generation 1 */
+	/* their content has file numbers from 1 on, and generation 1 */
 	char		files[FUZZ_FILES][192];
 };
 
 /* The name of a kind of call. */
 const char *fuzz_kind(unsigned int kind);
 
-/* Run until @deadline (of now_ms()), as root or as nobody, then leave the process. */
+/* Run until @deadline (of now_ms()), as root or as nobody, then exit. */
 void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
 		  uint64_t seed, uint64_t deadline, bool nobody)
 	__attribute__((noreturn));
 
-/* The next number after @state; the same ones for the same seed. */
+/* The next random number. The initial @state, the seed, determines all numbers. */
 uint64_t fuzz_random(uint64_t *state);
 
 #endif /* SELFTESTS_FUZZ_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Processes of an unprivileged user that abuse /dev/bpio and enabled files, as fast as
- * possible.
+ * Processes of an unprivileged user that abuse /dev/bpio and enabled files as fast as they
+ * can.
  */
 #ifndef SELFTESTS_HOSTILE_H
 #define SELFTESTS_HOSTILE_H
@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Files of the user's: of a few blocks, of many pieces, and of a TiB with holes. */
+/* The user's files: small ones, one of many pieces, and a sparse one of 1 TiB. */
 #define HOSTILE_FILES	8
 #define HOSTILE_BYTES	(64 * 1024)
 #define HOSTILE_PIECES	1024
@@ -26,7 +26,7 @@ enum hostile_kind {
 
 struct hostile {
 	const char		*directory;	/* of the user's files */
-	/* calls that did what they can do, in memory that all processes share */
+	/* calls that succeeded, in memory that all processes share */
 	_Atomic uint64_t	done[HOSTILE_KINDS];
 };
 
@@ -34,12 +34,12 @@ struct hostile {
 const char *hostile_name(enum hostile_kind kind);
 
 /*
- * Make the files, as root, and give them to nobody. Returns 0 or a negative errno
- * and says what went wrong.
+ * Create the files, as root, and change their owner to nobody. Returns 0 or a negative
+ * errno, after printing what went wrong.
  */
 int hostile_files(const char *directory);
 
-/* Be that process, as nobody, until it is killed. */
+/* Run such a process, as nobody, until it is killed. */
 void hostile_process(struct hostile *hostile, enum hostile_kind kind)
 	__attribute__((noreturn));
 

@@ -16,7 +16,7 @@
 
 /* Two with pread, one with io_uring, one with libaio's system calls. */
 #define LOAD_THREADS	4
-/* Reads that are in flight at most. */
+/* The largest number of reads in flight: of an asynchronous thread, and of all. */
 #define LOAD_DEPTH	4
 #define LOAD_IN_FLIGHT	(2 + 2 * LOAD_DEPTH)
 
@@ -26,19 +26,18 @@ struct load_thread {
 	struct load		*load;
 	unsigned int		number;
 	pthread_t		thread;
-	/* finished */
-	_Atomic uint64_t	reads;
+	_Atomic uint64_t	reads;		/* completed */
 };
 
 struct load {
 	/* set by the test before load_start() */
 	int			fd;
 	uint32_t		file;		/* generation 1 */
-	uint64_t		bytes;		/* of the file, read from 0 */
+	uint64_t		bytes;		/* size of the range from 0 to read */
 	size_t			length;		/* of the longest read */
 	size_t			unit;		/* reads are multiples of it */
-	_Atomic bool		may_fail;	/* EIO is an answer too */
-	/* of the threads */
+	_Atomic bool		may_fail;	/* reads may fail with EIO */
+	/* set by the threads */
 	_Atomic bool		stop;
 	_Atomic uint64_t	begun;		/* reads */
 	_Atomic uint64_t	errors;		/* reads that failed with EIO */
@@ -51,35 +50,35 @@ struct load {
 int load_start(struct load *load);
 
 /*
- * Wait until every thread has read @count times more. Returns 0, or -1 when one
- * found something wrong or stands still, and says what.
+ * Wait until every thread has completed @count more reads. Returns 0, or -1 after
+ * printing that a read was wrong or a thread makes no progress.
  */
 int load_progress(struct load *load, uint64_t count);
 
 /*
- * Wait until reads of the enabled file that the load reads go direct again, by
- * themselves. Returns 0 or a negative errno and prints the obstacle.
+ * Wait until reads of the load's enabled file go direct again without a call. Returns 0,
+ * or a negative errno after printing the obstacle.
  */
 int load_direct(struct load *load);
 
-/* Which reads of a load a bpio-filter sees. */
+/* Checks that a bpio-filter sees all reads of a load. */
 struct load_watch {
 	const char	*filter;
 	uint64_t	seen;
-	uint64_t	begun[2];	/* before and after that was looked at */
+	uint64_t	begun[2];	/* before and after @seen was read */
 };
 
-/* From now on the filter is to see every read of the load. */
+/* From now on the filter must see every read of the load. */
 void load_watch(const struct load *load, struct load_watch *watch,
 		const char *filter);
 
 /*
- * Let the load run for a while and stop it. Returns 0 if the filter has seen
- * exactly the reads begun since load_watch(), or -1 and says what was wrong.
+ * Let the load run for a while and stop it. Returns 0 if the filter has seen exactly the
+ * reads begun since load_watch(), or -1 after printing what was wrong.
  */
 int load_was_seen(struct load *load, const struct load_watch *watch);
 
-/* Stop the threads. Returns 0, or -1 after a wrong read, and says what it was. */
+/* Stop the threads. Returns 0, or -1 after printing which read was wrong. */
 int load_stop(struct load *load);
 
 #endif /* SELFTESTS_LOAD_H */

@@ -18,26 +18,26 @@
 const char *dm_node(const char *name);
 
 /*
- * Parameters of a target that passes all I/O to @device from @start: of "linear",
- * "bpio", "bpio-filter" and "bpio-probe", with @options behind them, and of
- * "striped" and "bpio-striped" (one stripe), "crypt" and "delay" (of @options ms, or none).
+ * Write the parameters of a target that passes all I/O to @device from @start. @type is
+ * "linear", "bpio", "bpio-filter" or "bpio-probe", with @options at the end; "striped" or
+ * "bpio-striped" (one stripe); "crypt"; or "delay" (of @options ms, or 0 if "").
  */
 int dm_params(char *params, size_t size, const char *type, const char *device,
 	      uint64_t start, const char *options);
 
-/* A mapped device with one such target. */
+/* Create a mapped device with one such target. */
 int dm_create_one(const char *name, const char *type, const char *device,
 		  uint64_t start, uint64_t sectors, const char *options);
-/* Replace its table by another one of that kind. */
+/* Replace its table by another such table. */
 int dm_reload_one(const char *name, const char *type, const char *device,
 		  uint64_t start, uint64_t sectors, const char *options);
 
-/* Try to create such a device and remove it again: 0 or the errno, silent. */
+/* Try to create such a device and remove it again. Prints nothing. */
 int dm_try_one(const char *type, const char *params);
 
 /*
- * Send a message to the target at sector 0. Says nothing. The answer, if any,
- * lands in @answer, which may be NULL.
+ * Send a message to the target at sector 0. Prints nothing. The answer, if any, is
+ * written to @answer, which may be NULL.
  */
 int dm_message(const char *name, char *answer, size_t size, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));
@@ -46,15 +46,15 @@ int dm_message(const char *name, char *answer, size_t size, const char *fmt,
 int dm_status(const char *name, unsigned int index, char *status, size_t size);
 int dm_table(const char *name, unsigned int index, char *table, size_t size);
 
-/* Reads that are on their way through a block device, or a negative errno. */
+/* The reads in flight on a block device, or a negative errno. */
 int device_in_flight(const char *path);
-/* Reads that a block device has completed; UINT64_MAX when it is not there. */
+/* The reads that a block device has completed; UINT64_MAX if it does not exist. */
 uint64_t device_reads(const char *path);
 
 /* The reads that a bpio-filter has seen; UINT64_MAX when it cannot be queried. */
 uint64_t filter_reads(const char *name);
 uint64_t filter_writes(const char *name);
-/* Reads that a "delay" holds back now; UINT64_MAX when it cannot be queried. */
+/* The reads that a "delay" holds now; UINT64_MAX when it cannot be queried. */
 uint64_t delay_reads(const char *name);
 
 /* Load a module that is installed, or lies beside the test program. */

@@ -5,7 +5,7 @@
 
 #include "verdict.h"
 
-/* @status is negative; @text may be NULL: then it is that of reasons.h. */
+/* @status is negative. If @text is NULL, the text of reasons.h is expected. */
 static inline void objection_is(struct __test_metadata *_metadata,
 				const struct bpio_results *results,
 				enum bpio_reason reason, int status,

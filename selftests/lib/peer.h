@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* NULL, or a sentence why there is no such memory. */
+/* NULL, or a sentence that says why there is no such memory. */
 const char *peer_missing(void);
 
 /*
- * @bytes of it, a multiple of the page size, at @where or, when that is NULL,
- * anywhere. Never NULL. To be unmapped, or the next process finds none left.
+ * Map @bytes of it, a multiple of the page size, at @where or, if that is NULL, anywhere.
+ * Never NULL. Unmap it, or none may be left for the next process.
  */
 void *peer_map(void *where, size_t bytes);
 
-/* As content_is(), for @bytes of it, a multiple of 8. */
+/* Like content_is(), for @bytes of such memory, a multiple of 8. */
 int peer_is(const void *peer, size_t bytes, uint64_t offset, uint32_t file,
 	    uint32_t generation);
 

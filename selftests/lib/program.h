@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The frame of a test program.
+ * The framework of a test program.
  *
  * Mapped devices and file systems are made once per program, because making them takes
  * seconds in an emulated machine; every test of the program has separate files. A
@@ -26,7 +26,7 @@
 
 /*
  * Every test also runs in an emulated machine with a debug kernel, where some take
- * minutes. Tasks that hang in the kernel are detected sooner.
+ * minutes. The kernel detects hung tasks sooner than this timeout.
  */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 480

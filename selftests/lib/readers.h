@@ -23,13 +23,13 @@ struct readers {
 	/* set by the test before readers_start() */
 	int			fd;
 	uint32_t		file;
-	uint64_t		start;		/* of what is read */
-	uint64_t		bytes;		/* of the file, read to its end */
+	uint64_t		start;		/* of the range to read */
+	uint64_t		bytes;		/* of the file, which is read to its end */
 	size_t			largest;	/* longest read */
 	bool			shrinks;	/* reads may be short or empty */
 	bool			zeroes;		/* holes may appear */
 	bool			mixed;		/* see struct content_rule */
-	/* errno that reads may fail with, and what the test moves meanwhile */
+	/* errno that reads may fail with, or 0; the test may change this and the next */
 	_Atomic int		may_fail;
 	_Atomic uint32_t	oldest;
 	_Atomic uint32_t	newest;
@@ -47,10 +47,10 @@ struct readers {
 /* Returns 0 or a negative errno. */
 int readers_start(struct readers *readers);
 
-/* Wait until they have read @count times more; 0, or -1 when one has failed. */
+/* Wait for @count more reads. Returns 0, or -1 if one has failed. */
 int readers_progress(struct readers *readers, uint64_t count);
 
-/* Stop them. Returns 0, or -1 after a wrong read, and says what was wrong. */
+/* Stop the readers. Returns 0, or -1 after printing which read was wrong. */
 int readers_stop(struct readers *readers);
 
 #endif /* SELFTESTS_READERS_H */

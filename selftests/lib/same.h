@@ -35,15 +35,15 @@ struct same_file {
 	int			flags;		/* of open(), besides O_RDONLY */
 	/* for the calls */
 	int			fd;		/* the open file; -1 when closed */
-	int			plain;		/* another one, never enabled */
-	int			dir;		/* the directory it lies in */
+	int			plain;		/* another open file of it, never enabled */
+	int			dir;		/* its directory */
 	char			path[192];
 	char			other[192];	/* a file that does not exist */
 	char			*buffer;	/* of SAME_BYTES and a page more */
 	bool			spoiled;	/* cannot be direct afterwards */
-	/* of the account */
-	uint64_t		direct;		/* reads by the calls */
-	bool			failed;		/* what a call never may do */
+	/* the account */
+	uint64_t		direct;		/* direct reads by the calls */
+	bool			failed;		/* a call did what none may do */
 	size_t			used;
 	char			account[16 * 1024];
 };
@@ -57,20 +57,20 @@ typedef void (*same_calls)(struct same_file *f);
 struct same_file *same_files(unsigned int count);
 
 /*
- * Make the calls on a new file. An enabled file must still be enabled afterwards,
- * and read direct if it has O_DIRECT and is not spoiled. Returns 0 or -1 and says
- * what was wrong.
+ * Make the calls on a new file. An enabled file must still be enabled afterwards, and
+ * read direct if it has O_DIRECT and is not spoiled. Returns 0, or -1 after printing what
+ * was wrong.
  */
 int same_run(struct same_file *f, same_calls calls);
 
-/* 0 when both accounts are equal; else -1 and says where they differ. */
+/* Returns 0 if both accounts are equal, or -1 after printing where they differ. */
 int same_compare(const struct same_file *expected, const struct same_file *f);
 
-/* For calls: one line of the account. */
+/* For calls: add a line to the account. */
 void same_note(struct same_file *f, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* For calls: what a system call has returned; -1 stands for errno. */
+/* For calls: note the result of a system call; for -1, note errno. */
 void same_result(struct same_file *f, const char *call, long result);
 
 /* Note a call by its source text. */
@@ -79,26 +79,26 @@ void same_result(struct same_file *f, const char *call, long result);
 	same_result(f, #call, (long)(call));			\
 } while (0)
 
-/* For calls: a call that returns a descriptor, whose number is of no interest. */
+/* For calls: note a call that returns a descriptor, but not the descriptor's number. */
 int same_opened(struct same_file *f, const char *call, int fd);
 
 #define NOTE_FD(call)	same_opened(f, #call, (call))
 
-/* Note whether @bytes are what the file has at @offset. */
+/* Note whether @bytes are the file's content at @offset. */
 void same_content(struct same_file *f, const void *bytes, size_t count,
 		  uint64_t offset);
 
-/* Note whether what @fd answers is what the plain open file answers. */
+/* Note whether the enabled and the plain open file returned the same bytes. */
 void same_bytes(struct same_file *f, const char *what, const void *mine,
 		const void *plain, size_t size);
 
-/* Bring another open file, of any file of the volume, into the state of this. */
+/* Bring @fd, an open file of any file on the volume, into the state of @f. */
 void same_state(struct same_file *f, int fd);
 
-/* Arm again what the calls have revoked. Nothing for one that is not enabled. */
+/* Arm the file again after calls have revoked it. Does nothing if it is not enabled. */
 void same_arm(struct same_file *f);
 
-/* Have another open file write @bytes at @offset, as generation 1, and close. */
+/* Write @bytes at @offset, as generation 1, by another open file, and close that. */
 void same_write(struct same_file *f, uint64_t offset, size_t bytes);
 
 #endif /* SELFTESTS_SAME_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The test of a table of calls. Included by a program that has a "volume", before
- * the rows of its table.
+ * Tests for a table of calls. Included by a program that defines "volume", before the
+ * rows of its table.
  */
 #ifndef SELFTESTS_SAME_TABLE_H
 #define SELFTESTS_SAME_TABLE_H
@@ -15,8 +15,8 @@ FIXTURE(row) {
 
 FIXTURE_VARIANT(row) {
 	same_calls	calls;
-	int		flags;		/* of open(), besides the mode's */
-	const char	*holds;		/* in the account, with O_DIRECT */
+	int		flags;		/* of open(), besides the access mode */
+	const char	*holds;		/* the account contains it, with O_DIRECT */
 	bool		direct;		/* some of its reads go direct */
 };
 
@@ -32,7 +32,7 @@ FIXTURE_SETUP(row)
 
 FIXTURE_TEARDOWN(row)
 {
-	/* what a call has handed to a kernel thread */
+	/* calls may have left the close to a kernel thread */
 	EXPECT_EQ(0, active_count_wait(volume.fd, 0));
 	unlink(volume_path(&volume, "same"));
 	unlink(volume_path(&volume, "other"));

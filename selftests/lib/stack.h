@@ -9,7 +9,7 @@
  *	layer[count-1]			<name>-<count-1>
  *	device
  *
- * Functions return 0 or a negative errno and have said what went wrong.
+ * Functions return 0, or a negative errno after printing what went wrong.
  */
 #ifndef SELFTESTS_STACK_H
 #define SELFTESTS_STACK_H
@@ -46,22 +46,22 @@ int stack_create(struct stack *stack, const char *name, const char *types,
  */
 int volume_quiet_ext4(struct volume *volume);
 
-/* A stack with that. */
+/* Create a stack with such a file system. */
 int stack_ext4(struct stack *stack, const char *name, const char *types,
 	       const char *device, uint64_t start, uint64_t sectors);
 
-/* The device and the sector that layer number @index stands on. */
+/* The device below layer number @index, and the sector there at which it starts. */
 const char *stack_below(const struct stack *stack, unsigned int index,
 			uint64_t *start);
 
-/* Load another table for a layer: of @type, on what is below it now. */
+/* Load another table for a layer: of @type, on the same device as now. */
 int stack_reload(struct stack *stack, unsigned int index, const char *type,
 		 const char *options);
 
-/* Everything, top to bottom. For a stack of zeroes it does nothing. */
+/* Remove everything, top to bottom. Does nothing for a zeroed stack. */
 int stack_remove(struct stack *stack);
 
-/* reads[i] is what layer i, a bpio-filter, has seen so far. */
+/* reads[i] is the number of reads that layer i, a bpio-filter, has seen so far. */
 void stack_reads(const struct stack *stack, uint64_t reads[STACK_LAYERS]);
 
 #endif /* SELFTESTS_STACK_H */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The uevents of subsystem "bpio", straight from the kernel. */
+/* The uevents of subsystem "bpio", received from the kernel and not from udev. */
 #ifndef SELFTESTS_UEVENT_H
 #define SELFTESTS_UEVENT_H
 
@@ -20,10 +20,10 @@ struct uevent {
 	uint64_t	count;
 };
 
-/* A socket that gets them from now on, or a negative errno. */
+/* A socket that receives the events from now on, or a negative errno. */
 int uevent_open(void);
 
-/* The next one, at most @timeout_ms later. Returns 0, -ETIMEDOUT, or another errno. */
+/* Get the next event within @timeout_ms. Returns 0, -ETIMEDOUT, or another errno. */
 int uevent_next(int socket, struct uevent *event, int timeout_ms);
 
 #endif /* SELFTESTS_UEVENT_H */

@@ -16,10 +16,10 @@
 /* Deadline for operations that take milliseconds on a real machine. */
 #define DEADLINE_MS	30000
 
-/* Bytes of a page of memory. */
+/* Size of a page of memory. */
 #define PAGE		4096
 
-/* Print one line of diagnosis, as TAP wants it. */
+/* Print a diagnostic line of TAP. */
 void diag(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Milliseconds of a clock that never jumps. */
@@ -34,7 +34,7 @@ bool poll_again(uint64_t deadline);
  */
 int shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Open descriptors of this process. */
+/* The number of open descriptors of this process. */
 int count_fds(void);
 
 /* Give up one capability (CAP_*), effective and permitted. */
@@ -53,14 +53,14 @@ int read_line(const char *path, char *line, size_t size);
 void *dio_alloc(size_t bytes);
 
 /*
- * One vector for each page of @memory, none behind the one before it. @pages is
- * no multiple of 7.
+ * Fill in one vector for each page of @memory, in such an order that no vector is
+ * followed by that of the next page. @pages must not be a multiple of 7.
  */
 void dio_scatter(struct iovec *vectors, unsigned int pages, char *memory);
 
 /*
- * The end of two pages, zeroed, behind which nothing is mapped. @protection is
- * that of mmap(). Never NULL.
+ * Map two zeroed pages behind which nothing is mapped, with @protection as for mmap().
+ * Returns the address of their end. Never NULL.
  */
 void *guarded_pages(int protection);
 
@@ -74,7 +74,7 @@ bool kernel_is_at_least(unsigned int version, unsigned int patchlevel);
  */
 bool fork_spares_reads(void);
 
-/* Have a child that does nothing; each fork() makes all memory read-only once. */
+/* Fork a child that does nothing: a fork() write-protects all memory once. */
 void fork_once(void);
 
 #endif /* SELFTESTS_UTIL_H */

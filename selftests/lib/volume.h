@@ -30,7 +30,7 @@ struct devices {
 	const char	*scratch;
 };
 
-/* NULL, or a sentence why no test can run. */
+/* NULL, or a sentence that says why no test can run. */
 const char *devices_find(struct devices *devices);
 
 /* One line of a device-mapper table. */
@@ -49,7 +49,7 @@ int dm_reload(const char *name, const struct dm_line *lines,
 int dm_remove(const char *name);
 int dm_suspend(const char *name);
 int dm_resume(const char *name);
-/* The same, but udev does not read from the device, which may be slow. */
+/* The same, but udev does not read from the device, in case that is slow. */
 int dm_reload_unseen(const char *name, const struct dm_line *lines,
 		     unsigned int count);
 int dm_resume_unseen(const char *name);
@@ -79,10 +79,10 @@ int volume_create_lines(struct volume *volume, const char *name,
 int volume_format(struct volume *volume, const char *mkfs);
 int volume_mount(struct volume *volume, const char *type, const char *options);
 int volume_umount(struct volume *volume);
-/* Unmount if mounted, close, remove. For a volume of zeroes it does nothing. */
+/* Unmount if mounted, close, remove. Does nothing for a zeroed volume. */
 int volume_remove(struct volume *volume);
 
-/* All three, or none of them: mapped, formatted by @mkfs, mounted as @type. */
+/* Create, format by @mkfs and mount as @type; on failure, undo all of that. */
 int volume_make(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors, const char *mkfs,
 		const char *type);
@@ -97,8 +97,8 @@ int volume_ext4(struct volume *volume, const char *name, const char *device,
 int volume_ext4_file(struct volume *volume, uint64_t bytes);
 
 /*
- * The file system that a test is run on: ext4, or what the environment's
- * BPIO_TEST_FS names. The options of each go to its mkfs and begin with a blank.
+ * The file system that a test runs on: ext4, or what the environment variable
+ * BPIO_TEST_FS names. The options are for its mkfs and begin with a blank.
  */
 const char *volume_fs_type(void);
 int volume_fs(struct volume *volume, const char *name, const char *device,
@@ -113,7 +113,7 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 #define VOLUME_FILLER	"filler"
 int volume_fill_up(const struct volume *volume, uint64_t spare);
 
-/* The least that mkfs.xfs accepts, in MiB. */
+/* The smallest size that mkfs.xfs accepts, in MiB. */
 #define XFS_MIB	300
 
 /* mkfs commands for volume_format(). */
@@ -122,15 +122,16 @@ int volume_fill_up(const struct volume *volume, uint64_t spare);
 #define MKFS_EXT	"mkfs.ext4" MKFS_EXT_OPTIONS ",lazy_journal_init=1"
 #define MKFS_EXT4	MKFS_EXT " -b 4096"
 /*
- * Its journal can be replayed: where one is not written over, blocks of an older
- * file system's journal pass for its own when it ends in the middle of a commit.
+ * For tests that replay the journal: this overwrites it. If mkfs left an old journal's
+ * blocks in place, they could be taken for those of the new one when it ends in the middle
+ * of a commit.
  */
 #define MKFS_EXT4_FOR_RECOVERY "mkfs.ext4" MKFS_EXT_OPTIONS " -b 4096"
 #define MKFS_EXT2	"mkfs.ext2" MKFS_EXT_OPTIONS " -b 4096"
 
 /*
- * An operation of the control node on the volume itself, whatever its table. Returns
- * 0 or a negative errno and says nothing.
+ * Send an operation on the volume itself through the control node, whatever its table.
+ * Returns 0 or a negative errno. Prints nothing.
  */
 struct fs_bpio_output;
 struct fs_bpio_info;
