@@ -15,23 +15,25 @@
  *   callbacks that must not wait for I/O, allocation without I/O.
  * - Each task waits only for reads of volumes whose route skipped the layer, or came
  *   from the volume, that it acts upon.
- * - Only operations that promise that no read is in flight wait, as follows.
+ * - Only operations that promise that no read is in flight wait without a time limit.
  *
- * Operations that wait, how, and for which reads:
+ * For which reads each operation waits, and how:
  *
- *	presuspend hook of a volume	uninterruptible		the volume's
- *	bpio_layer_unregister()		uninterruptible		past the layer
- *	bpio_layer_changed(), _pause	killable		past the layer
- *	VOLUME_STACK_PAUSE		killable		past the volume
- *	STREAM_PAUSE, DISABLE,		killable		the volume's
+ *	presuspend hook of a volume	the volume's		uninterruptible
+ *	bpio_layer_unregister()		that skip the layer	uninterruptible
+ *	bpio_layer_changed(),		that skip the layer	killable
+ *	bpio_pause_layer()
+ *	VOLUME_STACK_PAUSE		that skip the volume	killable
+ *	STREAM_PAUSE, DISABLE,		the volume's		killable
  *	bpio_pause_file(), storage DISABLE
- *	ENABLE, RESUME, _allows		BPIO_BYPASS_ANSWER	the same
- *	QUERY, GET_INFO, ARM, close	no wait
+ *	ENABLE, RESUME,			the volume's		BPIO_BYPASS_ANSWER
+ *	bpio_layer_allows()					at most
+ *	QUERY, GET_INFO, ARM, close	none
  *
  * Device-mapper calls the first two under the lock that serialises suspends and
  * resumes of one device, and they cannot fail. They wait for reads that skipped, or
  * came from, the device being suspended, as a suspend waits for all other I/O of the
- * device. The resume of the device that holds the reads takes none of their locks.
+ * device. The resume of the device that holds these reads does not need that lock.
  *
  * A task that waits may also be inside the gate of the volume it was called for, and
  * inside device-mapper's SRCU. Only the presuspend hook of the same volume waits for
@@ -118,8 +120,8 @@ static bool bpio_bypass_route_is_current(struct bpio_volume *volume)
 /*
  * Whether to keep a route without users for now. Programs open one file after the
  * other; withdrawing the route costs a grace period, finding it again a walk. No
- * operation is delayed by this: a change below the volume withdraws the route as if
- * files were enabled.
+ * operation is delayed by this: a change below the volume withdraws the route as it
+ * does while files are enabled.
  */
 static bool bpio_bypass_lingers(struct bpio_volume *volume)
 {
@@ -174,7 +176,7 @@ static void bpio_bypass_ask(struct bpio_volume *volume)
 	volume->generation = generation;
 
 	trace_bpio_storage(volume, BPIO_OP_ENABLE);
-	/* A new layer may object to files: query it before they are read direct. */
+	/* A new layer may object to files: query it before any is read direct. */
 	bpio_stream_query_all(volume);
 	bpio_bypass_note_attach(volume, volume->support, route);
 	volume->support = route->support;
@@ -267,7 +269,7 @@ static void bpio_bypass_update_work(struct work_struct *work)
 	bpio_bypass_update(volume, xchg(&volume->requery, false));
 }
 
-/* The reads of a retired route have ended. Waits only for drain_lock. */
+/* Runs when the reads of a retired route have ended. Waits only for drain_lock. */
 static void bpio_bypass_drain_work(struct work_struct *work)
 {
 	struct bpio_volume *volume = container_of(work, struct bpio_volume,

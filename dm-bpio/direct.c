@@ -51,7 +51,7 @@ bpio_direct_check_file(const struct bpio_open_file *of)
  * bpio_direct_obstacle() - what keeps reads of an open file from going direct now
  * @of: the open file
  *
- * Context: process context; waits for nothing.
+ * Context: process context; does not wait.
  * Return: the reason, BPIO_REASON_NONE when mapped ranges are read direct.
  */
 enum bpio_reason bpio_direct_obstacle(const struct bpio_open_file *of)

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Retired routes, which are no longer published: when the last read on them has
- * ended, and how to wait for that without a lock.
+ * Retired routes, which are no longer published: how the module learns that the last
+ * read on them has ended, and how tasks wait for that without a lock.
  *
  * Reads that may still use a route when it is retired, and why they end:
  *
  * - A read that found the pointer under RCU but has no reference yet: its
  *   percpu_ref_tryget_live() either fails, because percpu_ref_kill() came first,
  *   or has succeeded, which makes it the next case.
- * - A read with a reference: its bios are in flight below. Each bio ends by
- *   itself and the last one puts the reference. Between taking and putting the
- *   reference a read hardly waits: it faults in no user memory, allocates without
- *   I/O, and takes no lock that is held across I/O. The exception is the mmap lock
- *   of the reader, taken if its pages have moved since they were last looked up.
- *   Another thread of the same process may hold it while it maps a file of a
- *   suspended device.
+ * - A read with a reference: its bios are in flight below. Each bio ends by itself and
+ *   the last one puts the reference. Between taking and putting the reference a read
+ *   faults in no user memory, allocates without I/O, and takes no lock that is held
+ *   across I/O, with one exception: if its pages have moved since they were last looked
+ *   up, it takes the reader's mmap lock. Another thread of the same process may hold
+ *   that while it maps a file of a suspended device.
  *
  * The count reaches zero only after a grace period that begins with the kill. So
- * this also waits for a reader that tested a flag (whether to go direct) in the
+ * the drain also waits for a reader that tested a flag (whether to go direct) in the
  * same RCU section, before the flag was changed and the route retired.
  *
- * The device at the end of a partial route may itself be suspended. Its bios then
- * wait for its resume, as any bio does, and so does the drain of the route: its
- * time is unbounded. So no task waits for a drain with a lock held; see the top of
+ * The device at the end of a partial route may itself be suspended. Bios sent to it
+ * then wait for its resume, as any bio does, and so does the drain of the route,
+ * without a time limit. So no task waits for a drain with a lock held; see the top of
  * bypass.c.
  *
  * The last put queues the work that collects the route. The volume still exists

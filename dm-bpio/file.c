@@ -20,9 +20,9 @@
  *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before its blocks
  *    may belong to another file. See bpio_direct_begin().
  *
- * A wait for i_dio_count must end, though overlapping reads would keep it above zero.
- * Where a lease was broken before, REVOKED keeps new reads from raising it. These
- * waiters, in 6.1, 6.12 and 7.2, break no lease before:
+ * A task that waits for i_dio_count must not wait for ever because reads overlap and
+ * keep the count above zero. If the task has broken a lease, REVOKED keeps new reads
+ * from raising the count. These waiters, in 6.1, 6.12 and 7.2, break no lease first:
  *
  * - ext4_ioctl_setflags() when a file becomes immutable, and
  *   ext4_change_inode_journal_flag() when the journalling of its data is switched
@@ -34,12 +34,11 @@
  * - inode_drain_writes() for swapon(2), which has the file open for writing, so
  *   that there is no lease.
  *
- * All waiters, these and those that break a lease, hold the inode lock exclusively
- * from before they read the count until it is zero. So a read that finds the lock
- * held exclusively does not raise the count and falls back to the file system, where
- * it waits for the lock as any other read does. Only reads in flight, and at most one
- * read per task that has already passed this check, go direct. So the wait ends when
- * these have ended.
+ * All waiters, these and those that break a lease, hold the inode lock exclusively from
+ * before they read the count until it is zero. So a read that finds the lock held
+ * exclusively does not raise the count. It falls back to the file system, where it
+ * waits for the lock like any other read. The waiter then waits only for reads in
+ * flight, and for at most one read of each task that has already passed this check.
  *
  * Level: file.
  */
@@ -92,11 +91,11 @@ enum bpio_reason bpio_file_refuse(const struct inode *inode)
  * @filp: an open file of it, in any mode
  *
  * A file system that was shut down (by its administrator, after an error, or because
- * its device is gone) fails all reads. That breaks no lease, and the flag is private
- * to the file system. But ext4 and XFS check the flag first in each read, and a read
- * of zero bytes takes no lock after that.
+ * its device is gone) fails all reads. The shutdown breaks no lease, and its flag is
+ * private to the file system. So send a read of zero bytes: ext4 and XFS check the flag
+ * first in each read, and take no lock for this one.
  *
- * Context: process context; waits for nothing.
+ * Context: process context; does not wait.
  * Return: BPIO_REASON_NONE or BPIO_REASON_SHUT_DOWN.
  */
 enum bpio_reason bpio_file_ask(struct file *filp)
@@ -105,7 +104,7 @@ enum bpio_reason bpio_file_ask(struct file *filp)
 	struct kiocb kiocb;
 
 	init_sync_kiocb(&kiocb, filp);
-	/* XFS takes a lock in buffered reads. */
+	/* Because XFS takes a lock in buffered reads. */
 	kiocb.ki_flags |= IOCB_DIRECT;
 	iov_iter_kvec(&nothing, ITER_DEST, NULL, 0, 0);
 	/* Not filp->f_op: the lease file is opened with O_PATH. */
@@ -220,9 +219,9 @@ static bool bpio_file_is_open_only_off(struct bpio_file *file,
 }
 
 /*
- * Whether the lease file is the only one left on its mount: the open file that gave it
- * the path may be closed while others, on another mount, remain. The lease file must
- * not keep the first mount busy for long.
+ * Whether no open file is left on the mount of the lease file. The open file that it
+ * got its path from may be closed while others, on another mount, remain. The lease
+ * file must not keep the first mount busy for long.
  */
 static bool bpio_file_must_leave_mount(struct bpio_file *file)
 {
@@ -331,7 +330,7 @@ static void bpio_file_arm_locked(struct bpio_file *file)
 		bpio_event_file(BPIO_EVENT_REVOKE, file->volume->dev,
 				file->inode->i_ino, reason);
 	}
-	/* While it is being armed, reads are counted under the old reason. */
+	/* Until the file is armed, reads are counted under the old reason. */
 	bpio_file_disarm(file, reason);
 	if (leave) {
 		fput(file->lease_file);
@@ -542,7 +541,7 @@ void bpio_file_free(struct bpio_file *file)
  */
 void bpio_file_destroy(struct bpio_file *file)
 {
-	/* Makes a worker that is mapping the file stop. */
+	/* A worker that is mapping the file stops when it sees this. */
 	WRITE_ONCE(file->enabled, 0);
 	cancel_delayed_work_sync(&file->arm_work);
 
@@ -573,8 +572,8 @@ static void bpio_file_destroy_work(struct work_struct *work)
  * @file: the file
  * @path: of the last open file, which may be freed when this returns
  *
- * For a close by a kernel thread. One worker of the kernel does all of these closes,
- * for the whole system; it must not wait for I/O of a volume that may be suspended.
+ * For a close by a kernel thread. A single worker of the kernel does all such closes of
+ * the system, so it must not wait for I/O of a volume that may be suspended.
  *
  * Context: any that may sleep.
  */

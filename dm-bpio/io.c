@@ -32,9 +32,9 @@ static bool bpio_io_is_large(struct iov_iter *to)
 }
 
 /*
- * How much of the read the next bio may take. A bio without room for all of it is cut
- * to whole blocks of the device it was allocated for. So it may extend beyond the
- * first piece only if no other device has larger blocks.
+ * How much of the read the next bio may take. A bio that has no room for all of it is
+ * cut to whole blocks of the device that it was allocated for. So it may extend beyond
+ * the first piece only if no other device of the route has larger blocks.
  */
 static size_t bpio_io_room(const struct bpio_direct *direct, struct iov_iter *to)
 {
@@ -132,8 +132,8 @@ static noinline bool bpio_io_submit_part(struct bpio_direct *direct,
 }
 
 /*
- * Submit a bio, each piece to its device. Without memory for a part the bio fails,
- * and the file system repeats all of it.
+ * Submit a bio, each piece to its device. If there is no memory for a part, the bio
+ * fails, and the file system repeats all of it.
  */
 static void bpio_io_bio_submit(struct bpio_direct *direct, struct bpio_io *io,
 			       struct bpio_io_bio *ibio)
@@ -264,7 +264,7 @@ static ssize_t bpio_io_read_rest(struct bpio_open_file *of, struct kiocb *iocb,
 
 	bpio_fallback_count(of, iocb->ki_pos, iov_iter_count(to),
 			    BPIO_REASON_NO_MEMORY);
-	/* Synchronously: its completion would not know of the part already read. */
+	/* Synchronously: a later completion would not know of the part already read. */
 	ret = bpio_fallback_read_sync(of, iocb->ki_pos, to);
 	if (ret <= 0)
 		return done;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The registered layers, and the functions that dm-bpio.h offers them.
+ * The registered layers, and the functions of dm-bpio.h for them.
  *
  * Level: layer.
  */
@@ -205,7 +205,7 @@ void bpio_layer_put(struct bpio_layer *layer)
 }
 EXPORT_SYMBOL_GPL(bpio_layer_put);
 
-/* Wait for routes under construction too: they are soon published or discarded. */
+/* Routes under construction count too: they are soon published or discarded. */
 static void bpio_layer_await_routes(struct bpio_layer *layer)
 {
 	unsigned long patience = BPIO_LAYER_PATIENCE;

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The leases whose break tells the module that the blocks of a file may move. The top
- * of file.c explains why these, and what else is needed.
+ * of file.c explains why leases of these kinds are used, and what else is needed.
  *
- * No inode lock. The VFS grants a delegation only if inode_trylock() succeeds. An
- * O_DIRECT read by the file system holds that lock shared throughout, so three readers
- * of a slow device never leave it free. Waiting for the lock does not help: readers
- * queue behind the waiter, and get the lock before the VFS calls inode_trylock(). So
- * the lease is inserted as FL_LAYOUT, which needs neither the lock nor a check of
- * counts, and lm_setup turns it into a delegation. That runs under the spinlock under
- * which the lease was inserted and which all others take to look at it, so the
- * first kind is never visible.
+ * Why not with the inode lock. The VFS grants a delegation only if inode_trylock()
+ * succeeds. An O_DIRECT read by the file system holds that lock shared throughout, so
+ * three readers of a slow device never leave it free. Waiting for the lock does not
+ * help: readers queue behind the waiter, and get the lock before the VFS calls
+ * inode_trylock(). So the lease is inserted as FL_LAYOUT, which needs neither the lock
+ * nor a check of counts, and lm_setup turns it into a delegation. lm_setup runs under
+ * the spinlock under which the lease was inserted. All tasks that look at leases take
+ * that lock, so none of them sees the lease as FL_LAYOUT.
  *
  * Why the VFS takes the inode lock: an operation that holds it exclusively looks for
  * delegations once, and must not miss one that is granted afterwards. Instead,
  * bpio_lease_take() inserts the leases, then takes the lock shared and drops it at
  * once. That waits for the operations that may have looked too early; all later ones
- * find the leases. It does not wait for readers, nor they for it. The map is made
- * afterwards.
+ * find the leases. It does not wait for readers, nor do they wait for it. The map is
+ * made afterwards.
  *
  * Other holders. A lease or delegation of another holder (a program with F_SETLEASE,
  * Samba, nfsd) must be granted, kept and broken as if the module had none. Beside a
- * lease of the module it would not:
+ * lease of the module, that would fail:
  *
  * - An F_WRLCK lease is granted only if there is no other lease.
  * - Up to 6.12, a breaker that must not wait gets EWOULDBLOCK when any lease is
@@ -30,11 +30,11 @@
  *   and changes of attributes for a file system above (overlayfs, ecryptfs) or for a
  *   client (ksmbd, nfsd), which cannot wait for a delegation.
  *
- * So the module holds no lease beside another one. It takes none while there is
- * another. The VFS announces a lease before it grants it: bpio_lease_notify() then
- * drops ours, and none is taken until the announced one has had time to appear
- * (@yielded). bpio_lease_lock serialises the two, so that an attempt to take a lease
- * comes either before an announcement, which then finds our leases, or after it.
+ * So the module takes no lease while another holder has one. When another is requested,
+ * the VFS announces it before granting it: bpio_lease_notify() then drops ours, and the
+ * module takes none until the announced one has had time to appear (@yielded).
+ * bpio_lease_lock serialises the two, so that an attempt to take a lease comes either
+ * before an announcement, which then finds our leases, or after it.
  *
  * The module does not learn when the announced lease is granted. If it takes longer
  * than that time, both exist. Then bpio_lease_steps_aside() tells the next breaker, of
@@ -66,7 +66,7 @@ static void (*bpio_lease_on_break)(struct bpio_file *file);
 static DEFINE_MUTEX(bpio_lease_lock);
 static DEFINE_HASHTABLE(bpio_lease_files, BPIO_LEASE_HASH_BITS);
 
-/* The owner distinguishes the layout lease from the other one of the same open file. */
+/* The owner distinguishes the layout lease from the delegation on the same file. */
 static void *bpio_lease_layout_owner(struct bpio_file *file)
 {
 	return &file->layout_lease;
@@ -88,10 +88,10 @@ static void bpio_lease_forget_layout(struct file_lease *lease)
 }
 
 /*
- * Drop the layout lease together with the other one. On some kernels a breaker waits
- * for any lease that is left: an open with O_NONBLOCK or O_TRUNC would fail for no
- * reason. The layout lease was taken first, so it precedes the other one in the list
- * that the breaker walks, and may be removed.
+ * Drop the layout lease together with the delegation. On some kernels a breaker waits
+ * for any lease that is left, so an open with O_NONBLOCK or O_TRUNC would fail without
+ * need. The layout lease was taken first, so the breaker, which walks the list, has
+ * already passed it, and it may be removed.
  */
 static void bpio_lease_drop_layout(struct bpio_file *file)
 {
@@ -168,7 +168,7 @@ static bool bpio_lease_has_foreign(const struct bpio_file *file)
 	return found;
 }
 
-/* Return: whether the breaker shall ignore our lease, as if it were its own. */
+/* Return: whether the breaker must ignore our lease, as if it were its own. */
 static bool bpio_lease_step_aside(struct bpio_file *file)
 {
 	if (!bpio_lease_find_foreign(locks_inode_context(file->inode)))
@@ -232,8 +232,8 @@ static unsigned long bpio_lease_delay(const struct bpio_file *file)
  * bpio_lease_await() - wait until leases may be taken again
  * @file: the file
  *
- * Until then bpio_lease_take() fails, so that no breaker or taker of a lease finds a
- * new one.
+ * Until then bpio_lease_take() fails, so that no task that breaks or takes a lease
+ * finds a new one of ours.
  *
  * Context: sleeps for BPIO_FILE_BACKOFF_MAX at most, interruptibly.
  */

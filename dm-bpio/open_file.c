@@ -14,9 +14,9 @@
  *   bpio_open_file_publish() is not inlined, so that this one report can be
  *   filtered.
  * - Two consistent tables. The VFS may load f_op twice, for a check and for the
- *   call. No member that is set in the original is NULL in the copy, and members
- *   that differ do for a call in flight what the original does. So it does not
- *   matter which of the tables a load finds. Nothing in the kernel compares the
+ *   call. No member that is set in the original is NULL in the copy, and members that
+ *   differ handle a call in flight as the original does. So it does not matter which
+ *   of the tables a load finds. Nothing in the kernel compares the
  *   f_op of a regular file that is open read-only: XFS does so for swapext and
  *   exchange-range, which require files open for writing.
  * - Lifetime. The copy stays in place while the file is open: DISABLE only sets a
@@ -28,8 +28,8 @@
  *   reference of the table in f_op. The copy has this module as its owner and takes
  *   a reference when it is published. The release hook itself drops the reference
  *   to the file system's module, and leaves f_op pointing to a static table of this
- *   module. So the core kernel drops the reference to this module, after its last
- *   instruction; from then on it may be unloaded.
+ *   module. So it is the core kernel that drops the reference to this module, after
+ *   the last instruction of this module; from then on the module may be unloaded.
  *
  * Level: open file.
  */
@@ -101,7 +101,7 @@ static void bpio_open_file_free(struct bpio_open_file *of)
 	kfree(of);
 }
 
-/* Remove it from the file. Return: whether the file has no other open file. */
+/* Remove an open file from its file. Return: whether it was the last one. */
 static bool bpio_open_file_forget(struct bpio_open_file *of)
 {
 	struct bpio_file *file = of->file;
@@ -161,7 +161,7 @@ static int bpio_open_file_release(struct inode *inode, struct file *filp)
 	if (orig->release)
 		ret = orig->release(inode, filp);
 
-	/* In place of __fput(); see "Modules" above. */
+	/* __fput() does not do this any more; see "Modules" above. */
 	fops_put(orig);
 	WRITE_ONCE(filp->f_op, &bpio_released_fops);
 	bpio_open_file_free(of);
@@ -367,7 +367,7 @@ static int bpio_open_file_enable_locked(struct bpio_volume *volume,
  * @tally: the tally of an open file that was never enabled before; may be NULL
  * @out: support and verdict are written
  *
- * Implements FS_BPIO_OP_ENABLE: once per open file, ignored when enabled.
+ * Implements FS_BPIO_OP_ENABLE. Ignored if the open file is already enabled.
  *
  * Context: may sleep, up to BPIO_BYPASS_ANSWER while reads of an earlier route have
  * not ended; does no file-system I/O, because it does not arm the file.
@@ -395,7 +395,10 @@ int bpio_open_file_enable(struct bpio_volume *volume, struct file *filp,
 	return 0;
 }
 
-/* Unless it was enabled again. Return: the ticket of the drain to wait for. */
+/*
+ * Notify the stack, unless the open file was enabled again. Return: the ticket to wait
+ * for.
+ */
 static unsigned long bpio_open_file_tell_disabled(struct bpio_open_file *of)
 {
 	struct bpio_volume *volume = of->file->volume;

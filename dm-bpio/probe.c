@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Probes: find where the data of a file lies by sending its file system an ordinary
+ * Probes find where the data of a file lies: they send its file system an ordinary
  * O_DIRECT read into scratch memory. The map method takes the addresses of the bios
  * that the file system sends to the volume, and completes them without any I/O.
  *
@@ -20,10 +20,10 @@
  * data should be: for each file, an empty result is checked with bmap(). The address
  * of a taken bio is right, because it is the address of a read of the file. Only its
  * index in the array could be misinterpreted; that depends on the kernel, not on the
- * file. So it is compared with bmap() until it was right once for the file-system
+ * file. So it is compared with bmap() until both have agreed once for the file-system
  * driver. A file for which they differ is mapped by bmap() only.
  *
- * If the table also has lines of other targets, those would not take the bios. Files
+ * If the table also has lines of other targets, these would not take the bios. So files
  * of such a volume are mapped by bmap() only.
  *
  * The result stays valid as long as the lease is held; see file.c.
@@ -48,7 +48,7 @@
 #include "probe.h"
 #include "volume.h"
 
-/* The longest read, and the first one, short in case that no bio is taken. */
+/* Length of the longest read, and of the first: short, as no bio may be taken. */
 #define BPIO_PROBE_WINDOW	SZ_64M
 #define BPIO_PROBE_FIRST	SZ_64K
 
@@ -59,7 +59,7 @@
 #define BPIO_PROBE_ORDER	get_order(SZ_2M)
 #define BPIO_PROBE_VECS		1024U
 
-/* Extents for which a read must have room. */
+/* The least and the most extents to make room for before a read. */
 #define BPIO_PROBE_ROOM_MIN	64U
 #define BPIO_PROBE_ROOM		1024U
 
@@ -108,8 +108,8 @@ struct bpio_probe {
 };
 
 /*
- * Receives the zeroes of holes, and data if no bio is taken. It is never read, so all
- * probes share it. Allocated once, because allocation may clear it.
+ * Receives the zeroes of holes, and data if no bio is taken. Nobody reads it, so all
+ * probes share it. Allocated only once, because the allocator may have to clear it.
  */
 static struct page *bpio_probe_scratch;
 static unsigned int bpio_probe_order;
@@ -238,7 +238,7 @@ static int bpio_probe_read(struct bpio_probe *probe, struct bpio_file *file,
 	return ret == min(count, size - pos) ? 0 : -EIO;
 }
 
-/* The bit of @bpio_probe_proven: ext2 to ext4 are one driver, the other is XFS. */
+/* The bit in bpio_probe_proven: 0 for the driver of ext2 to ext4, 1 for XFS. */
 static unsigned int bpio_probe_driver(const struct bpio_file *file)
 {
 	return bpio_file_is_xfs(file);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What volumes ask the stack below them, by walks through it (walk.c): whether it
- * agrees, what it says of a file, and the route of direct reads.
+ * Queries of the stack below a volume, by walks through it (walk.c): whether its layers
+ * agree to bypass, whether they agree for a file, and the route of direct reads.
  *
  * Level: stack.
  */
@@ -145,8 +145,8 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 		return ERR_PTR(-ENOMEM);
 
 	/*
-	 * Never laxer than O_DIRECT on the volume: a read that goes direct now may
-	 * fall back the next time, and must succeed or fail in the same way.
+	 * Require at least the alignment of O_DIRECT on the volume: a read that goes
+	 * direct now may fall back the next time, and must then succeed or fail alike.
 	 */
 	bpio_stack_add_limits(bpio_table_bdev(walk->volume->table), route);
 	route->support = walk->view->support;
@@ -176,8 +176,8 @@ static struct bpio_route *bpio_stack_make_route(const struct bpio_walk *walk)
 /**
  * bpio_stack_resolve() - find the path of direct reads through the stack
  * @volume: a volume with a live table
- * @operation: BPIO_OP_QUERY, or BPIO_OP_ENABLE if the route is to be used: its
- *	layers are then notified, and must be again with bpio_stack_disable()
+ * @operation: BPIO_OP_QUERY; or BPIO_OP_ENABLE if the route will be used: its layers
+ *	are then notified, and must be notified of the end by bpio_stack_disable()
  *
  * Context: sleeps; volume->drain_lock held.
  * Return: a route with one reference, or ERR_PTR(-ENOMEM), also for more segments

@@ -5,11 +5,11 @@
  * A table may have many bpio targets, each for a segment of the volume, and lines of
  * other targets. There is one route for all of them.
  *
- * Why a route never leads to a stale or foreign sector. Device-mapper resumes and
- * suspends the targets of a table one after the other, in their order.
+ * Why a route never leads to a stale or wrong sector. Device-mapper resumes and
+ * suspends the targets of a table one by one, in their order.
  *
- * - A route exists only while the table is volume->table. It becomes that when the
- *   last of its bpio targets is resumed, and ceases to be before any of them is
+ * - A route exists only while its table is volume->table. The table is set there when
+ *   the last of its bpio targets is resumed, and removed before any of them is
  *   suspended. All constructors of a table have run before its first resume hook, so
  *   the number of its bpio targets is final then. So no route is built while only some
  *   lines have a layer.
@@ -18,7 +18,7 @@
  *   then all targets map as before, so reads in flight reach the right sectors.
  * - A table that replaces another has another struct bpio_table. Its resume hooks run
  *   after all presuspend hooks of the old one. Its targets register new layers, from
- *   which the new route is built. Nothing of the old one is left.
+ *   which the new route is built. Nothing of the old table is used any more.
  * - In the range of a line of another target, or of a bpio target that got no layer,
  *   the route enters the stack at the volume itself, at the same sector, as I/O of the
  *   file system does. Only the map method must not follow such a segment, because it
@@ -76,7 +76,7 @@ static void bpio_table_free(struct bpio_table *table)
 	bpio_volume_put(volume);
 }
 
-/* The layers of a table under construction are not in use, so they may be moved. */
+/* Nothing uses the layers of a table under construction, so the array may be moved. */
 static int bpio_table_add(struct bpio_table *table, struct bpio_seat *seat,
 			  const struct dm_target *ti)
 {
@@ -205,9 +205,10 @@ void bpio_table_resume(struct bpio_seat *seat, struct dm_target *ti,
  * bpio_table_presuspend() - stop direct reads and operations before a suspend
  * @seat: the target's place
  *
- * Here it is still safe to wait: I/O still flows, including that of direct reads and
- * of page faults in control operations. When this returns, neither is in flight, and
- * none starts until all targets of this table, or of its successor, are resumed.
+ * It is still safe to wait here, because I/O still flows, including that of direct
+ * reads and of page faults in control operations. When this returns, neither is in
+ * flight, and none starts until all targets of this table, or of its successor, are
+ * resumed.
  *
  * Context: from the presuspend hook; sleeps.
  */

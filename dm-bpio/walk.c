@@ -35,7 +35,7 @@
  * @start: sector on the volume, or on the leg of stripes, that maps to @sector
  * @depth: number of devices above @bdev
  * @on_route: no layer above objected
- * @any_storage: as in the layer of the volume's target above
+ * @any_storage: that of the layer of the volume's target above
  */
 struct bpio_range {
 	struct block_device	*bdev;
@@ -95,9 +95,9 @@ static void bpio_walk_end_device(struct bpio_walk *walk,
 }
 
 /*
- * Report the veto of a file that was to be enabled, because no state of it is kept.
- * Vetoes of enabled files and of the volume are reported where their previous state
- * is kept. A query changes nothing and reports nothing.
+ * Report the veto of a file that was to be enabled; no state is kept for it. Vetoes of
+ * enabled files and of the volume are reported where their previous state is kept, when
+ * that changes. A query reports nothing.
  */
 static void bpio_walk_tell_veto(struct bpio_walk *walk,
 				const struct bpio_layer *layer,
@@ -113,8 +113,8 @@ static void bpio_walk_tell_veto(struct bpio_walk *walk,
 
 /*
  * A layer that fails to map a range does not take part there. If it has mapped another
- * range, reads skip it in that one. Then the route still contains the layer, so that
- * bpio_layer_unregister() waits for those reads.
+ * range, reads of that one skip it. Then the route still contains the layer, so that
+ * bpio_layer_unregister() waits for these reads.
  */
 static void bpio_walk_unmapped(struct bpio_walk *walk,
 			       const struct bpio_layer *layer,
@@ -354,7 +354,7 @@ static void bpio_walk_tell(struct bpio_walk *walk)
 }
 
 /**
- * bpio_walk_untell() - send DISABLE to layers that got ENABLE, which failed later
+ * bpio_walk_untell() - send DISABLE to the layers after an ENABLE that failed later
  * @walk: a walk of any operation
  *
  * Context: as bpio_walk_stack().
@@ -368,14 +368,14 @@ void bpio_walk_untell(struct bpio_walk *walk)
 }
 
 /**
- * bpio_walk_stack() - ask all layers below a volume
+ * bpio_walk_stack() - query or notify all layers below a volume
  * @volume: a volume with a live table
- * @operation: of the file level when there is @inode, else of the storage level
+ * @operation: of the file level if @inode is not NULL, else of the storage level
  * @inode: the file it is about, or NULL
  * @view: the answer; quiet, rows and room are the caller's, the rest is written
  *
  * Context: sleeps; volume->drain_lock and bpio_layers_lock held.
- * Return: the walk, which ends with bpio_walk_end(), or NULL without memory.
+ * Return: the walk, to be freed by bpio_walk_end(), or NULL without memory.
  */
 struct bpio_walk *bpio_walk_stack(struct bpio_volume *volume,
 				  unsigned int operation,
