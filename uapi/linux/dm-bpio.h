@@ -357,7 +357,7 @@ enum bpio_reason {
  * @flags: Must be zero.
  * @in_buffer: Address of a struct fs_bpio_input or struct bpio_input.
  * @out_buffer: Address of a struct fs_bpio_output or struct bpio_output.
- * @in_length: Bytes in @in_buffer.
+ * @in_length: Bytes at @in_buffer.
  * @out_length: Bytes at @out_buffer.
  * @bytes_returned: Set by the kernel: bytes written to @out_buffer.
  * @reserved: Must be zero.
@@ -447,7 +447,7 @@ struct bpio_results {
  *	sent to.
  * @volume_minor: See @volume_major.
  * @direct_reads: O_DIRECT reads of enabled files that went direct.
- * @direct_bytes: Bytes these returned.
+ * @direct_bytes: Bytes that these returned.
  * @fallback_reads: O_DIRECT reads of enabled files that the file system served.
  * @fallback_bytes: As in struct bpio_file_info.
  * @mapped_reads: Reads of the mapped device itself that skipped the layers below

@@ -172,7 +172,7 @@ static void failed(struct outcome *outcome, int error)
 	outcome->error = error;
 }
 
-/* Whether a volume that gives no answer is one no more: its table was replaced */
+/* Whether a volume that does not answer is no longer one, since its table was replaced */
 static bool is_gone(int copy)
 {
 	struct stat st;

@@ -11,7 +11,7 @@
 #define MODULE_DIR	"/sys/module/dm_bpio"
 
 /**
- * struct parameters - what an administrator may have set while it is loaded
+ * struct parameters - module parameters, which may have been set since it was loaded
  *
  * @names: Names of the module's parameters.
  * @values: Their values.
@@ -25,13 +25,13 @@ struct parameters {
 
 bool module_loaded(void);
 
-/* A file of the module that is loaded, without its newline; to be freed, or NULL */
+/* A file in sysfs of the loaded module, without its newline; to be freed, or NULL */
 char *module_attribute(const char *name);
 
-/* What modinfo(8) says of the module that would be loaded; to be freed, or NULL */
+/* A field of modinfo(8) of the installed module; to be freed, or NULL */
 char *module_installed(const char *field);
 
-/* Loads it if it is not: 0, or a negative errno and a sentence in @why */
+/* Loads the module unless it is loaded: 0, or a negative errno and a sentence in @why */
 int module_load(char *why, size_t size);
 
 /* Unloads it, and the target that comes with it: 0 or a negative errno (-EBUSY) */
@@ -41,7 +41,7 @@ int module_unload(void);
 char *module_users(void);
 
 void parameters_read(struct parameters *parameters);
-/* Sets them again, and frees them */
+/* Sets the parameters again, and frees them */
 void parameters_restore(struct parameters *parameters);
 
 #endif /* BPIO_MODULE_H */

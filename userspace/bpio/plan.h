@@ -16,7 +16,7 @@ struct place;
  *
  * @direction: To dm-bpio targets or to stock targets.
  * @any_storage: Storage other than NVMe is allowed.
- * @all: All volumes there are, for a moment: their records in the kept list stay.
+ * @all: All volumes, for a short time: they stay in the list of kept devices.
  * @swaps: The devices, bottom up; the last is the one that the user named.
  * @count: Number of @swaps.
  * @groups: Volume groups of @swaps, sorted, each once.

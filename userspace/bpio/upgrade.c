@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpio upgrade: put the installed module in the place of the one that is loaded.
+ * bpio upgrade: replace the loaded module by the installed one.
  *
- * A module that is used cannot be unloaded. All volumes get the stock table that maps
- * as theirs does, while they are in use; then the module is replaced; then they get
- * their own tables again. Meanwhile the file system serves all reads.
+ * A module that is in use cannot be unloaded. So all volumes get equivalent stock tables
+ * while they stay in use; then the module is replaced; then they get their own tables
+ * again. Meanwhile the file system serves all reads.
  *
- * A file with BypassIO enabled keeps the module, too, and cannot be moved to another
- * one. So nothing is begun while a process has such a file.
+ * A file with BypassIO enabled also keeps the module loaded, and cannot be moved to
+ * another module. So nothing is changed while a process has such a file.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -30,7 +30,7 @@
 
 #define WHY_SIZE	1024
 
-/* A process that keeps the module by an enabled file, or by the node */
+/* Whether a process keeps the module loaded, by an enabled file or the control node */
 static bool keeps_module(pid_t pid, const struct stat *node)
 {
 	bool keeps = false;
@@ -55,7 +55,7 @@ static bool keeps_module(pid_t pid, const struct stat *node)
 	return keeps;
 }
 
-/* "COMMAND[PID], ..." of all that do; to be freed, NULL for none */
+/* "COMMAND[PID], ..." of all such processes; to be freed, NULL for none */
 static char *find_keepers(void)
 {
 	struct stat node = { 0 };
@@ -88,7 +88,7 @@ static char *find_keepers(void)
 	return NULL;
 }
 
-/* What the module knows of a volume and its table does not: FS_BPIO_OUTFL_* */
+/* State of a volume that is in the module but not in its table: FS_BPIO_OUTFL_* */
 static unsigned int flags_of(dev_t dev)
 {
 	struct bpio_volume_info info = BPIO_VOLUME_INFO_INIT;
@@ -117,7 +117,7 @@ static void enable_again(const struct swap *swap)
 			swap->before.name, strerror(-ret));
 }
 
-/* Also those who did not have it when they were looked for */
+/* Look for processes again: one may have enabled a file since the first time. */
 static int cannot_unload(const struct command_line *line, int error)
 {
 	char *keepers = find_keepers(), *users = module_users();
@@ -136,7 +136,7 @@ static int cannot_unload(const struct command_line *line, int error)
 	return ret;
 }
 
-/* With the tables of all volumes away: 0 or the exit status */
+/* While all volumes have stock tables: 0 or the exit status */
 static int replace(const struct command_line *line)
 {
 	struct parameters parameters;
@@ -184,7 +184,7 @@ static int finish(const struct command_line *line, const struct plan *plan,
 	return report_finish(report, STATUS_OK);
 }
 
-/* Signals wait, so that no volume is left without its table. */
+/* Signals are blocked, so that no volume is left with its stock table. */
 static int swap_and_replace(const struct command_line *line, struct plan *plan)
 {
 	unsigned int *flags = calloc(plan->count + 1, sizeof(*flags));
