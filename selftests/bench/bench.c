@@ -58,9 +58,9 @@ void *scattered_memory(size_t bytes)
 
 	if (memory == MAP_FAILED)
 		die("no memory for %zu bytes", bytes);
-	/* A kernel without huge pages does not know the advice. */
+	/* Fails on a kernel without huge pages, which does not matter. */
 	madvise(memory, bytes, MADV_NOHUGEPAGE);
-	/* Pages are taken in the order in which they are touched. */
+	/* Pages are allocated in the order in which they are touched. */
 	for (at = 0; at < bytes; at += 2 * page)
 		memory[at] = 0;
 	for (at = page; at < bytes; at += 2 * page)

@@ -56,7 +56,7 @@ void crowd_open(struct crowd *crowd, const char *path, unsigned int count)
 	for (i = 0; i < count; i++)
 		crowd->files[i] = open_member(directory, i);
 	free(copy);
-	/* What is written back later would be a part of what is measured. */
+	/* A later writeback would be measured, too. */
 	sync();
 }
 

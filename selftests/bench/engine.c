@@ -12,7 +12,7 @@
 #include "bench.h"
 #include "engine.h"
 
-/* Of the NVMe specification; <linux/nvme.h> is not for user space. */
+/* From the NVMe specification; <linux/nvme.h> is not for user space. */
 #define NVME_READ	0x02
 
 static void check(const struct reader *reader, uint64_t offset, long result)
@@ -47,7 +47,7 @@ static void pread_close(struct reader *reader)
  * struct uring - state of the io_uring engines
  * @ring: the ring
  * @fixed: buffers and file are registered
- * @nsid: of the NVMe namespace to pass commands to; 0 to read
+ * @nsid: ID of the NVMe namespace to send commands to; 0 to read
  */
 struct uring {
 	struct io_uring	ring;
@@ -201,7 +201,7 @@ static void uring_close(struct reader *reader)
 {
 	struct uring *uring = reader->state;
 
-	/* A ring releases a registered file some time after its end. */
+	/* A ring releases its registered file some time after the ring is closed. */
 	if (uring->fixed) {
 		io_uring_unregister_files(&uring->ring);
 		io_uring_unregister_buffers(&uring->ring);

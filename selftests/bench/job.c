@@ -59,7 +59,7 @@ static void get_tally(const struct job *job, struct tally *tally)
 		die("%s: counters: %s", job->path, strerror(-ret));
 }
 
-/* Whether the only obstacle is the one that the job wants. */
+/* Whether reads are served as the job expects. */
 static bool is_ready(const struct job *job, const struct bpio_file_arm *arm)
 {
 	if (job->expect == EXPECT_UNCOUNTED)
@@ -79,8 +79,8 @@ static void arm(const struct job *job)
 }
 
 /*
- * A file of very many extents is mapped in parts, each when a read asks for it:
- * have them all. It has no holes and is mapped from its start.
+ * A file of very many extents is mapped in parts, each when a read needs it. Map all
+ * of them. The file has no holes and is mapped from its start.
  */
 static void map_all(const struct job *job)
 {
@@ -114,7 +114,7 @@ static void storage(const struct job *job, uint32_t operation)
 		    out.enable.failure_reason);
 }
 
-/* Device-mapper hands ioctls to tables of a single line only. */
+/* Device-mapper passes ioctls only to tables of a single line. */
 static int enable_by_node(int fd)
 {
 	int node = node_open();
@@ -152,7 +152,7 @@ void job_open(struct job *job)
 	struct reader *reader = &job->reader;
 	unsigned int i;
 
-	/* passthrough goes to a character device, which knows no O_DIRECT */
+	/* passthrough uses a character device, which has no O_DIRECT */
 	reader->fd = open(job->path, O_RDONLY | O_CLOEXEC |
 			  (job->engine->direct ? O_DIRECT : 0));
 	if (reader->fd < 0)
@@ -176,7 +176,7 @@ void job_close(struct job *job)
 		storage(job, BPIO_OP_DISABLE);
 }
 
-/* The same sequence in every run. */
+/* Random offsets, in the same sequence in every run. */
 static uint64_t next_random(void)
 {
 	static uint64_t state = 88172645463325252ULL;
@@ -248,7 +248,7 @@ void job_warm_up(struct job *job)
 
 void job_batch_begins(void)
 {
-	/* the address is all that matters; it must not be optimised away */
+	/* only its address matters; keep calls from being optimised away */
 	asm volatile("");
 }
 
@@ -285,7 +285,7 @@ static void print_reasons(const struct tally *tally)
 				reason_sentence(reason));
 }
 
-/* A figure of reads that went another way would be a lie. */
+/* Check that the reads were served as expected, else the figure is invalid. */
 static void judge(const struct job *job, const struct tally *tally)
 {
 	uint64_t all = (uint64_t)job->batches * job->reads;

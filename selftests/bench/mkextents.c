@@ -2,9 +2,9 @@
 /*
  * Make a file of a given number of extents on an ext4 that is not mounted.
  *
- * The blocks are allocated and the extents say that they were written, but they
- * never are: so a file of 100 GiB takes no time and, on a device that stores
- * only what is written, no memory. What its blocks hold is anybody's guess.
+ * The blocks are allocated, and the extents are marked as written, but nothing is
+ * written. So making a file of 100 GiB takes no time and, on a device that stores
+ * only what is written, no memory. The contents of its blocks are undefined.
  */
 #include <ext2fs/ext2fs.h>
 #include <stdbool.h>
@@ -43,7 +43,7 @@ static void add_extent(struct maker *maker, blk64_t physical, uint32_t blocks)
 	maker->made++;
 }
 
-/* Find and take at most @wanted free blocks in a row. */
+/* Find and allocate at most @wanted contiguous free blocks. */
 static blk64_t take(struct maker *maker, blk64_t wanted, blk64_t *got)
 {
 	ext2_filsys fs = maker->fs;
@@ -76,8 +76,8 @@ static void fill_large(struct maker *maker, blk64_t blocks)
 }
 
 /*
- * Neighbours in the file change places on the device, two by two, so that no
- * extent continues the one before it.
+ * Swap the places of each two neighbouring blocks of the file on the device, so that no
+ * extent continues the previous one.
  */
 static void fill_pieces(struct maker *maker, blk64_t blocks, uint32_t piece)
 {

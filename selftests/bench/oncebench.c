@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What it costs to open a file, read all of it once, and close it.
+ * The cost of opening a file, reading all of it once, and closing it.
  *
- * Prints the instructions of all that, with those of the workers of the kernel.
- * Of a file of very many blocks only a part is read, spread over the whole of it,
- * and each piece of reads that is left out counts as the median of those that were
- * read; what belongs to the file as a whole is in the figure once.
+ * Prints the instructions, including those of kernel workers. Of a large file only
+ * some pieces are read, spread over the whole file, and each omitted piece counts as
+ * the median of those that were read. Costs of the file as a whole count once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +21,9 @@
 #include "engine.h"
 #include "stopwatch.h"
 
-/* Reads that are timed together; a multiple of the depth. */
+/* Number of reads that are timed together; a multiple of the depth. */
 #define PIECE		128
-/* What is read of a file at most. */
+/* Limits to what is read of a file. */
 #define MAX_READS	8192
 #define MAX_BYTES	(1ULL << 30)
 
@@ -42,18 +41,18 @@ static const char usage_text[] =
 
 /**
  * struct once - one figure
- * @name: what to call it
+ * @name: its name in the output
  * @path: the file
- * @node: to enable it, or -1
+ * @node: the control node to enable it, or -1
  * @random: read in random order
  * @batches: see struct measurement
  * @engine: how to read
- * @reader: its part
+ * @reader: for the engine
  * @depth: reads in flight, unless fewer are left
- * @reads: in the whole file
- * @pieces: these, in pieces
- * @measured: pieces that are read
- * @costs: of these
+ * @reads: number of reads in the whole file
+ * @pieces: number of pieces in the whole file
+ * @measured: number of pieces that are read
+ * @costs: the cost of each of them
  */
 struct once {
 	const char		*name;
@@ -75,7 +74,7 @@ static uint64_t min(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Each number below once->reads, once: a generator of full period. */
+/* Returns each number below once->reads exactly once: a generator of full period. */
 static uint64_t next_random(const struct once *once, uint64_t *state)
 {
 	uint64_t mask = 1;
@@ -114,7 +113,7 @@ static void prepare(struct once *once)
 		reader->buffers[i] = scattered_memory(reader->bs);
 	reader->depth = once->depth;
 	once->engine->open(reader);
-	/* What is short is the one that a tick or so changes. */
+	/* More for a small file, whose figure a timer tick would change. */
 	if (!once->batches)
 		once->batches = file.st_size < 4 << 20 ? 15 : 3;
 }
@@ -137,7 +136,7 @@ static void read_piece(struct once *once, uint64_t first, uint64_t *state)
 	}
 }
 
-/* Return: what those pieces would have taken that were not read. */
+/* Return: the estimated cost of the pieces that were not read. */
 static double read_file(struct once *once)
 {
 	uint64_t i, start, state = 0;
@@ -176,8 +175,8 @@ static double read_once(struct once *once, double *waited)
 }
 
 /*
- * A file that is mapped while it is read falls back now and then. If it mostly
- * does, the figure is not one of bypass.
+ * Some reads fall back while the file is still being mapped. If most do, the figure is
+ * not one of bypass.
  */
 static void judge(const struct once *once, const struct bpio_tally *tally)
 {
@@ -302,7 +301,7 @@ int main(int argc, char **argv)
 	waits = calloc(once.batches, sizeof(*waits));
 	if (!costs || !waits)
 		die("no memory");
-	/* Once before, so that inode, blocks and pools are in memory for all. */
+	/* Once in advance, so that inode, extents and pools are in memory. */
 	read_once(&once, &ignored);
 	for (i = 0; i < once.batches; i++)
 		costs[i] = read_once(&once, &waits[i]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the operations of BypassIO cost, apart from reading: ENABLE and close,
- * QUERY, GET_INFO, arming, mapping more of a file, giving up and coming back when a
- * writer was there, suspending the volume, and the memory of an enabled file.
+ * The cost of operations of BypassIO other than reads: ENABLE and close, QUERY,
+ * GET_INFO, arming, mapping more of a file, revoking a file and arming it again after
+ * a writer, suspending the volume, and the memory of an enabled file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,15 +29,15 @@
  * struct place - where an operation is sent
  * @volume: the mapped device
  * @node: the control node
- * @mapper: device-mapper's, to suspend the volume
- * @name: of the volume there
- * @path: name of a file of the volume
- * @file: the file, open as bypass wants it
+ * @mapper: device-mapper's control node, to suspend the volume
+ * @name: name of the volume for @mapper
+ * @path: path of a file on the volume
+ * @file: the file, open with O_RDONLY | O_DIRECT
  * @bytes: size of the file
- * @extents: of the map, as last armed
- * @before: bytes of the kernel that were in use; 0 when no longer needed
- * @memory: those that being armed takes
- * @crowd: other files of the volume, which are enabled too
+ * @extents: extents that the last operation mapped
+ * @before: bytes of kernel memory in use before; 0 when no longer needed
+ * @memory: bytes of kernel memory for an armed file
+ * @crowd: other files on the volume that are enabled too
  */
 struct place {
 	int		volume;
@@ -56,14 +56,14 @@ struct place {
 /**
  * struct operation - one kind of figure
  * @name: as on the command line
- * @prepare: before each time, not part of the figure
+ * @prepare: called before each run; not part of the figure
  * @run: do it once, or die
- * @undo: what it leaves, not part of the figure
+ * @undo: undo it; not part of the figure
  * @armed: needs the file enabled and armed
- * @waits: for ticks, grace periods or a worker of the kernel: what counts is what
- *	the process and such workers work
- * @per_block: the figure is for each block of 4 KiB of the file too
- * @per_extent: and for each extent that was mapped
+ * @waits: it waits for ticks, grace periods or kernel workers, so the figure is the CPU
+ *	time of the process and of such workers
+ * @per_block: also give the figure per block of 4 KiB of the file
+ * @per_extent: also give the figure per extent that was mapped
  */
 struct operation {
 	const char	*name;
@@ -116,13 +116,13 @@ static void run_enable_close(struct place *place)
 	close_file(place);
 }
 
-/* For comparison: the same where nothing is enabled. */
+/* For comparison: close a file that is not enabled. */
 static void run_close(struct place *place)
 {
 	close_file(place);
 }
 
-/* As programs do it, all three. */
+/* All three, as programs do them. */
 static void run_enable_arm_close(struct place *place)
 {
 	int ret = node_enable(place->node, place->file);
@@ -189,7 +189,7 @@ static void write_open(const struct place *place)
 	close(fd);
 }
 
-/* A writer that comes and goes; the file is armed again afterwards. */
+/* Open the file for writing and close it; then arm it again. */
 static void run_writer(struct place *place)
 {
 	write_open(place);
@@ -208,8 +208,8 @@ static uint64_t mapped_bytes(const struct place *place, uint64_t *extents)
 }
 
 /*
- * A read behind what is mapped, and what the worker maps for it: a file without
- * holes, which was mapped from its start.
+ * Read behind the end of the map, and wait until the worker has mapped more. The file
+ * has no holes and is mapped from its start.
  */
 static void run_grow(struct place *place)
 {
@@ -245,7 +245,7 @@ static void run_suspend_resume(struct place *place)
 	suspend(place, 0);
 }
 
-/* Bytes that the kernel has allocated for itself. */
+/* Bytes of memory that the kernel has allocated for itself. */
 static int64_t kernel_memory(void)
 {
 	FILE *meminfo = fopen("/proc/meminfo", "re");
@@ -263,7 +263,7 @@ static int64_t kernel_memory(void)
 	return sum;
 }
 
-/* The first open file that is enabled, until its reads go direct. */
+/* Enable the first open file of an inode, and wait until its reads go direct. */
 static void run_arm(struct place *place)
 {
 	enable(place);
@@ -272,7 +272,7 @@ static void run_arm(struct place *place)
 
 static void undo_arm(struct place *place)
 {
-	/* only the first time: memory is given back some time after the close */
+	/* only the first time, because memory is freed some time after the close */
 	if (place->before)
 		place->memory = kernel_memory() - place->before;
 	place->before = 0;

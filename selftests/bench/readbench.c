@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What one read costs.
+ * The cost of one read.
  *
  * Reads blocks at random offsets of a file, enabled or not, or of a device, and
  * prints the cost of one read in nanoseconds, which in a guest that
- * counts instructions are instructions. It is an error when a read of the
- * measured loop was served in another way than was asked for.
+ * counts instructions are instructions. It is an error if a read of the measured
+ * loop was served in another way than expected.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -128,8 +128,8 @@ static void set_option(struct job *job, int option, bool *fill)
 }
 
 /*
- * Batches are to be shorter than a timer tick, so that the median is free of
- * it, and long enough to see what happens every few reads only.
+ * A batch must be shorter than a timer tick, so that the median contains none, and long
+ * enough to include work that is done only every few reads.
  */
 static void choose_counts(struct job *job)
 {

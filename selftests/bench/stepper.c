@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Execute part of what a guest does one instruction at a time, and count.
+ * Single-step a part of what a guest executes, and count instructions.
  *
- * Talks to the debugger's port of an emulator: waits until the guest has come to
- * an address a few times, then steps until it comes there again, and prints how
- * often each address was executed. Interrupts are held back meanwhile. Unlike a
- * profile by samples this misses nothing, not even where interrupts are off.
+ * Connects to the emulator's port for debuggers, waits until the guest has reached an
+ * address a few times, then steps until it reaches it again, and prints how often each
+ * address was executed. Interrupts are held back meanwhile. Unlike sampling, this
+ * misses nothing, not even code that runs with interrupts disabled.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -20,10 +20,10 @@
 
 #include "bench.h"
 
-/* A power of two, several times as many as a read has instructions. */
+/* A power of two, several times the number of instructions of a read. */
 #define SLOTS		(256 * 1024)
 #define MAX_STEPS	50000000ULL
-/* The register "rip" in the numbering of the protocol. */
+/* Read register "rip", by its number in the protocol. */
 #define READ_RIP	"p10"
 /* Single steps without interrupts and timers. */
 #define QUIET_STEPS	"Qqemu.sstep=7"
@@ -55,7 +55,7 @@ static void count(uint64_t address)
 	die("more different addresses than expected");
 }
 
-/* The emulator makes the socket at some time after its start. */
+/* The emulator creates the socket some time after its start. */
 static void connect_port(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -96,7 +96,7 @@ static void send_packet(const char *command)
 		die("the emulator went away");
 }
 
-/* The emulator's answer, of which @size - 1 characters are kept. */
+/* Read the emulator's answer, of which @size - 1 characters are kept. */
 static void receive_packet(char *answer, size_t size)
 {
 	size_t length = 0;

@@ -10,7 +10,7 @@
 #include "bench.h"
 #include "stopwatch.h"
 
-/* Nanoseconds that this process was on a processor; to ask takes a system call. */
+/* CPU time of this process in nanoseconds; asking for it is a system call. */
 static uint64_t process_worked(void)
 {
 	struct timespec ts;
@@ -19,7 +19,7 @@ static uint64_t process_worked(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* The first word of a file of a process, or nothing when there is none now. */
+/* Read the first word of a file in /proc/PID; empty if the process is gone. */
 static void read_word(const char *pid, const char *file, char *word, size_t size)
 {
 	char path[64];
@@ -35,10 +35,10 @@ static void read_word(const char *pid, const char *file, char *word, size_t size
 	fclose(stream);
 }
 
-/* Whether a process is a worker of the kernel: once looked at, not again. */
+/* Whether a process is a kernel worker. One that is not is checked only once. */
 static bool is_worker(const char *pid)
 {
-	/* More than there are processes in a guest. */
+	/* More entries than a guest has processes. */
 	static bool is_other[1 << 16];
 	unsigned long number = strtoul(pid, NULL, 10);
 	bool *other = &is_other[number % ARRAY_SIZE(is_other)];
@@ -51,7 +51,7 @@ static bool is_worker(const char *pid)
 	return !*other;
 }
 
-/* Nanoseconds that all workers of the kernel were. */
+/* CPU time of all kernel workers in nanoseconds. */
 static uint64_t workers_worked(void)
 {
 	DIR *proc = opendir("/proc");

@@ -14,7 +14,7 @@
 #include "access.h"
 #include "util.h"
 
-/* As many ids as a user namespace of a test has. */
+/* Number of IDs in a user namespace of a test. */
 #define IDS	65536
 
 union control {
@@ -93,14 +93,14 @@ int enter_user_namespace(void)
 
 	if (unshare(CLONE_NEWUSER))
 		return -errno;
-	/* Else what changed its user may not write to its own files in /proc. */
+	/* Without this, a process that changed its user cannot write to its /proc files. */
 	prctl(PR_SET_DUMPABLE, 1);
 	ret = write_line("/proc/self/setgroups", "deny");
 	return ret ?: write_map(getpid(), "uid_map", uid, 1) ?:
 		      write_map(getpid(), "gid_map", gid, 1);
 }
 
-/* In a new process: make the namespace, and wait to be killed. */
+/* Runs in a new process: create the namespace, and wait to be killed. */
 static void namespace_holder(int told)
 {
 	char failed = unshare(CLONE_NEWUSER) ? errno : 0;
@@ -146,12 +146,12 @@ int user_namespace(unsigned int first)
 	return ret;
 }
 
-/* The C library's functions would change all threads. */
+/* By system calls, because the C library's functions change all threads. */
 int thread_is_nobody(bool nobody)
 {
 	int id = nobody ? NOBODY : 0;
 
-	/* Who is to be root again must be it before the groups are changed. */
+	/* only root may change the groups, so become root first */
 	if (!nobody && syscall(SYS_setresuid, 0, 0, 0))
 		return -errno;
 	if (syscall(SYS_setgroups, 0, NULL) ||

@@ -12,7 +12,7 @@
 
 #define ROOT	"/sys/fs/cgroup"
 
-/* Path of file @file of group @name, or of the group. */
+/* Path of file @file of group @name, or of the group itself. */
 static void group_path(char *path, size_t size, const char *name, const char *file)
 {
 	snprintf(path, size, ROOT "/%s%s%s", name, *file ? "/" : "", file);
@@ -30,7 +30,7 @@ static int write_text(const char *path, const char *text)
 	return ret;
 }
 
-/* Whether the line of blank-separated words in the file has the word. */
+/* Whether a file, a line of words separated by blanks, contains a word. */
 static bool has_word(const char *path, const char *word)
 {
 	char line[512], *rest = line, *found;
@@ -62,7 +62,7 @@ int cgroup_create(const char *name)
 	char path[256];
 	int ret;
 
-	/* they stay on: others may use them */
+	/* never switched off again, because others may use them */
 	ret = write_text(ROOT "/cgroup.subtree_control", "+memory");
 	if (!ret && cgroup_has_cpu())
 		ret = write_text(ROOT "/cgroup.subtree_control", "+cpu");
@@ -128,7 +128,7 @@ static uint64_t number_of(const char *path, const char *key)
 	return number;
 }
 
-/* Wait until "cgroup.events" says so. */
+/* Wait until @key has that value in "cgroup.events". */
 static int await_event(const char *name, const char *key, uint64_t value)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;
@@ -171,7 +171,7 @@ uint64_t kernel_memory(void)
 
 uint64_t cgroup_kernel_memory(const char *name)
 {
-	/* stacks are from vmalloc(), which the group's number of that leaves out */
+	/* kernel_stack too: the group's "vmalloc" does not include stacks */
 	static const char *const keys[] = {
 		"slab_unreclaimable", "percpu", "pagetables", "vmalloc",
 		"kernel_stack",

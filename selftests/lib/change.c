@@ -65,7 +65,7 @@ void change_end(struct change *c)
 {
 	if (!c->path[0])
 		return;
-	/* a failed test has left them running */
+	/* they still run after a failed test */
 	if (c->reading && !c->readers.stop)
 		readers_stop(&c->readers);
 	close(c->fd);

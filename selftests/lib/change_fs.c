@@ -18,7 +18,7 @@
 
 #define BLOCK	4096
 
-/* From XFS, whose headers are not part of the C library. */
+/* Copied from XFS, whose headers the C library does not have. */
 struct xfs_time {
 	int64_t		seconds;
 	int32_t		nanoseconds;
@@ -64,7 +64,7 @@ struct xfs_exchange {
 #define XFS_IOC_SWAPEXT		_IOWR('X', 109, struct xfs_swap)
 #define XFS_IOC_EXCHANGE_RANGE	_IOW('X', 129, struct xfs_exchange)
 
-/* Another file with the content of @generation. */
+/* Create another file with the content of @generation. */
 static int make_other(struct change *c, uint32_t generation)
 {
 	int fd = open(c->other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -90,7 +90,7 @@ int change_clone_over(struct change *c)
 	return ret;
 }
 
-/* It insists on times that have not changed since it was asked for. */
+/* The ioctl needs the file's times, and fails if they have changed meanwhile. */
 static int swap_with(int fd, int donor)
 {
 	struct xfs_swap swap = {
@@ -116,7 +116,7 @@ static int exchange_with(int fd, int donor)
 	return ioctl(fd, XFS_IOC_EXCHANGE_RANGE, &range) ? -errno : 0;
 }
 
-/* The next generation comes with the blocks of another file. */
+/* Write the next generation by moving the blocks of another file here. */
 static int get_blocks(struct change *c, int (*get)(int fd, int donor))
 {
 	int ret = make_other(c, c->readers.newest + 1), fd, donor;
@@ -127,7 +127,7 @@ static int get_blocks(struct change *c, int (*get)(int fd, int donor))
 	ret = ret ?: get(fd, donor);
 	c->readers.oldest++;
 	close(donor);
-	/* the file's old blocks are reused at once */
+	/* overwrite the file's old blocks at once */
 	ret = ret ?: file_create(c->other, 4 * CHANGE_BYTES, CHANGE_FILE + 1);
 	return change_end_writer(c, fd, ret);
 }
@@ -205,7 +205,7 @@ int change_verity(struct change *c)
 	return ret;
 }
 
-/* It takes the first page. */
+/* mkswap overwrites the first page, so readers start behind it. */
 void change_swap_header(struct change *c)
 {
 	c->readers.start = BLOCK;

@@ -23,7 +23,7 @@
 #define SLOW_START	MIB_SECTORS(1600)
 
 struct pinned {
-	int		source;		/* has the next generation, can be held */
+	int		source;		/* on SLOW, with the next generation */
 	char		*map;
 	aio_context_t	aio;
 	struct io_uring	ring;
@@ -96,7 +96,7 @@ static int wait_for_read(struct pinned *p)
 	return ret;
 }
 
-/* The pages are pinned, and there is no writer: the file is armed again. */
+/* Although the pages are pinned, the file is armed again, as it has no writer. */
 static int pages_become_dirty(struct change *c, struct pinned *p)
 {
 	int ret = change_wait_direct(c);
@@ -104,7 +104,7 @@ static int pages_become_dirty(struct change *c, struct pinned *p)
 	c->readers.newest++;
 	if (dm_resume(SLOW) || wait_for_read(p) != CHANGE_BYTES)
 		ret = -EIO;
-	/* the pages are marked by a worker, maybe a moment later */
+	/* a worker marks the pages, perhaps a moment later */
 	ret = ret ?: change_wait_counted(c, BPIO_REASON_DIRTY_PAGES);
 	c->readers.oldest++;
 	return ret;
@@ -149,7 +149,7 @@ static int pinned(struct change *c, bool registered)
 	int ret = source_create(c, &p);
 
 	ret = ret ?: read_into_mapping(c, &p);
-	/* also when it was given up in between */
+	/* needed if the test failed while the device was suspended */
 	dm_resume(SLOW);
 	close(p.source);
 	return dm_remove(SLOW) ?: ret;

@@ -17,7 +17,7 @@ struct head {
 
 struct sector {
 	struct head	head;
-	/* follows from the head alone, so it is a checksum of all of it */
+	/* computed from the head alone, so it is a checksum of the sector */
 	uint64_t	body[WORDS];
 };
 
@@ -65,7 +65,7 @@ static bool all_zero(const unsigned char *p, size_t bytes)
 	return !bytes || (!p[0] && !memcmp(p, p + 1, bytes - 1));
 }
 
-/* Say what @found is, that should have been the rule's file at @offset. */
+/* Describe @found, a sector where the rule's file at @offset was expected. */
 static void explain(const struct sector *found, uint64_t offset,
 		    const struct content_rule *rule, char *why, size_t size)
 {
@@ -97,7 +97,7 @@ static void explain(const struct sector *found, uint64_t offset,
 		 i < sizeof(honest) ? ", torn" : "");
 }
 
-/* A part of a sector does not always hold the head: compare with each. */
+/* A part of a sector may lack the head, so compare it with each generation. */
 static bool part_fits(const void *part, size_t bytes, uint64_t offset,
 		      const struct content_rule *rule)
 {
@@ -114,8 +114,8 @@ static bool part_fits(const void *part, size_t bytes, uint64_t offset,
 }
 
 /*
- * A page of the cache may be written to while it is on its way to the device:
- * then each word has to be of some generation that is allowed, or zero.
+ * A page of the page cache may be written to during its writeback. Then each word
+ * may be of another allowed generation, or zero.
  */
 static bool words_fit(const struct sector *found, uint64_t offset,
 		      const struct content_rule *rule)
@@ -219,7 +219,7 @@ static bool sector_is(const struct sector *found,
 	return !memcmp(&honest, found, sizeof(honest));
 }
 
-/* As words_fit(). */
+/* Like words_fit(). */
 static bool words_are(const struct sector *found,
 		      const struct content_sector *legal, unsigned int count)
 {

@@ -205,7 +205,7 @@ int file_wait_direct(int fd, void *buffer, size_t bytes, uint64_t offset)
 			return -EIO;
 		if (info.armed && info.direct_reads > before)
 			return 0;
-		/* reads of others that began before may end until it is armed */
+		/* ignore reads of other tasks that began before the revoke */
 		if (!info.armed)
 			before = info.direct_reads;
 	} while (poll_again(deadline));

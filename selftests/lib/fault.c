@@ -106,7 +106,7 @@ int fault_arm(unsigned int nth)
 bool fault_disarm(void)
 {
 	char text[16] = "";
-	/* If this very read is what fails, nothing has failed before. */
+	/* if this read is itself the request that fails, none has failed before */
 	bool failed = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 &&
 		      !atoi(text);
 	int i;
@@ -121,10 +121,10 @@ struct text {
 	uint64_t	end;
 };
 
-/* As the kernel has it at boot. */
+/* The kernel's default. */
 static const struct text everywhere = { .end = UINT64_MAX };
 
-/* One function from /proc/kallsyms, as root sees it. */
+/* A function in /proc/kallsyms. */
 struct symbol {
 	uint64_t	address;
 	char		name[256];
@@ -157,14 +157,14 @@ static bool text_of_module(FILE *file, const char *module, struct text *text)
 			continue;
 		if (symbol.address < text->first)
 			text->first = symbol.address;
-		/* the length of a function is unknown: more than that of the last one */
+		/* kallsyms has no lengths; the last function is shorter than this */
 		if (symbol.address + 1024 > text->end)
 			text->end = symbol.address + 1024;
 	}
 	return text->end;
 }
 
-/* One function, up to the next one; a module's are in no order. */
+/* A function up to the next one; those of a module are not sorted. */
 static bool text_of_function(FILE *file, const char *function,
 			     struct text *text)
 {
@@ -197,8 +197,8 @@ static int text_of(bool (*find)(FILE *file, const char *name, struct text *text)
 }
 
 /*
- * Only what is asked for from there may fail in that way. The kernel's depth of
- * stack traces stays as it is: with a depth of 0 nothing fails while this is set.
+ * Let only requests of those functions fail. The depth to which the kernel searches
+ * stack traces is not changed: with a depth of 0 nothing would fail.
  */
 static int set_below(const char *capability, const struct text *text)
 {

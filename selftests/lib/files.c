@@ -70,7 +70,7 @@ int file_create(const char *path, uint64_t bytes, uint32_t file)
 	return ret;
 }
 
-/* Twice as many blocks as wanted, of which every second is taken away. */
+/* Write twice as many blocks, then remove every second one. */
 int file_create_fragmented(const char *path, unsigned int blocks,
 			   unsigned int block_size, uint32_t file)
 {

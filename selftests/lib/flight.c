@@ -21,14 +21,14 @@ int flight_start(struct flight *flight, int fd, const char *slow)
 	flight->slow = slow;
 	flight->buffer = dio_alloc(FLIGHT_READS * BLOCK);
 	memset(flight->buffer, 0xa5, FLIGHT_READS * BLOCK);
-	/* apart from each other, or they would be merged on the way */
+	/* not adjacent to each other, or the block layer would merge them */
 	for (i = 0; i < FLIGHT_READS; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&flight->ring);
 
 		io_uring_prep_read(sqe, fd, flight->buffer + i * BLOCK, BLOCK,
 				   (uint64_t)2 * i * BLOCK);
 		io_uring_sqe_set_data64(sqe, i);
-		/* the slow layer does not take reads that must not wait */
+		/* "delay" does not accept reads with REQ_NOWAIT */
 		io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
 	}
 	ret = io_uring_submit(&flight->ring);

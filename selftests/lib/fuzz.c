@@ -27,7 +27,7 @@
 
 struct slot {
 	int		fd;
-	uint32_t	file;		/* of known content, else 0 */
+	uint32_t	file;		/* number of its content, 0 if unknown */
 	bool		enabled;
 };
 
@@ -41,7 +41,7 @@ struct fuzz {
 	bool			nobody;
 	struct slot		slots[FUZZ_SLOTS];
 	char			*buffer;	/* FUZZ_BYTES */
-	/* two pages, the second of which does not exist */
+	/* two pages, of which only the first is mapped */
 	char			*edge;
 };
 
@@ -64,7 +64,7 @@ static struct slot *any_slot(struct fuzz *fuzz)
 	return &fuzz->slots[pick(fuzz, FUZZ_SLOTS)];
 }
 
-/* Where an operation of the file level is sent to. */
+/* Where to send an operation of the file level. */
 static int door(struct fuzz *fuzz)
 {
 	return fuzz->nobody || pick(fuzz, 2) ? fuzz->node : fuzz->volume;
@@ -134,7 +134,7 @@ static bool do_open(struct fuzz *fuzz)
 	return fd >= 0;
 }
 
-/* A file of known content; NULL when none was come upon. */
+/* A random slot with a file of known content, or NULL if none was found. */
 static struct slot *known_slot(struct fuzz *fuzz, bool enabled)
 {
 	int i;
@@ -148,7 +148,7 @@ static struct slot *known_slot(struct fuzz *fuzz, bool enabled)
 	return NULL;
 }
 
-/* Also what is enabled already, or was disabled. */
+/* Also enables files that are already enabled, or were disabled. */
 static bool do_enable(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, !pick(fuzz, 4));
@@ -173,7 +173,7 @@ static uint64_t odd(struct fuzz *fuzz, uint64_t usual)
 		0xffff800000000000ull, 0x7ffffffff000ull,
 	};
 
-	/* seldom, for a call has a dozen of them, and some shall be right */
+	/* seldom, because a call has a dozen values and some calls must succeed */
 	switch (pick(fuzz, 60)) {
 	case 0:
 		return values[pick(fuzz, sizeof(values) / sizeof(*values))];
@@ -186,7 +186,7 @@ static uint64_t odd(struct fuzz *fuzz, uint64_t usual)
 	}
 }
 
-/* @bytes of @what where a call may find them, or not quite. */
+/* Copy @bytes of @what to an address for a call, which may be partly or wholly invalid. */
 static uint64_t address(struct fuzz *fuzz, const void *what, size_t bytes)
 {
 	char *at = fuzz->buffer + PAGE * pick(fuzz, 8);
@@ -195,12 +195,12 @@ static uint64_t address(struct fuzz *fuzz, const void *what, size_t bytes)
 	case 0:
 		return odd(fuzz, 0);
 	case 1:
-		/* across the end of what exists */
+		/* across the end of mapped memory */
 		at = fuzz->edge + PAGE - pick(fuzz, bytes);
 		memcpy(at, what, fuzz->edge + PAGE - at);
 		return (uintptr_t)at;
 	case 2:
-		/* to the byte */
+		/* up to the last mapped byte */
 		at = fuzz->edge + PAGE - bytes;
 		break;
 	}
@@ -247,7 +247,7 @@ static bool do_fs_ioctl(struct fuzz *fuzz)
 						any_slot(fuzz)->fd),
 	};
 
-	/* what becomes enabled like this is not noted; its reads are judged */
+	/* slot->enabled is not set for files that this enables; reads are judged anyway */
 	scramble(fuzz, &in, sizeof(in));
 	return send_any(fuzz, FSCTL_MANAGE_BYPASS_IO, &in, sizeof(in),
 			pick(fuzz, 2) ? sizeof(struct fs_bpio_output) : 1000);
@@ -279,7 +279,7 @@ static bool do_version(struct fuzz *fuzz)
 		      address(fuzz, &version, sizeof(version)));
 }
 
-/* ARM and INFO, of enabled files mostly. */
+/* Send ARM or INFO, mostly to enabled files. */
 static bool do_file_ioctl(struct fuzz *fuzz)
 {
 	bool arms = pick(fuzz, 2);
@@ -297,7 +297,7 @@ static bool do_file_ioctl(struct fuzz *fuzz)
 		      address(fuzz, &info, bytes));
 }
 
-/* Ask it, or begin another one while files of the old one are open. */
+/* Query the tally, or start another one while files of the old one are open. */
 static bool do_tally(struct fuzz *fuzz)
 {
 	struct bpio_tally tally = {
@@ -353,7 +353,7 @@ static bool do_read(struct fuzz *fuzz)
 	return good;
 }
 
-/* Into memory that is not there, not aligned, or there in part. */
+/* Read into memory that is unmapped, unaligned, or partly mapped. */
 static bool do_bad_read(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, true) ?: any_slot(fuzz);
@@ -380,7 +380,7 @@ static bool do_close(struct fuzz *fuzz)
 	return true;
 }
 
-/* Clear O_DIRECT for a while, mostly. */
+/* Clear O_DIRECT, and mostly set it again. */
 static bool do_flags(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, pick(fuzz, 2));
@@ -396,7 +396,7 @@ static bool do_flags(struct fuzz *fuzz)
 	return good;
 }
 
-/* Through the page cache, with the descriptor closed first or not. */
+/* Read by a mapping; sometimes the descriptor is closed first. */
 static bool do_map(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, true);
@@ -418,7 +418,7 @@ static bool do_map(struct fuzz *fuzz)
 	return true;
 }
 
-/* Files go to a child, which leaves or becomes another program. */
+/* Let a child inherit the files and exit, or execute another program. */
 static bool do_fork(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, true);
@@ -439,7 +439,7 @@ static bool do_fork(struct fuzz *fuzz)
 	return pid > 0 && waitpid(pid, NULL, 0) == pid;
 }
 
-/* Through a socket, or left in it when it is closed. */
+/* Pass a file through a socket, or close the socket with the file in it. */
 static bool do_pass(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, true);
@@ -464,7 +464,7 @@ static bool do_pass(struct fuzz *fuzz)
 	return good;
 }
 
-/* Reads that are cancelled, whose ring, descriptor or memory goes away. */
+/* Submit reads to a ring; cancel them, or remove the ring, descriptor or memory. */
 static bool do_ring(struct fuzz *fuzz)
 {
 	char *memory = mmap(NULL, READS * 8 * PAGE, PROT_READ | PROT_WRITE,
@@ -539,7 +539,7 @@ static void *read_in_thread(void *arg)
 	return NULL;
 }
 
-/* Closed, disabled or paused while a thread reads. */
+/* Close, disable or pause a file while a thread reads it. */
 static bool do_close_under_reader(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, true);
@@ -563,7 +563,7 @@ static bool do_close_under_reader(struct fuzz *fuzz)
 	return true;
 }
 
-/* What reads, changes its file operations. */
+/* Enable a file while a thread reads it, which replaces its file operations. */
 static bool do_enable_under_reader(struct fuzz *fuzz)
 {
 	struct slot *slot = known_slot(fuzz, false);
@@ -578,7 +578,7 @@ static bool do_enable_under_reader(struct fuzz *fuzz)
 	return good;
 }
 
-/* A writer that does not write: the file is revoked all the same. */
+/* Open a file for writing: that revokes it even if nothing is written. */
 static bool do_revoke(struct fuzz *fuzz)
 {
 	const char *path = fuzz->place->files[pick(fuzz, FUZZ_FILES)];
@@ -587,7 +587,7 @@ static bool do_revoke(struct fuzz *fuzz)
 	return fd >= 0 && !close(fd);
 }
 
-/* Files of other processes would be paused too. */
+/* Try to pause without privilege, which would affect files of other processes. */
 static bool do_forbidden_pause(struct fuzz *fuzz)
 {
 	uint32_t operation = FS_BPIO_OP_VOLUME_STACK_PAUSE + pick(fuzz, 4);
@@ -675,7 +675,7 @@ void fuzz_process(const struct fuzz_place *place, struct fuzz_shared *shared,
 
 	if (nobody && become_nobody())
 		fuzz_fails(&fuzz, "a process cannot give up its privileges");
-	/* forgotten with the user that the process was */
+	/* set it again, because a change of credentials clears it */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < FUZZ_SLOTS; i++)
 		fuzz.slots[i].fd = -1;

@@ -20,11 +20,11 @@
 #include "hostile.h"
 #include "util.h"
 
-/* Open files of one process that hoards them. */
+/* Number of open files of a process that hoards them. */
 #define HOARD		10000
 #define CROWD		8
 #define CROWD_READS	32
-/* Where the file with holes has data: a block in each of these. */
+/* The sparse file has data at each multiple of STRIDE, one block. */
 #define STRIDE		(1ull << 30)
 #define STRIDES		64
 
@@ -47,7 +47,7 @@ const char *hostile_name(enum hostile_kind kind)
 	return names[kind];
 }
 
-/* "small" and a number, "pieces" or "huge", in a buffer of this function. */
+/* Path of "small" with a number, "pieces" or "huge", in a static buffer. */
 static const char *file_path(const char *directory, const char *name, int number)
 {
 	static char path[256];
@@ -103,7 +103,7 @@ static uint32_t pick(struct act *act, uint32_t count)
 	return fuzz_random(&act->random) % count;
 }
 
-/* Open, without a word when the process or the machine has too many. */
+/* Prints nothing on error, because the process or machine may have too many files open. */
 static int open_small(struct act *act, int number)
 {
 	return open(file_path(act->hostile->directory, "small", number),
@@ -111,8 +111,8 @@ static int open_small(struct act *act, int number)
 }
 
 /*
- * As many enabled files as the process may have open, some of them armed and read;
- * closed one by one, or all at once when the last process that has them is killed.
+ * Enable as many files as the process may have open, and arm and read some of them. Close
+ * them one by one, or all at once by killing the last process that has them.
  */
 static void hoard(struct act *act)
 {
@@ -145,7 +145,7 @@ static void hoard(struct act *act)
 	}
 }
 
-/* What makes the module ask where a file lies, and forget it again. */
+/* Make the module map files, and drop the maps again. */
 static void maps(struct act *act)
 {
 	bool huge = pick(act, 2);
@@ -194,7 +194,7 @@ static int query_all(int node, int fd)
 	return ioctl(node, FSCTL_MANAGE_BYPASS_IO, &envelope) ? -errno : 0;
 }
 
-/* Each operation that there is, allowed or not, to files that are enabled or not. */
+/* Send every operation, permitted or not, for enabled and other files. */
 static void calls(struct act *act)
 {
 	int fd = open_small(act, pick(act, HOSTILE_FILES)), node, i;
@@ -227,7 +227,7 @@ static void calls(struct act *act)
 	}
 }
 
-/* A child with reads on their way, some of them cancelled, until it is killed. */
+/* In a child: keep reads in flight, and cancel some, until it is killed. */
 static void be_killed(struct act *act, int ready)
 {
 	int fd = open_small(act, pick(act, HOSTILE_FILES)), node = node_open();
@@ -275,7 +275,7 @@ static void crowd(struct act *act)
 		}
 	}
 	close(ready[1]);
-	/* each of them says so, or has died */
+	/* wait until each child has written a byte or has died */
 	while (read(ready[0], &byte, 1) == 1 && --i > 0)
 		;
 	for (i = 0; i < CROWD; i++) {
@@ -304,7 +304,7 @@ void hostile_process(struct hostile *hostile, enum hostile_kind kind)
 
 	if (setrlimit(RLIMIT_NOFILE, &limit) || become_nobody())
 		_exit(1);
-	/* forgotten with the user that the process was */
+	/* set after the change of credentials, which clears it */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	act.node = node_open();
 	if (act.node < 0)

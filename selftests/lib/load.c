@@ -19,7 +19,7 @@ struct slot {
 	char		*buffer;
 	size_t		length;
 	uint64_t	offset;
-	bool		may_fail;	/* when it began */
+	bool		may_fail;	/* load->may_fail when it began */
 	struct iocb	iocb;		/* of libaio only */
 };
 
@@ -43,7 +43,7 @@ static void slot_prepare(struct load_thread *thread, struct slot *slot,
 	*random = *random * 1103515245 + 12345;
 	units = (load->bytes - slot->length) / load->unit + 1;
 	slot->offset = (*random >> 4) % units * load->unit;
-	/* what was there before must not pass for what was read */
+	/* stale contents must not pass for data that was read */
 	memset(slot->buffer, 0xa5, slot->length);
 	slot->may_fail = load->may_fail;
 	load->begun++;
@@ -183,7 +183,7 @@ static void load_aio(struct load_thread *thread, struct slot *slots,
 			slot_prepare(thread, &slots[i], random);
 			n = aio_submit(thread, context, &slots[i]);
 			if (n) {
-				/* an error that libaio reports at once */
+				/* libaio reports some errors at submission */
 				slot_judge(thread, &slots[i], n);
 				continue;
 			}
@@ -248,7 +248,7 @@ int load_start(struct load *load)
 	return 0;
 }
 
-/* How long many reads take is up to the machine; one must not take that long. */
+/* The deadline is for a single read, because machines differ in speed. */
 static void load_await(struct load *load, const struct load_thread *thread,
 		       uint64_t count)
 {
@@ -328,7 +328,7 @@ int load_was_seen(struct load *load, const struct load_watch *watch)
 
 	ret = load_progress(load, 20) | load_stop(load);
 	seen = filter_reads(watch->filter) - watch->seen;
-	/* what began before the second look may have been seen before the first */
+	/* reads that began before @seen was read may be included in it or not */
 	least = load->begun - watch->begun[1];
 	most = load->begun - watch->begun[0] + LOAD_IN_FLIGHT;
 	if (seen >= least && seen <= most && !load->errors)

@@ -14,7 +14,7 @@
 #include "mapper.h"
 #include "util.h"
 
-/* Any key will do, as long as it stays the same. */
+/* Any key will do, but it must be the same for each device. */
 #define CRYPT "aes-xts-plain64 " \
 	"00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100 0"
 
@@ -135,7 +135,7 @@ static int target_line(int type, const char *name, unsigned int index,
 
 	if (!task)
 		return -ENOMEM;
-	/* as it is now, without a flush that might wait */
+	/* without a flush, which might wait */
 	dm_task_no_flush(task);
 	if (!dm_task_run(task)) {
 		ret = -(dm_task_get_errno(task) ?: EIO);
@@ -166,7 +166,7 @@ int dm_table(const char *name, unsigned int index, char *table, size_t size)
 	return target_line(DM_DEVICE_TABLE, name, index, table, size);
 }
 
-/* One number of a device's files in sysfs. */
+/* The first number in a file in sysfs of a device. */
 static int device_number_in(const char *device, const char *file,
 			    uint64_t *number)
 {
@@ -179,7 +179,7 @@ static int device_number_in(const char *device, const char *file,
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s",
 		 major(st.st_rdev), minor(st.st_rdev), file);
 	ret = read_line(path, line, sizeof(line));
-	/* both files begin with that of the reads */
+	/* in "inflight" and "stat" that is the number of reads */
 	*number = ret ? 0 : strtoull(line, NULL, 10);
 	return ret;
 }
@@ -199,7 +199,7 @@ uint64_t device_reads(const char *path)
 	return device_number_in(path, "stat", &reads) ? UINT64_MAX : reads;
 }
 
-/* One of the two numbers that a target's status begins with. */
+/* One of the two numbers at the start of a target's status. */
 static uint64_t status_number(const char *name, int which)
 {
 	uint64_t numbers[2];

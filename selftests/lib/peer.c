@@ -43,7 +43,7 @@ int peer_is(const void *peer, size_t bytes, uint64_t offset, uint32_t file,
 	size_t i;
 	int ret;
 
-	/* by words, since the memory may be slow and know no other access */
+	/* word by word, because device memory may be slow and allow no other access */
 	for (i = 0; i < bytes / sizeof(*copy); i++)
 		copy[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 	ret = content_is(copy, bytes, offset, file, generation);

@@ -15,7 +15,7 @@
 #include "same.h"
 #include "util.h"
 
-/* Where the descriptors of all calls are, whatever the test has open. */
+/* The first descriptor number for the calls, above those that a test has open. */
 #define FIRST_FD	40
 
 struct same_file *same_files(unsigned int count)
@@ -89,7 +89,7 @@ void same_write(struct same_file *f, uint64_t offset, size_t bytes)
 	close(fd);
 }
 
-/* As descriptor @number, so that no account differs by what else is open. */
+/* Open as descriptor @number, so that accounts do not depend on other open files. */
 static int open_as(int number, const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC);
@@ -118,7 +118,7 @@ static int open_file(struct same_file *f)
 	return f->dir < 0 || f->plain < 0 || f->fd < 0 ? -EIO : 0;
 }
 
-/* Only files with O_DIRECT are armed; one that was stays it without. */
+/* Only a file with O_DIRECT is armed, but it stays armed without. */
 static int arm(int fd)
 {
 	int flags = fcntl(fd, F_GETFL), ret;
@@ -150,7 +150,7 @@ void same_state(struct same_file *f, int fd)
 	f->failed = true;
 }
 
-/* Whatever was called, an enabled file is still enabled and goes direct. */
+/* Check that an enabled file is still enabled after the calls, and read direct. */
 static int still_enabled(struct same_file *f)
 {
 	bool enabled = f->state == SAME_ENABLED;
@@ -175,7 +175,7 @@ static int still_enabled(struct same_file *f)
 	return -1;
 }
 
-/* In a separate process: anything it leaves behind ends with it. */
+/* Runs in a separate process, with which everything that it leaves behind ends. */
 static int make_calls(struct same_file *f, same_calls calls)
 {
 	if (open_file(f))

@@ -6,13 +6,13 @@
 #include "stack.h"
 #include "util.h"
 
-/* Names of types live as long as the program, as its constants do. */
+/* Constants, because a stack keeps pointers to the names of its types. */
 static const char *const known_types[] = {
 	"linear", "striped", "crypt", "delay", "bpio", "bpio-striped",
 	"bpio-filter", "bpio-probe",
 };
 
-/* The @index-th word of @types, as one of known_types; NULL behind the last. */
+/* The entry of known_types for word @index of @types; NULL behind the last word. */
 static const char *type_of(const char *types, unsigned int index)
 {
 	size_t length, i;

@@ -11,7 +11,7 @@
 #include "uevent.h"
 #include "util.h"
 
-/* Room for all that is sent while a test does not look. */
+/* Room for all events that arrive while a test does not read. */
 #define BUFFER	(32 << 20)
 
 int uevent_open(void)
@@ -76,7 +76,7 @@ static void parse_line(const char *text, struct uevent *event)
 		event->status = atoi(status);
 }
 
-/* Whether it is one of subsystem "bpio". */
+/* Whether an event is of subsystem "bpio". */
 static bool parse(const char *message, size_t size, struct uevent *event)
 {
 	const char *text;

@@ -27,7 +27,7 @@ void diag(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	/* one write, so that lines of threads and children do not mix */
+	/* in one write, so that lines of threads and children do not mix */
 	dprintf(STDERR_FILENO, "# %s\n", line);
 }
 
@@ -48,8 +48,8 @@ bool poll_again(uint64_t deadline)
 }
 
 /*
- * Start @command; its output can be read from @output. Not by fork(), see
- * fork_spares_reads(): other threads may be reading.
+ * Start @command, with a pipe from which its output can be read. Not by fork(), because
+ * other threads may be reading, see fork_spares_reads().
  */
 static pid_t start_shell(char *command, int *output)
 {
@@ -74,7 +74,7 @@ static pid_t start_shell(char *command, int *output)
 	return pid;
 }
 
-/* Read all there is; what does not fit is dropped, or the writer would block. */
+/* Read until end-of-file, so that the writer does not block; drop what does not fit. */
 static void drain(int fd, char *text, size_t size)
 {
 	size_t used = 0;
@@ -133,7 +133,7 @@ int count_fds(void)
 	while (readdir(dir))
 		count++;
 	closedir(dir);
-	/* not ".", not "..", not the directory's own */
+	/* without ".", ".." and the descriptor of the directory */
 	return count - 3;
 }
 

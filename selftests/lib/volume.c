@@ -22,7 +22,7 @@
 #include "volume.h"
 
 #define MOUNT_DIR "/run/" DM_PREFIX
-/* Of <xfs/xfs_fs.h>; the number covers two words of 64 bits. */
+/* From <xfs/xfs_fs.h>; the argument is two words of 64 bits. */
 #define XFS_IOC_SET_RESBLKS	_IOWR('X', 114, uint64_t[2])
 
 static bool is_block_device(const char *path)
@@ -87,7 +87,7 @@ static void dm_log(int level, const char *file, int line, int dm_errno,
 	(void)file;
 	(void)line;
 	(void)dm_errno;
-	/* flags stand above the low three bits */
+	/* the low three bits; the others are flags */
 	if ((level & 7) > LOG_WARNING)
 		return;
 	va_start(args, fmt);
@@ -106,12 +106,12 @@ static void dm_log_nothing(int level, const char *file, int line, int dm_errno,
 	(void)fmt;
 }
 
-/* udev leaves its hands off a device that a command with these flags changes. */
+/* With these flags of a command, udev does not read from the device. */
 #define UNSEEN	(DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |		\
 		 DM_UDEV_DISABLE_DISK_RULES_FLAG |		\
 		 DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
-/* Run one device-mapper command; with udev when the node may change. */
+/* Run a device-mapper command. @udev: wait for udev, because the node may change. */
 static int dm_command_flags(int type, const char *name,
 			    const struct dm_line *lines, unsigned int count,
 			    bool udev, uint16_t flags)
@@ -130,7 +130,7 @@ static int dm_command_flags(int type, const char *name,
 		if (!dm_task_add_target(task, lines[i].start, lines[i].sectors,
 					lines[i].type, lines[i].params))
 			ret = -ENOMEM;
-	/* udev looks into a device for a moment after each close for writing */
+	/* udev opens a device for a moment after each close of a writer */
 	if (!ret && type == DM_DEVICE_REMOVE)
 		dm_task_retry_remove(task);
 	if (!ret && udev && !dm_task_set_cookie(task, &cookie, flags))
@@ -310,7 +310,7 @@ int volume_info(const struct volume *volume, struct fs_bpio_info *info)
 	return ret;
 }
 
-/* "run" adds these up. Nothing is known of a volume that is suspended. */
+/* "run" adds these up. A suspended volume does not answer. */
 static void volume_say_reads(const struct volume *volume)
 {
 	struct fs_bpio_info info;
@@ -387,8 +387,8 @@ int volume_fs(struct volume *volume, const char *name, const char *device,
 }
 
 /*
- * Let XFS keep only so many blocks that nobody may have, for the maps of files when
- * extents are split; others have none.
+ * Reduce the number of blocks that XFS reserves for extent maps when extents are split.
+ * Other file systems reserve none.
  */
 #define RESERVED_BLOCKS	32
 
@@ -411,7 +411,7 @@ static int reserve(const struct volume *volume)
 	return ret;
 }
 
-/* As large as the file system lets it become, to within 64 KiB. */
+/* Grow the file until less than 64 KiB are free. */
 static void grow_filler(int fd)
 {
 	off_t size = 0, step = 8 << 20;
@@ -452,7 +452,7 @@ const char *volume_path(const struct volume *volume, const char *file)
 
 int volumes_sweep(void)
 {
-	/* the script beside this program */
+	/* run the script beside this program */
 	return shell("\"$(dirname \"$(readlink /proc/%d/exe)\")/sweep\"",
 		     getpid()) ? -EIO : 0;
 }

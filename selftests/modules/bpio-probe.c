@@ -20,21 +20,21 @@
  * Messages:
  *	file_veto <errno> <reason>	veto all files, or the volume, in these
  *	storage_veto <errno> <reason>	words (underscores stand for blanks)
- *	file_return <number>		what the callbacks return, as it is
+ *	file_return <number>		let the callbacks return that number
  *	storage_return <number>
- *	twice				vetoes are followed by another one
- *	allow				none of the above
+ *	twice				veto a second time after each veto
+ *	allow				undo all of the above
  *	check				call bpio_veto() wrongly in all callbacks
- *	checks				what came of it
- *	counts				calls of the callbacks
- *	order				when the last ones were
- *	fail <number>			fail so many of the next reads
- *	register			try to register wrongly
- *	pause <why>, pause, resume	of the layer; without a reason: wrongly
+ *	checks				return the results of that
+ *	counts				return the number of calls of each callback
+ *	order				return the order of the last calls
+ *	fail <number>			fail that many of the next reads
+ *	register			try to register with wrong arguments
+ *	pause <why>, pause, resume	pause or resume the layer; "pause" alone is wrong
  *	pause_file <path>, resume_file <path>, open_count <path>
- *	hide_block_ops <path>		let an XFS seem to be one that breaks no leases
- *	show_block_ops <path>		on layouts, and undo that
- *	lease <path>, unlease		hold a lease to read, of which nobody was told
+ *	hide_block_ops <path>		make an XFS look as if it broke no layout leases
+ *	show_block_ops <path>		undo that
+ *	lease <path>, unlease		hold a read lease that was not announced
  *	storage <operation> <major:minor>
  *	storage_short <major:minor>	with buffers that are too short
  */
@@ -53,7 +53,7 @@
 
 #define DM_MSG_PREFIX "bpio-probe"
 
-/* The callbacks, by level, side and operation. */
+/* The callbacks by level, by pre or post, and by operation. */
 enum { PROBE_FILE, PROBE_STORAGE, PROBE_LEVELS };
 enum { PROBE_PRE, PROBE_POST, PROBE_SIDES };
 #define PROBE_OPERATIONS 4	/* by number: ENABLE, DISABLE, QUERY */
@@ -62,7 +62,7 @@ enum { PROBE_PRE, PROBE_POST, PROBE_SIDES };
 
 struct probe_calls {
 	unsigned int	count[PROBE_OPERATIONS];
-	/* of all calls of all layers, the number of the last one */
+	/* number of the last call, counting the calls of all layers */
 	int		last;
 	int		status;
 	int		checks[PROBE_CHECKS];
@@ -103,7 +103,7 @@ struct probe {
 
 static atomic_t probe_calls;
 
-/* All that bpio_veto() must refuse. */
+/* Calls that bpio_veto() must refuse. */
 static void probe_check_pre(struct bpio_request *request, int *checks)
 {
 	char *reason = kmalloc(BPIO_REASON_TEXT_MAX + 2, GFP_KERNEL);
@@ -383,8 +383,8 @@ static const char *const probe_levels[] = { "file", "storage" };
 static const char *const probe_sides[] = { "pre", "post" };
 
 /*
- * Messages that only ask; they answer with a line of text, which device-mapper
- * writes over the message.
+ * Messages that only query something. They answer with a line of text, which
+ * device-mapper writes over the message.
  */
 static int probe_answer_calls(struct probe *probe, const char *what,
 			      char *result, unsigned int maxlen)
@@ -433,7 +433,7 @@ static int probe_answer_register(struct probe *probe, char *result,
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		layer = bpio_layer_register(probe->ti, &wrong[i], probe);
 		DMEMIT(" %d", PTR_ERR_OR_ZERO(layer));
-		/* also has to take what it was given instead of a layer */
+		/* must accept the ERR_PTR that was returned instead of a layer */
 		bpio_layer_unregister(layer);
 	}
 	bpio_layer_unregister(NULL);
@@ -458,7 +458,7 @@ static int probe_answer_file(const char *what, const char *path, char *result,
 	return 1;
 }
 
-/* The open file with the lease; messages come one at a time. */
+/* The open file with the lease. No lock, because messages come one at a time. */
 static struct file *probe_lease_file;
 
 static bool probe_lease_break(struct file_lease *lease)
@@ -511,7 +511,7 @@ static int probe_message_lease(const char *path)
 	return ret;
 }
 
-/* What the super block had; messages come one at a time. */
+/* The original value of the super block. No lock, as messages come one at a time. */
 static const struct export_operations *probe_export_op;
 static struct export_operations probe_no_block_ops;
 
@@ -643,7 +643,7 @@ static int probe_tell(struct probe *probe, bool allows)
 	return ret;
 }
 
-/* Messages about how to answer, which change a layer's mind. */
+/* Messages that change how the layer answers. */
 static int probe_message_answer(struct probe *probe, unsigned int argc,
 				char **argv)
 {
