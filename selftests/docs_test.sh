@@ -5,8 +5,8 @@
 #
 # A transcript is a block "```console" of README.md, or an example (.EX) of a
 # man page whose first line is a command. Lines that begin with "# " are commands
-# for root, which end on a later line if they end with a backslash; what follows
-# is their output, standard error included, where
+# for root, which continue on the next line if they end with a backslash. The lines that
+# follow are their output, including standard error, in which
 #
 #	<N>	stands for any number without a sign
 #	...	alone on a line stands for any lines, or none
@@ -20,7 +20,7 @@
 # else. The guest's devices get the names and numbers of DEVICES. The number of blanks
 # between two words does not matter, because columns are as wide as their numbers.
 set -euo pipefail
-# LVM's commands need not say that the shell has files open
+# LVM's commands must not warn of open files of the shell
 export LVM_SUPPRESS_FD_WARNINGS=1
 
 MARK='== the next command =='
@@ -61,7 +61,7 @@ declare -A DEVICES=(
 	[vdb]=${BPIO_SCRATCH#/dev/}
 )
 
-# Rename devices: in two steps, because a name may mean something on both sides.
+# Rename devices, in two steps, because a name may exist on both sides.
 to_here()
 {
 	local name i=0 first=() second=()
@@ -97,7 +97,7 @@ remove_machine()
 		! dmsetup info "$name" >/dev/null 2>&1 || dmsetup remove "$name"
 	done
 	! vgs vg >/dev/null 2>&1 || vgremove -qq -ff -y vg
-	# or LVM would see its own signs on what comes next
+	# or LVM would find its signatures on the next file system
 	wipefs -q -a "$BPIO_NVME_A1" "$BPIO_NVME_B1"
 }
 
@@ -110,7 +110,7 @@ make_group()
 	fill_machine vg-data
 }
 
-# A file system with a file on the mapped device $1
+# fill_machine NAME: make a file system with a file on a mapped device
 fill_machine()
 {
 	mkfs.ext4 -q "/dev/mapper/$1"
@@ -145,7 +145,7 @@ make_machine()
 	fill_machine vol
 }
 
-# Whether the output in file $2 is what the lines in file $1 say.
+# matches EXPECTED FOUND: whether the output in file FOUND is as in file EXPECTED
 matches()
 {
 	local line regex='^' output
@@ -162,8 +162,8 @@ matches()
 	[[ ${output%.} =~ $regex$ ]]
 }
 
-# The commands of the transcript in file $1, to the array "commands", and what
-# they print, to files expected.0, expected.1, ...
+# Read the transcript in file $1: commands into the array "commands", and their output
+# into files expected.0, expected.1, ...
 read_transcript()
 {
 	local line command='' open=no
@@ -190,8 +190,8 @@ read_transcript()
 	done <"$1"
 }
 
-# Run the commands in one shell, as a person does; what the next one may ask for
-# is the status of the last.
+# Run the commands in one shell, as a person does; a command may ask for the exit status
+# of the previous one.
 type_in()
 {
 	# shellcheck disable=SC2016 # for the inner shell
@@ -235,7 +235,7 @@ it()
 	shift
 
 	count=$((count + 1))
-	# a job of its own, so that set -e holds inside
+	# as a separate job, so that set -e works inside
 	(set -e; "$@") >"$WORK/log" 2>&1 &
 	if wait $!; then
 		echo "ok $count - $sentence"
@@ -246,7 +246,7 @@ it()
 	fi
 }
 
-# A comparison that finds nothing wrong must be able to find something.
+# Check that the comparison can fail.
 check_comparison()
 {
 	printf '# echo 12 apples; echo pears; false\n<N> apples\n...\n# echo $?\n1\n' \
@@ -264,7 +264,7 @@ check_comparison()
 	done
 }
 
-# What a reader sees of a line of a man page's example.
+# Convert a line of a man page's example to what a reader sees.
 unroff()
 {
 	sed -e 's/\\-/-/g' -e 's/\\&//g' -e "s/\\\\(aq/'/g" -e 's/\\(dq/"/g' \
@@ -295,7 +295,7 @@ check_page()
 			}
 			here=no
 			[ "$machine" != host ] || here=yes
-			# an example in another language is not for a shell
+			# examples in other languages are not for a shell
 			if [ "$here" = "${BPIO_HOST:-no}" ] &&
 			   [[ $page == *.md || $(<"$WORK/transcript") == '# '* ]]; then
 				it "${page##*/}, line $begin" check_transcript \
@@ -315,7 +315,7 @@ echo "TAP version 13"
 for page in "${pages[@]}"; do
 	before=$count
 	check_page "$page"
-	# a page without any must be one that is known to have none
+	# only this page may have no transcript
 	[ "$count" -gt "$before" ] || [[ $page == */libbpio.3 ]] || {
 		count=$((count + 1))
 		failed=$((failed + 1))

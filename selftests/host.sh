@@ -20,7 +20,7 @@ TEST_TYPES+=,PREFER_DEFINED_ATTRIBUTE_MACRO,PREFER_FALLTHROUGH,SPACING
 TEST_TYPES+=,SPLIT_STRING,STATIC_CONST_CHAR_ARRAY
 export TEST_TYPES
 
-# Headlines of what is going on, with the time since the start.
+# Print a headline with the time since the start.
 say()
 {
 	printf '== %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2
@@ -54,29 +54,29 @@ it()
 	[ -z "${log-}" ] || tail -n 30 "$log" | sed 's/^/# /'
 }
 
-# make as the user would call it (the make that may have called us has flags and
-# variables of its own), for half an hour at most.
+# Run make as a user would, without the flags and variables of a make that may have called
+# this script, for half an hour at most.
 plain_make()
 {
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES \
 		timeout --foreground 1800 make --no-print-directory "$@"
 }
 
-# What the row of kernel $1 says, as variable $2 of those of kernel_row.
+# kernel_says KERNEL VARIABLE: print a variable that kernel_row sets from the kernel's row
 kernel_says()
 {
 	# shellcheck source=/dev/null # its variables are of the subshell
 	(. "$SELFTESTS/vm/lib.sh" && kernel_row "$1" && printf '%s\n' "${!2}")
 }
 
-# Whether kernel $1 is built here, to find bugs in what runs on it: such ones are
-# several times as slow as Debian's.
+# kernel_debugs KERNEL: whether it is one of those built here to find bugs, which are
+# several times slower than Debian's
 kernel_debugs()
 {
 	[ "$(kernel_says "$1" K_BUILD)" = source ]
 }
 
-# The commit that is tested, for the results.
+# Print the commit that is tested, for the results.
 commit()
 {
 	local id
@@ -89,8 +89,8 @@ commit()
 	printf '%s\n' "$id"
 }
 
-# distinct_kernels BUILD...: names of rows of vm/kernels whose modules are built
-# in one of these ways, without those whose kernel an earlier one has.
+# distinct_kernels BUILD...: print the names of rows of vm/kernels whose modules are built
+# in one of these ways, without rows whose kernel an earlier row has
 distinct_kernels()
 {
 	local name build release seen=' '
@@ -105,7 +105,7 @@ distinct_kernels()
 	done < <(sed -e 's/#.*//' -e '/^ *$/d' "$SELFTESTS/vm/kernels")
 }
 
-# The summary line of a results file that has the three counts.
+# summary FILE: print the summary line for a file of results
 summary()
 {
 	jq -r '"\(.passed) passed, \(.failed) failed, \(.skipped) skipped"' "$1"

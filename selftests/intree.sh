@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# A kernel tree with the module in it. Sourced after host.sh, never run.
+# Make a kernel tree that contains the module. Sourced after host.sh, never run.
 
 MODULE_DIR=drivers/md/dm-bpio
 RST=Documentation/admin-guide/device-mapper/dm-bpio.rst
 
-# unpack_tree TARBALL TREE: all of it, once.
+# unpack_tree TARBALL TREE: unpack a tarball, unless that was done before
 unpack_tree()
 {
 	local tarball=$1 tree=$2
@@ -19,8 +19,8 @@ unpack_tree()
 	touch "$tree/.unpacked"
 }
 
-# insert_before PATTERN FILE LINE...: before the first line that matches; fails
-# when none does.
+# insert_before PATTERN FILE LINE...: insert lines before the first that matches; fails if
+# none does
 insert_before()
 {
 	local pattern=$1 file=$2
@@ -37,7 +37,7 @@ insert_before()
 	mv "$file.new" "$file"
 }
 
-# Make the build of drivers/md in tree $1 look into the folder of the module.
+# hook_module TREE: make the build of drivers/md descend into the module's folder
 hook_module()
 {
 	local tree=$1
@@ -49,7 +49,7 @@ hook_module()
 		$'obj-$(CONFIG_DM_BPIO)\t\t+= dm-bpio/'
 }
 
-# Add the page for administrators to tree $1.
+# put_documentation TREE: add the page for administrators
 put_documentation()
 {
 	cp "$TOP/dm-bpio/dm-bpio.rst" "$1/$RST"

@@ -26,7 +26,7 @@ done
 
 SKIP_STATUS=4
 
-# Every command that could wait for a device is bounded.
+# bounded COMMAND...: run a command that could wait for a device, with a time limit
 bounded()
 {
 	local status=0
@@ -55,7 +55,7 @@ skip()
 	exit "$SKIP_STATUS"
 }
 
-# What a test leaves behind, it or a failure.
+# Remove what a test has left behind.
 sweep()
 {
 	"$HERE/sweep" 2>&1 | diagnose
@@ -106,11 +106,11 @@ it()
 	local status=0 log
 
 	log=$(mktemp)
-	# no pipe and no "if": both would switch "set -e" off in the test
+	# without a pipe or "if", because both would disable "set -e" in the test
 	set +e
 	(
 		set -eE
-		# "[" says nothing when it fails
+		# "[" prints nothing when it fails
 		trap 'echo "${BASH_SOURCE##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
 		"$2"
 	) >"$log" 2>&1
@@ -137,8 +137,8 @@ fail()
 	return 1
 }
 
-# says_why TEXT COMMAND...: it fails, and the kernel's log says why; its standard
-# error lands in $error
+# says_why TEXT COMMAND...: expect the command to fail and the kernel's log to contain
+# TEXT; its output is in $error
 says_why()
 {
 	local text=$1 mark
@@ -162,7 +162,7 @@ same()
 	[ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
 }
 
-# eventually SECONDS COMMAND...: until the command succeeds
+# eventually SECONDS COMMAND...: repeat the command until it succeeds
 eventually()
 {
 	local deadline=$((SECONDS + $1))
@@ -179,7 +179,7 @@ sectors()
 	bounded blockdev --getsz "$1"
 }
 
-# create NAME TABLE...: a mapped device; its table by lines
+# create NAME LINE...: create a mapped device with these lines as its table
 create()
 {
 	local name=$1
@@ -193,7 +193,7 @@ node()
 	printf '/dev/mapper/%s%s' "$PREFIX" "$1"
 }
 
-# make_fs NAME: ext4 on it, mounted
+# make_fs NAME: make ext4 on a mapped device, and mount it
 make_fs()
 {
 	bounded mkfs.ext4 -q -F -m 0 -b 4096 \
@@ -202,7 +202,7 @@ make_fs()
 	bounded mount -t ext4 "$(node "$1")" "$MNT_PREFIX$1"
 }
 
-# start_reader NAME FILE: reader.c on a file of a volume
+# start_reader NAME FILE: run reader.c on a file of a volume
 start_reader()
 {
 	reader_dir=$(mktemp -d)
@@ -233,14 +233,14 @@ reader_line()
 	printf '%s' "$line"
 }
 
-# ask QUESTION: one line from the reader
+# ask QUESTION: print the reader's answer, one line
 ask()
 {
 	printf '%s\n' "$*" >&"$reader_out"
 	reader_line
 }
 
-# The reader ends, and no read was wrong.
+# End the reader; fails if a read was wrong.
 stop_reader()
 {
 	local status=0

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Everything that may change a file or the stack happens at once for a while,
-# and every byte that is read by file bypass is judged. "make stress" does it for
-# longer; BPIO_STRESS_SECONDS tells how long here.
+# Run the oracle (stress/) for a while: it does everything that may change a file or the
+# stack at the same time, and judges every byte that is read with bypass. "make stress"
+# runs it for longer; BPIO_STRESS_SECONDS sets the time here.
 # shellcheck source=lib.sh
 . "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/lib.sh"
 
 seconds=${BPIO_STRESS_SECONDS:-30}
 
-# judged FS [OPTION of the oracle]...
+# judged FS [OPTION]...: run the oracle on a file system
 judged()
 {
 	timeout --kill-after=10 $((seconds + 200)) "$HERE/oracle" --fs "$@" \
@@ -25,7 +25,7 @@ on_xfs()
 	judged xfs
 }
 
-# freed blocks are given to other files sooner there
+# it reuses freed blocks sooner
 on_xfs_without_shared_blocks()
 {
 	judged xfs --mkfs '-m reflink=0'
