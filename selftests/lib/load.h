@@ -26,7 +26,8 @@ struct load_thread {
 	struct load		*load;
 	unsigned int		number;
 	pthread_t		thread;
-	_Atomic uint64_t	reads;		/* completed */
+	/* completed */
+	_Atomic uint64_t	reads;
 };
 
 struct load {

@@ -24,7 +24,8 @@ struct file {
 	atomic_uint		holders;
 	atomic_uint		in_flight;	/* reads */
 	atomic_bool		at_end;		/* the last read returned no bytes */
-	_Atomic uint64_t	changed_at;	/* time of now_ms() */
+	/* time of now_ms() */
+	_Atomic uint64_t	changed_at;
 	unsigned int		slot;
 	unsigned int		orphaned;	/* its blocks, once it is unlinked */
 	uint32_t		id;
