@@ -2,8 +2,9 @@
 /*
  * Extent maps of files, and the slow way to build one: bmap(). It maps one block at
  * a time, returns 0 for anything that is not plain data on the device (holes,
- * preallocated and inline ranges, blocks that XFS files share, errors), writes back
- * dirty pages first, and takes the inode lock shared. The fast way is in probe.c.
+ * preallocated and inline ranges, errors), and for all blocks of an XFS file that has
+ * or had shared blocks. It writes back dirty pages first, and takes the inode lock
+ * shared. The fast way is in probe.c.
  *
  * Level: foundation.
  */

@@ -51,7 +51,7 @@ enum bpio_file_state {
  *	read by direct reads without
  * @why: enum bpio_reason why UNARMED is set; written under @arm_lock, read without
  * @arm_lock: serialises arming and disarming. Taken with no other lock of this
- *	module held; the inode lock and the lease locks nest inside.
+ *	module held; the inode lock, volume->lock and the lease locks nest inside.
  * @arming_wait: woken when @runs_ended has changed
  * @lease_file: private open file that carries the lease; NULL until the first
  *	arming, and again when its mount must not stay busy; protected by @arm_lock
@@ -70,8 +70,8 @@ enum bpio_file_state {
  * @map_start: where a new map begins; protected by @arm_lock
  * @map_jumps: how often @map_start was changed; protected by @arm_lock
  * @no_probe: probes do not work for the file; protected by @arm_lock
- * @backoff: jiffies until the next attempt; protected by @arm_lock, but
- *	bpio_file_kick() reads it and bpio_lease_hold_off() raises it without
+ * @backoff: jiffies until the next attempt; written under @arm_lock, and without it by
+ *	bpio_lease_hold_off(), which raises it; read without
  * @revokes: how often the lease was broken
  * @opens: struct bpio_open_file.node, open files that were enabled; protected by
  *	volume->lock

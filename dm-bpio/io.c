@@ -102,7 +102,7 @@ static int bpio_io_bio_add(const struct bpio_direct *direct, struct bpio_io *io,
  * Split the first piece off a longer bio and submit it. The next piece becomes the
  * first; it exists, because bpio_direct_find_rest() has checked the whole range.
  *
- * Return: false without memory.
+ * Return: false if the rest of the bio cannot be submitted.
  */
 static noinline bool bpio_io_submit_part(struct bpio_direct *direct,
 					 struct bpio_io *io,

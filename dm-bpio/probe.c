@@ -253,7 +253,9 @@ static bool bpio_probe_is_proven(const struct bpio_probe *probe,
 
 /*
  * Compare with bmap(): the first bio, or the absence of a bio at @pos where SEEK_DATA
- * found data. bmap() returns 0 for blocks that files of XFS share.
+ * found data. Where bmap() returns 0 it has no opinion: for all blocks of an XFS file
+ * that has or had shared blocks, and for preallocated ones. If no bio was taken there,
+ * the block counts as a hole, and the file system serves it.
  */
 static int bpio_probe_verify(const struct bpio_probe *probe,
 			     const struct bpio_file *file, u64 pos)

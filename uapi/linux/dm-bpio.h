@@ -118,15 +118,15 @@
  *	file open read-only. Enabling it twice has no further effect. A refusal or
  *	veto is not an error of the ioctl; it is in the results.
  * @FS_BPIO_OP_DISABLE: Disable BypassIO for one open file; its direct reads have
- *	drained when this returns. Never fails; ignored when not enabled. The file
- *	can be enabled again.
+ *	drained when this returns. Fails only if the task is killed meanwhile;
+ *	ignored when not enabled. The file can be enabled again.
  * @FS_BPIO_OP_QUERY: Answer as ENABLE would and change nothing. Also for
  *	directories and for the volume itself (fd is the mapped device, or -1).
  * @FS_BPIO_OP_VOLUME_STACK_PAUSE: Stop the bypass of the volume and storage
  *	stack for all files of the volume; direct reads have drained when it
- *	returns. May be sent repeatedly. Never fails. Reads do not drain while a
- *	device below is suspended: only this call waits for them. It sets the pause
- *	before it waits, and the wait can be killed.
+ *	returns. May be sent repeatedly. Fails only if the task is killed
+ *	meanwhile. Reads do not drain while a device below is suspended: only this
+ *	call waits for them. It sets the pause before it waits.
  * @FS_BPIO_OP_VOLUME_STACK_RESUME: End the pause, however often PAUSE was sent.
  *	The stack is queried again and bypass resumes if no layer objects. Never
  *	fails.
@@ -763,7 +763,7 @@ struct bpio_tally {
 #define BPIO_IOC_GET_VERSION	_IOWR(BPIO_IOC_TYPE, 0x00, struct bpio_version)
 #define FSCTL_MANAGE_BYPASS_IO	_IOWR(BPIO_IOC_TYPE, 0x01, struct bpio_ioctl)
 
-/* To the mapped device. */
+/* To the mapped device, or to /dev/bpio. */
 #define IOCTL_STORAGE_MANAGE_BYPASS_IO \
 				_IOWR(BPIO_IOC_TYPE, 0x02, struct bpio_ioctl)
 
