@@ -22,7 +22,7 @@
  *
  * A task that waits for i_dio_count must not wait for ever because reads overlap and
  * keep the count above zero. If the task has broken a lease, REVOKED keeps new reads
- * from raising the count. These waiters, in 6.1, 6.12 and 7.2, break no lease first:
+ * from raising the count. These waiters, in 6.1, 6.12, 7.2 and 7.3, break no lease:
  *
  * - ext4_ioctl_setflags() when a file becomes immutable, and
  *   ext4_change_inode_journal_flag() when the journalling of its data is switched

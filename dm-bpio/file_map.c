@@ -177,6 +177,10 @@ enum bpio_reason bpio_file_map_step(struct bpio_file *file)
  * bpio_file_map_is_realtime() - whether the data is on the realtime device of XFS
  * @file: the file, with its lease file
  *
+ * That device may be a part of the volume itself. If it is zoned, garbage collection
+ * breaks the lease, drops the inode lock, and only then moves the blocks. So a file whose
+ * attributes cannot be read counts as a realtime file, too.
+ *
  * Context: may sleep.
  */
 bool bpio_file_map_is_realtime(const struct bpio_file *file)
@@ -184,6 +188,6 @@ bool bpio_file_map_is_realtime(const struct bpio_file *file)
 	struct file_kattr attr = {};
 
 	return bpio_file_is_xfs(file) &&
-	       !vfs_fileattr_get(file->lease_file->f_path.dentry, &attr) &&
-	       attr.fsx_xflags & FS_XFLAG_REALTIME;
+	       (vfs_fileattr_get(file->lease_file->f_path.dentry, &attr) ||
+		attr.fsx_xflags & FS_XFLAG_REALTIME);
 }
