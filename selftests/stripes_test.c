@@ -229,8 +229,8 @@ TEST_F(stripes, are_skipped_as_far_as_the_layers_below_take_part)
 	ASSERT_EQ(0, volume_op(&self->volume, FS_BPIO_OP_QUERY, &out));
 	if (variant->leg == ON_LINEAR) {
 		EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
-		EXPECT_OBJECTION(&out.query, LAYER_UNAWARE, -EOPNOTSUPP,
-				 "dm_mod", NULL);
+		EXPECT_OBJECTION(&out.query, LAYER_UNAWARE, -EOPNOTSUPP, NULL,
+				 NULL);
 	} else {
 		EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 		EXPECT_NO_OBJECTION(&out.query);
