@@ -121,7 +121,7 @@ install-user: user
 		"$(DESTDIR)$(EXAMPLEDIR)"
 	$(INSTALL) -m 644 README.md "$(DESTDIR)$(DOCDIR)/"
 	$(INSTALL) -m 644 LICENSES/* "$(DESTDIR)$(LICENSEDIR)/"
-	$(INSTALL) -m 644 dm-bpio/filter.c dm-bpio/example/Makefile \
+	$(INSTALL) -m 644 dm-bpio/filter*.[ch] dm-bpio/example/Makefile \
 		"$(DESTDIR)$(EXAMPLEDIR)/"
 
 uninstall: uninstall-modules uninstall-user

@@ -5,7 +5,8 @@
  * It passes all I/O through, counts what it sees, and objects to bypass on request. So
  * a test can use it in place of an encryption filter, a snapshot driver or a scanner.
  * It is also the example to copy for a target that is to take part: it uses nothing of
- * BypassIO except dm-bpio.h. Four things make it a layer; each is marked below:
+ * BypassIO except dm-bpio.h. The objections themselves are in filter_rule.c. Four things
+ * make it a layer; each is marked below:
  *
  *	(1) it registers when its table becomes live, and unregisters before it
  *	    is suspended
@@ -30,32 +31,16 @@
  * quotes may be omitted.
  */
 #include <linux/blkdev.h>
-#include <linux/dcache.h>
 #include <linux/device-mapper.h>
 #include <linux/err.h>
-#include <linux/glob.h>
-#include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
 
 #include "dm-bpio.h"
+#include "filter_rule.h"
 
 #define DM_MSG_PREFIX "bpio-filter"
-
-/**
- * struct filter_rule - an objection
- * @node: in filter->file_rules, for an objection to files
- * @pattern: the files it applies to, or NULL for the volume
- * @status: negative errno
- * @reason: sentence
- */
-struct filter_rule {
-	struct list_head	node;
-	char			*pattern;
-	int			status;
-	char			*reason;
-};
 
 /**
  * struct filter - one instance of the target
@@ -64,10 +49,7 @@ struct filter_rule {
  * @start: first 512-byte sector of @dev
  * @reads: reads that passed through the layer
  * @writes: writes that passed through the layer
- * @rules_lock: protects @veto and @file_rules. Taken inside callbacks, so it
- *	must not be held during calls of dm-bpio.h.
- * @veto: objection to bypass of the volume, or NULL
- * @file_rules: objections to files
+ * @rules: its objections
  * @layer_lock: protects @layer. Not held across a call that waits for reads, or
  *	other tasks that need it would wait too: see filter_get_layer().
  * @layer: the registered layer, NULL while the target is suspended
@@ -78,77 +60,11 @@ struct filter {
 	sector_t		start;
 	atomic64_t		reads;
 	atomic64_t		writes;
-
-	struct mutex		rules_lock;	/* see above */
-	struct filter_rule	*veto;
-	struct list_head	file_rules;
+	struct filter_rules	rules;
 
 	struct mutex		layer_lock;	/* see above */
 	struct bpio_layer	*layer;
 };
-
-static void filter_rule_free(struct filter_rule *rule)
-{
-	if (!rule)
-		return;
-	kfree(rule->pattern);
-	kfree(rule->reason);
-	kfree(rule);
-}
-
-/*
- * Return: the rule; -EINVAL for an invalid errno; -ENODATA, -E2BIG or -EILSEQ for an
- * invalid reason, such as one with a quote, which the table line could not represent.
- */
-static struct filter_rule *filter_rule_create(const char *pattern,
-					      const char *status,
-					      const char *reason)
-{
-	struct filter_rule *rule;
-	unsigned int err;
-
-	if (kstrtouint(status, 10, &err) || !err || err > MAX_ERRNO)
-		return ERR_PTR(-EINVAL);
-	if (!*reason)
-		return ERR_PTR(-ENODATA);
-	if (strlen(reason) > BPIO_REASON_TEXT_MAX)
-		return ERR_PTR(-E2BIG);
-	if (strchr(reason, '"'))
-		return ERR_PTR(-EILSEQ);
-
-	rule = kzalloc(sizeof(*rule), GFP_KERNEL);
-	if (!rule)
-		return ERR_PTR(-ENOMEM);
-	rule->status = -(int)err;
-	rule->reason = kstrdup(reason, GFP_KERNEL);
-	if (pattern)
-		rule->pattern = kstrdup(pattern, GFP_KERNEL);
-	if (!rule->reason || (pattern && !rule->pattern)) {
-		filter_rule_free(rule);
-		return ERR_PTR(-ENOMEM);
-	}
-	return rule;
-}
-
-static bool filter_rule_matches(const struct filter_rule *rule,
-				struct inode *inode)
-{
-	struct dentry *dentry;
-	unsigned long ino;
-	bool matches = false;
-
-	if (!kstrtoul(rule->pattern, 10, &ino))
-		return inode->i_ino == ino;
-
-	dentry = d_find_alias(inode);
-	if (!dentry)
-		return false;
-	spin_lock(&dentry->d_lock);
-	matches = glob_match(rule->pattern, dentry->d_name.name);
-	spin_unlock(&dentry->d_lock);
-	dput(dentry);
-	return matches;
-}
 
 /* (2) Return the mapping that the map method applies to reads. */
 static int filter_layer_map(void *context, sector_t sector,
@@ -167,17 +83,14 @@ static int filter_file_pre(void *context, struct bpio_request *request,
 			   struct inode *inode)
 {
 	struct filter *filter = context;
-	struct filter_rule *rule;
+	const struct filter_rule *rule;
 	int ret = 0;
 
-	mutex_lock(&filter->rules_lock);
-	list_for_each_entry(rule, &filter->file_rules, node) {
-		if (filter_rule_matches(rule, inode)) {
-			ret = bpio_veto(request, rule->status, rule->reason);
-			break;
-		}
-	}
-	mutex_unlock(&filter->rules_lock);
+	mutex_lock(&filter->rules.lock);
+	rule = filter_rules_find(&filter->rules, inode);
+	if (rule)
+		ret = bpio_veto(request, rule->status, rule->reason);
+	mutex_unlock(&filter->rules.lock);
 	return ret;
 }
 
@@ -185,17 +98,18 @@ static int filter_file_pre(void *context, struct bpio_request *request,
 static int filter_storage_pre(void *context, struct bpio_request *request)
 {
 	struct filter *filter = context;
+	const struct filter_rule *rule;
 	int ret = 0;
 
-	mutex_lock(&filter->rules_lock);
-	if (filter->veto)
-		ret = bpio_veto(request, filter->veto->status,
-				filter->veto->reason);
+	mutex_lock(&filter->rules.lock);
+	rule = filter->rules.veto;
+	if (rule)
+		ret = bpio_veto(request, rule->status, rule->reason);
 	else if (bpio_request_all_reads(request) &&
-		 !list_empty(&filter->file_rules))
+		 !list_empty(&filter->rules.files))
 		ret = bpio_veto(request, -EBUSY,
 				"Some files of the volume must not be bypassed.");
-	mutex_unlock(&filter->rules_lock);
+	mutex_unlock(&filter->rules.lock);
 	return ret;
 }
 
@@ -272,140 +186,6 @@ static int filter_allows(struct filter *filter)
 	return 0;
 }
 
-static void filter_set_veto(struct filter *filter, struct filter_rule *rule)
-{
-	struct filter_rule *old;
-
-	mutex_lock(&filter->rules_lock);
-	old = filter->veto;
-	filter->veto = rule;
-	mutex_unlock(&filter->rules_lock);
-	filter_rule_free(old);
-}
-
-static struct filter_rule *filter_find_file_rule(struct filter *filter,
-						 const char *pattern)
-{
-	struct filter_rule *rule;
-
-	lockdep_assert_held(&filter->rules_lock);
-
-	list_for_each_entry(rule, &filter->file_rules, node)
-		if (!strcmp(rule->pattern, pattern))
-			return rule;
-	return NULL;
-}
-
-/* Replace the rule for a pattern by @rule. Return: whether there was one. */
-static bool filter_replace_file_rule(struct filter *filter, const char *pattern,
-				     struct filter_rule *rule)
-{
-	struct filter_rule *old;
-
-	mutex_lock(&filter->rules_lock);
-	old = filter_find_file_rule(filter, pattern);
-	if (old)
-		list_del(&old->node);
-	if (rule)
-		list_add_tail(&rule->node, &filter->file_rules);
-	mutex_unlock(&filter->rules_lock);
-	filter_rule_free(old);
-	return old;
-}
-
-static int filter_add_rule(struct filter *filter, const char *pattern,
-			   const char *status, const char *reason)
-{
-	struct filter_rule *rule = filter_rule_create(pattern, status, reason);
-
-	if (IS_ERR(rule))
-		return PTR_ERR(rule);
-	if (pattern)
-		filter_replace_file_rule(filter, pattern, rule);
-	else
-		filter_set_veto(filter, rule);
-	return 0;
-}
-
-static const char *filter_rule_error(int ret)
-{
-	switch (ret) {
-	case -EINVAL:
-		return "Invalid errno, expected a number from 1 to 4095";
-	case -ENODATA:
-		return "A veto needs a reason";
-	case -E2BIG:
-		return "Reason too long, expected at most 128 bytes";
-	case -EILSEQ:
-		return "A reason must not hold double quotes";
-	default:
-		return "Cannot allocate rule";
-	}
-}
-
-/* Join the words from @first to @end with blanks. */
-static char *filter_join(char **argv, unsigned int first, unsigned int end)
-{
-	char *text = kstrdup("", GFP_KERNEL), *more;
-	unsigned int i;
-
-	for (i = first; text && i < end; i++) {
-		more = kasprintf(GFP_KERNEL, "%s%s%s", text,
-				 i > first ? " " : "", argv[i]);
-		kfree(text);
-		text = more;
-	}
-	return text;
-}
-
-/* Remove the quotes, if the text begins and ends with one. */
-static char *filter_unquote(char *text)
-{
-	size_t len = strlen(text);
-
-	if (len < 2 || text[0] != '"' || text[len - 1] != '"')
-		return text;
-	text[len - 1] = 0;
-	return text + 1;
-}
-
-/* Number of words of a reason: one, or all up to the closing quote. */
-static unsigned int filter_reason_words(const struct dm_arg_set *as,
-					unsigned int left)
-{
-	unsigned int i = 0;
-	size_t len;
-
-	if (as->argv[0][0] != '"')
-		return 1;
-	do {
-		len = strlen(as->argv[i]);
-		if (as->argv[i][len - 1] == '"' && (i || len > 1))
-			return i + 1;
-	} while (++i < left);
-	return left;
-}
-
-static int filter_parse_rule(struct filter *filter, struct dm_arg_set *as,
-			     unsigned int *left, const char *pattern)
-{
-	const char *status = dm_shift_arg(as);
-	unsigned int words = filter_reason_words(as, *left);
-	char *text = filter_join(as->argv, 0, words);
-	int ret;
-
-	if (!text)
-		return -ENOMEM;
-	dm_consume_args(as, words);
-	*left -= words;
-
-	ret = filter_add_rule(filter, pattern, status, filter_unquote(text));
-	if (ret)
-		filter->ti->error = (char *)filter_rule_error(ret);
-	kfree(text);
-	return !ret || ret == -ENOMEM ? ret : -EINVAL;
-}
-
 static int filter_parse_option(struct filter *filter, struct dm_arg_set *as,
 			       unsigned int *left)
 {
@@ -429,7 +209,8 @@ static int filter_parse_option(struct filter *filter, struct dm_arg_set *as,
 	*left -= need - 1;
 	if (need == 4)
 		pattern = dm_shift_arg(as);
-	return filter_parse_rule(filter, as, left, pattern);
+	return filter_rules_parse(&filter->rules, pattern, as, left,
+				  &filter->ti->error);
 }
 
 static int filter_parse_options(struct filter *filter, struct dm_arg_set *as)
@@ -455,11 +236,7 @@ static int filter_parse_options(struct filter *filter, struct dm_arg_set *as)
 
 static void filter_free(struct filter *filter)
 {
-	struct filter_rule *rule, *next;
-
-	list_for_each_entry_safe(rule, next, &filter->file_rules, node)
-		filter_rule_free(rule);
-	filter_rule_free(filter->veto);
+	filter_rules_free(&filter->rules);
 	if (filter->dev)
 		dm_put_device(filter->ti, filter->dev);
 	kfree(filter);
@@ -504,9 +281,8 @@ static int filter_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	filter->ti = ti;
-	mutex_init(&filter->rules_lock);
+	filter_rules_init(&filter->rules);
 	mutex_init(&filter->layer_lock);
-	INIT_LIST_HEAD(&filter->file_rules);
 
 	ret = filter_parse(filter, argc, argv);
 	if (ret) {
@@ -597,11 +373,11 @@ static bool filter_is_paused(struct filter *filter)
 static int filter_message_rule(struct filter *filter, const char *pattern,
 			       const char *status, const char *reason)
 {
-	int ret = filter_add_rule(filter, pattern, status, reason);
+	int ret = filter_rules_add(&filter->rules, pattern, status, reason);
 
 	if (!ret)
 		return filter_objects(filter);
-	DMERR("%s", filter_rule_error(ret));
+	DMERR("%s", filter_rules_error(ret));
 	return ret;
 }
 
@@ -618,16 +394,16 @@ static int filter_message_text(struct filter *filter, unsigned int argc,
 		DMERR("message '%s' is incomplete", argv[0]);
 		return -EINVAL;
 	}
-	text = filter_join(argv, first, argc);
+	text = filter_text_join(argv, first, argc);
 	if (!text)
 		return -ENOMEM;
 
 	if (first > 1)
 		ret = filter_message_rule(filter, file ? argv[1] : NULL,
 					  argv[first - 1],
-					  filter_unquote(text));
+					  filter_text_unquote(text));
 	else
-		ret = filter_message_pause(filter, filter_unquote(text));
+		ret = filter_message_pause(filter, filter_text_unquote(text));
 	kfree(text);
 	return ret;
 }
@@ -642,11 +418,11 @@ static int filter_message(struct dm_target *ti, unsigned int argc, char **argv,
 		return filter_message_text(filter, argc, argv);
 
 	if (!strcasecmp(argv[0], "allow") && argc == 1) {
-		filter_set_veto(filter, NULL);
+		filter_rules_remove_veto(&filter->rules);
 		return filter_allows(filter);
 	}
 	if (!strcasecmp(argv[0], "file_allow") && argc == 2) {
-		if (!filter_replace_file_rule(filter, argv[1], NULL)) {
+		if (!filter_rules_remove_file(&filter->rules, argv[1])) {
 			DMERR("there is no file_veto '%s'", argv[1]);
 			return -ENOENT;
 		}
@@ -659,48 +435,19 @@ static int filter_message(struct dm_target *ti, unsigned int argc, char **argv,
 	return -EINVAL;
 }
 
-static unsigned int filter_emit_rule(const struct filter_rule *rule,
-				     char *result, unsigned int maxlen,
-				     unsigned int sz)
-{
-	if (rule->pattern)
-		DMEMIT(" file_veto %s", rule->pattern);
-	else
-		DMEMIT(" veto");
-	DMEMIT(" %d \"%s\"", -rule->status, rule->reason);
-	return sz;
-}
-
-/* Number of words that filter_emit_rule() writes. */
-static unsigned int filter_count_words(const struct filter_rule *rule)
-{
-	unsigned int words = rule->pattern ? 4 : 3;
-	const char *c;
-
-	for (c = rule->reason; *c; c++)
-		words += *c == ' ';
-	return words;
-}
-
 static void filter_status_table(struct filter *filter, char *result,
 				unsigned int maxlen)
 {
-	struct filter_rule *rule;
 	unsigned int sz = 0, words;
 
 	DMEMIT("%s %llu", filter->dev->name, (unsigned long long)filter->start);
 
-	mutex_lock(&filter->rules_lock);
-	words = filter->veto ? filter_count_words(filter->veto) : 0;
-	list_for_each_entry(rule, &filter->file_rules, node)
-		words += filter_count_words(rule);
+	mutex_lock(&filter->rules.lock);
+	words = filter_rules_words(&filter->rules);
 	if (words)
 		DMEMIT(" %u", words);
-	if (filter->veto)
-		sz = filter_emit_rule(filter->veto, result, maxlen, sz);
-	list_for_each_entry(rule, &filter->file_rules, node)
-		sz = filter_emit_rule(rule, result, maxlen, sz);
-	mutex_unlock(&filter->rules_lock);
+	filter_rules_emit(&filter->rules, result, maxlen, sz);
+	mutex_unlock(&filter->rules.lock);
 }
 
 /* <reads> <writes> <allow|veto> <running|paused> */
@@ -714,7 +461,7 @@ static void filter_status(struct dm_target *ti, status_type_t type,
 	case STATUSTYPE_INFO:
 		DMEMIT("%lld %lld %s %s", atomic64_read(&filter->reads),
 		       atomic64_read(&filter->writes),
-		       READ_ONCE(filter->veto) ? "veto" : "allow",
+		       READ_ONCE(filter->rules.veto) ? "veto" : "allow",
 		       filter_is_paused(filter) ? "paused" : "running");
 		break;
 	case STATUSTYPE_TABLE:
