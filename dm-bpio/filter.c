@@ -10,13 +10,15 @@
  *
  *	(1) it registers when its table becomes live, and unregisters before it
  *	    is suspended
- *	(2) a callback returns where its sectors are below
+ *	(2) a callback returns where its sectors are below, and, if they are striped,
+ *	    another one where each leg begins
  *	(3) callbacks answer queries, for a file or for the volume, and may veto
  *	(4) it reports when its answers change, and pauses while it works, without
  *	    a lock held, because both wait for reads
  *
  * Constructor:
- *	<device> <offset> [<#opt> [veto <errno> <reason>]
+ *	<device> <offset> [<#opt> [striped <#stripes> <chunk> [<device> <offset>]...]
+ *				  [veto <errno> <reason>]
  *				  [file_veto <pattern> <errno> <reason>]...]
  * Messages:
  *	veto <errno> <reason>
@@ -26,6 +28,10 @@
  *	pause <why>
  *	resume
  *
+ * With "striped", consecutive chunks of so many sectors lie on consecutive legs, as
+ * dm-stripe maps them. The first leg is the device that the line begins with; the option
+ * names the others.
+ *
  * A pattern is an inode number or a glob for the name of the file. In a table, put a
  * reason of several words in double quotes; #opt counts each word. In a message the
  * quotes may be omitted.
@@ -33,8 +39,10 @@
 #include <linux/blkdev.h>
 #include <linux/device-mapper.h>
 #include <linux/err.h>
+#include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 
 #include "dm-bpio.h"
@@ -43,27 +51,42 @@
 #define DM_MSG_PREFIX "bpio-filter"
 
 /**
+ * struct filter_leg - a device below
+ * @dev: the device
+ * @start: first 512-byte sector of @dev
+ */
+struct filter_leg {
+	struct dm_dev		*dev;
+	sector_t		start;
+};
+
+/**
  * struct filter - one instance of the target
  * @ti: the target
- * @dev: device below
- * @start: first 512-byte sector of @dev
+ * @chunk: 512-byte sectors of a chunk; 0 if it is not striped
+ * @width: sectors that it uses of each leg
  * @reads: reads that passed through the layer
  * @writes: writes that passed through the layer
  * @rules: its objections
  * @layer_lock: protects @layer. Not held across a call that waits for reads, or
  *	other tasks that need it would wait too: see filter_get_layer().
  * @layer: the registered layer, NULL while the target is suspended
+ * @nr: number of open @legs
+ * @legs: the devices below; one if it is not striped
  */
 struct filter {
 	struct dm_target	*ti;
-	struct dm_dev		*dev;
-	sector_t		start;
+	u32			chunk;
+	sector_t		width;
 	atomic64_t		reads;
 	atomic64_t		writes;
 	struct filter_rules	rules;
 
 	struct mutex		layer_lock;	/* see above */
 	struct bpio_layer	*layer;
+
+	unsigned int		nr;
+	struct filter_leg	legs[];
 };
 
 /* (2) Return the mapping that the map method applies to reads. */
@@ -72,9 +95,26 @@ static int filter_layer_map(void *context, sector_t sector,
 {
 	const struct filter *filter = context;
 
-	mapping->bdev = filter->dev->bdev;
-	mapping->sector = filter->start + sector;
 	mapping->length = filter->ti->len - sector;
+	if (filter->chunk) {
+		mapping->sector = sector;
+		mapping->stripes = filter->nr;
+		mapping->chunk = filter->chunk;
+		return 0;
+	}
+	mapping->bdev = filter->legs[0].dev->bdev;
+	mapping->sector = filter->legs[0].start + sector;
+	return 0;
+}
+
+/* (2) Return where a leg begins. Only called if the mapping is striped. */
+static int filter_layer_leg(void *context, unsigned int leg,
+			    struct bpio_mapping *mapping)
+{
+	const struct filter *filter = context;
+
+	mapping->bdev = filter->legs[leg].dev->bdev;
+	mapping->sector = filter->legs[leg].start;
 	return 0;
 }
 
@@ -116,6 +156,7 @@ static int filter_storage_pre(void *context, struct bpio_request *request)
 static const struct bpio_layer_ops filter_layer_ops = {
 	.name		= "bpio-filter",
 	.map		= filter_layer_map,
+	.leg		= filter_layer_leg,
 	.file_pre	= filter_file_pre,
 	.storage_pre	= filter_storage_pre,
 };
@@ -186,28 +227,113 @@ static int filter_allows(struct filter *filter)
 	return 0;
 }
 
+/* "<device> <offset>" */
+static int filter_add_leg(struct filter *filter, struct dm_arg_set *as)
+{
+	struct filter_leg *leg = &filter->legs[filter->nr];
+	const char *path = dm_shift_arg(as);
+	struct dm_target *ti = filter->ti;
+	unsigned long long start;
+	int ret;
+
+	/* Not sscanf(), in which a number that is too large wraps around. */
+	if (kstrtoull(dm_shift_arg(as), 10, &start) ||
+	    start != (sector_t)start) {
+		ti->error = "Invalid offset, expected sectors";
+		return -EINVAL;
+	}
+	leg->start = start;
+
+	ret = dm_get_device(ti, path, dm_table_get_mode(ti->table), &leg->dev);
+	if (ret) {
+		ti->error = "Device lookup failed";
+		return ret;
+	}
+	filter->nr++;
+	return 0;
+}
+
+static int filter_set_stripes(struct filter *filter, u32 stripes)
+{
+	struct dm_target *ti = filter->ti;
+	u32 rest;
+	int ret;
+
+	filter->width = div_u64_rem(ti->len, stripes, &rest);
+	if (rest) {
+		ti->error = "Target length not divisible by number of stripes";
+		return -EINVAL;
+	}
+	div_u64_rem(filter->width, filter->chunk, &rest);
+	if (rest) {
+		ti->error = "Target length not divisible by chunk size";
+		return -EINVAL;
+	}
+	/* Reads and writes are split, so that none crosses the end of a chunk. */
+	ret = dm_set_target_max_io_len(ti, filter->chunk);
+	if (ret)
+		ti->error = "Invalid chunk_size";
+	return ret;
+}
+
+/* "<#stripes> <chunk> [<device> <offset>]...", without the first leg */
+static int filter_parse_striped(struct filter *filter, struct dm_arg_set *as,
+				unsigned int *left)
+{
+	struct dm_target *ti = filter->ti;
+	u32 stripes;
+	int ret;
+
+	if (filter->chunk) {
+		ti->error = "Option striped given twice";
+		return -EINVAL;
+	}
+	if (kstrtouint(dm_shift_arg(as), 10, &stripes) || !stripes) {
+		ti->error = "Invalid stripe count";
+		return -EINVAL;
+	}
+	if (kstrtouint(dm_shift_arg(as), 10, &filter->chunk) ||
+	    !filter->chunk) {
+		ti->error = "Invalid chunk_size";
+		return -EINVAL;
+	}
+	if (stripes - 1 > *left / 2) {
+		ti->error = "Not enough destinations specified";
+		return -EINVAL;
+	}
+	*left -= 2 * (stripes - 1);
+
+	ret = filter_set_stripes(filter, stripes);
+	while (!ret && filter->nr < stripes)
+		ret = filter_add_leg(filter, as);
+	return ret;
+}
+
 static int filter_parse_option(struct filter *filter, struct dm_arg_set *as,
 			       unsigned int *left)
 {
 	const char *name = dm_shift_arg(as);
+	bool striped = !strcasecmp(name, "striped");
+	bool file = !strcasecmp(name, "file_veto");
 	const char *pattern = NULL;
-	unsigned int need;
+	unsigned int need = file ? 4 : 3;
 
-	if (!strcasecmp(name, "veto")) {
-		need = 3;
-	} else if (!strcasecmp(name, "file_veto")) {
-		need = 4;
-	} else {
-		filter->ti->error = "Unknown option, expected veto or file_veto";
+	if (!striped && !file && strcasecmp(name, "veto")) {
+		filter->ti->error =
+			"Unknown option, expected striped, veto or file_veto";
 		return -EINVAL;
 	}
 	if (*left < need) {
 		filter->ti->error = "Option is incomplete";
 		return -EINVAL;
 	}
+	if (striped) {
+		*left -= need;
+		return filter_parse_striped(filter, as, left);
+	}
 	/* Count all words except the reason, which is counted when it is parsed. */
 	*left -= need - 1;
-	if (need == 4)
+	if (file)
 		pattern = dm_shift_arg(as);
 	return filter_rules_parse(&filter->rules, pattern, as, left,
 				  &filter->ti->error);
@@ -236,37 +362,17 @@ static int filter_parse_options(struct filter *filter, struct dm_arg_set *as)
 
 static void filter_free(struct filter *filter)
 {
+	unsigned int i;
+
 	filter_rules_free(&filter->rules);
-	if (filter->dev)
-		dm_put_device(filter->ti, filter->dev);
-	kfree(filter);
-}
-
-static int filter_parse(struct filter *filter, unsigned int argc, char **argv)
-{
-	struct dm_arg_set as = { .argc = argc - 2, .argv = argv + 2 };
-	struct dm_target *ti = filter->ti;
-	unsigned long long start;
-	int ret;
-
-	/* Not sscanf(), in which a number that is too large wraps around. */
-	if (kstrtoull(argv[1], 10, &start) || start != (sector_t)start) {
-		ti->error = "Invalid offset, expected sectors";
-		return -EINVAL;
-	}
-	filter->start = start;
-
-	ret = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
-			    &filter->dev);
-	if (ret) {
-		ti->error = "Device lookup failed";
-		return ret;
-	}
-	return filter_parse_options(filter, &as);
+	for (i = 0; i < filter->nr; i++)
+		dm_put_device(filter->ti, filter->legs[i].dev);
+	kvfree(filter);
 }
 
 static int filter_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
+	struct dm_arg_set as = { .argc = argc, .argv = argv };
 	struct filter *filter;
 	int ret;
 
@@ -275,23 +381,31 @@ static int filter_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		return -EINVAL;
 	}
 
-	filter = kzalloc(sizeof(*filter), GFP_KERNEL);
+	/* Room for one leg per two arguments: there cannot be more. */
+	filter = kvzalloc(struct_size(filter, legs, argc / 2), GFP_KERNEL);
 	if (!filter) {
 		ti->error = "Cannot allocate filter";
 		return -ENOMEM;
 	}
 	filter->ti = ti;
+	filter->width = ti->len;
 	filter_rules_init(&filter->rules);
 	mutex_init(&filter->layer_lock);
 
-	ret = filter_parse(filter, argc, argv);
+	ret = filter_add_leg(filter, &as) ?: filter_parse_options(filter, &as);
 	if (ret) {
 		filter_free(filter);
 		return ret;
 	}
 
 	ti->private = filter;
-	ti->num_flush_bios = 1;
+	ti->num_flush_bios = filter->nr;
+	/*
+	 * A discard may cover several chunks, and device-mapper does not split it. These
+	 * operations are not supported on stripes; striped.c of dm-bpio maps them.
+	 */
+	if (filter->chunk)
+		return 0;
 	ti->num_discard_bios = 1;
 	ti->num_secure_erase_bios = 1;
 	ti->num_write_zeroes_bios = 1;
@@ -303,18 +417,45 @@ static void filter_dtr(struct dm_target *ti)
 	filter_free(ti->private);
 }
 
+/* Find the leg of a sector of the target. @sector becomes the sector on its device. */
+static const struct filter_leg *filter_find_leg(const struct filter *filter,
+						sector_t *sector)
+{
+	const struct filter_leg *leg = filter->legs;
+	u32 skip, nr;
+	u64 row;
+
+	if (filter->chunk) {
+		row = div_u64_rem(*sector, filter->chunk, &skip);
+		row = div_u64_rem(row, filter->nr, &nr);
+		*sector = row * filter->chunk + skip;
+		leg += nr;
+	}
+	*sector += leg->start;
+	return leg;
+}
+
 static int filter_map(struct dm_target *ti, struct bio *bio)
 {
 	struct filter *filter = ti->private;
+	const struct filter_leg *leg;
+	sector_t sector;
 
 	if (bio_op(bio) == REQ_OP_READ)
 		atomic64_inc(&filter->reads);
 	else if (bio_op(bio) == REQ_OP_WRITE && bio_sectors(bio))
 		atomic64_inc(&filter->writes);
 
-	bio_set_dev(bio, filter->dev->bdev);
-	bio->bi_iter.bi_sector = filter->start +
-				 dm_target_offset(ti, bio->bi_iter.bi_sector);
+	/* Device-mapper sends a flush without data, once for each leg. */
+	if (bio->bi_opf & REQ_PREFLUSH) {
+		leg = &filter->legs[dm_bio_get_target_bio_nr(bio)];
+		bio_set_dev(bio, leg->dev->bdev);
+		return DM_MAPIO_REMAPPED;
+	}
+	sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+	leg = filter_find_leg(filter, &sector);
+	bio_set_dev(bio, leg->dev->bdev);
+	bio->bi_iter.bi_sector = sector;
 	return DM_MAPIO_REMAPPED;
 }
 
@@ -438,16 +579,44 @@ static int filter_message(struct dm_target *ti, unsigned int argc, char **argv,
 static void filter_status_table(struct filter *filter, char *result,
 				unsigned int maxlen)
 {
-	unsigned int sz = 0, words;
+	const struct filter_leg *legs = filter->legs;
+	unsigned int sz = 0, words, i;
 
-	DMEMIT("%s %llu", filter->dev->name, (unsigned long long)filter->start);
+	DMEMIT("%s %llu", legs[0].dev->name,
+	       (unsigned long long)legs[0].start);
 
 	mutex_lock(&filter->rules.lock);
 	words = filter_rules_words(&filter->rules);
+	if (filter->chunk)
+		words += 3 + 2 * (filter->nr - 1);
 	if (words)
 		DMEMIT(" %u", words);
+	if (filter->chunk)
+		DMEMIT(" striped %u %u", filter->nr, filter->chunk);
+	for (i = 1; i < filter->nr; i++)
+		DMEMIT(" %s %llu", legs[i].dev->name,
+		       (unsigned long long)legs[i].start);
 	filter_rules_emit(&filter->rules, result, maxlen, sz);
 	mutex_unlock(&filter->rules.lock);
+}
+
+static void filter_status_ima(struct filter *filter, char *result,
+			      unsigned int maxlen)
+{
+	const struct filter_leg *leg = filter->legs;
+	unsigned int sz = 0, i;
+
+	DMEMIT_TARGET_NAME_VERSION(filter->ti->type);
+	if (!filter->chunk) {
+		DMEMIT(",device_name=%s,start=%llu;", leg->dev->name,
+		       (unsigned long long)leg->start);
+		return;
+	}
+	DMEMIT(",stripes=%u,chunk_size=%u", filter->nr, filter->chunk);
+	for (i = 0; i < filter->nr; i++, leg++)
+		DMEMIT(",stripe_%u_device_name=%s,stripe_%u_physical_start=%llu",
+		       i, leg->dev->name, i, (unsigned long long)leg->start);
+	DMEMIT(";");
 }
 
 /* <reads> <writes> <allow|veto> <running|paused> */
@@ -468,9 +637,7 @@ static void filter_status(struct dm_target *ti, status_type_t type,
 		filter_status_table(filter, result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
-		DMEMIT_TARGET_NAME_VERSION(ti->type);
-		DMEMIT(",device_name=%s,start=%llu;", filter->dev->name,
-		       (unsigned long long)filter->start);
+		filter_status_ima(filter, result, maxlen);
 		break;
 	}
 }
@@ -479,13 +646,34 @@ static int filter_iterate_devices(struct dm_target *ti,
 				  iterate_devices_callout_fn fn, void *data)
 {
 	struct filter *filter = ti->private;
+	const struct filter_leg *leg = filter->legs;
+	unsigned int i;
+	int ret = 0;
 
-	return fn(ti, filter->dev, filter->start, ti->len, data);
+	for (i = 0; i < filter->nr && !ret; i++, leg++)
+		ret = fn(ti, leg->dev, leg->start, filter->width, data);
+	return ret;
+}
+
+static void filter_io_hints(struct dm_target *ti, struct queue_limits *limits)
+{
+	const struct filter *filter = ti->private;
+	unsigned int io_min, io_opt;
+
+	if (!filter->chunk)
+		return;
+	limits->chunk_sectors = filter->chunk;
+	/* A hint that overflows is worse than none. */
+	if (!check_mul_overflow(filter->chunk, (u32)SECTOR_SIZE, &io_min) &&
+	    !check_mul_overflow(io_min, filter->nr, &io_opt)) {
+		limits->io_min = io_min;
+		limits->io_opt = io_opt;
+	}
 }
 
 static struct target_type filter_target = {
 	.name			= "bpio-filter",
-	.version		= { 0, 1, 0 },
+	.version		= { 0, 2, 0 },
 	.features		= DM_TARGET_NOWAIT,
 	.module			= THIS_MODULE,
 	.ctr			= filter_ctr,
@@ -497,6 +685,7 @@ static struct target_type filter_target = {
 	.status			= filter_status,
 	.message		= filter_message,
 	.iterate_devices	= filter_iterate_devices,
+	.io_hints		= filter_io_hints,
 };
 
 static int __init filter_init(void)

@@ -730,56 +730,6 @@ TEST_F(api, a_mapping_told_as_stripes_is_followed_by_its_arithmetic)
 	reads_past(_metadata, self, "6 name guard map_legs 1 map_chunk 24");
 }
 
-/*
- * Chunks that hold no whole number of blocks, on legs of one device; the volume begins
- * within a chunk.
- */
-TEST(a_layer_that_stripes_over_several_legs_is_skipped)
-{
-	enum { SECTORS = 3 * 20 * 800, BEGIN = 1016,
-	       SIZE = 4 * 1024 * 1024 };
-	unsigned int seed = 5, i;
-	struct fs_bpio_output out;
-	struct volume volume;
-	uint64_t seen;
-	char *buffer = dio_alloc(BYTES);
-	int fd;
-
-	ASSERT_EQ(0, dm_create_one("striper", "bpio-probe", devices.nvme,
-				   MIB_SECTORS(200), SECTORS,
-				   "7 name stripes map_legs 3 map_chunk 20 striped"));
-	ASSERT_EQ(0, volume_ext4(&volume, "striped", dm_node("striper"),
-				 BEGIN, SECTORS - BEGIN));
-	ASSERT_EQ(0, file_create(volume_path(&volume, "file"), SIZE, 3));
-	fd = file_open_direct(volume_path(&volume, "file"));
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
-	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
-	seen = filter_reads("striper");
-	for (i = 0; i < 100; i++) {
-		uint64_t offset = rand_r(&seed) % (SIZE / 512) * 512ull;
-		uint64_t bytes = (1 + rand_r(&seed) % (BYTES / 512)) * 512ull;
-
-		bytes = bytes < SIZE - offset ? bytes : SIZE - offset;
-		memset(buffer, 0xa5, bytes);
-		ASSERT_EQ((ssize_t)bytes, pread(fd, buffer, bytes, offset));
-		ASSERT_EQ(0, content_is(buffer, bytes, offset, 3, 1));
-	}
-	EXPECT_EQ(100u, file_direct(fd));
-	EXPECT_EQ(seen, filter_reads("striper"));
-	/* It may object like any other one. */
-	ASSERT_EQ(0, dm_message("striper", NULL, 0, "storage_veto 16 No."));
-	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, -1, &out));
-	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
-	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EBUSY, "stripes", "No.");
-	close(fd);
-	EXPECT_EQ(0, volume_remove(&volume));
-	EXPECT_EQ(0, dm_remove("striper"));
-	free(buffer);
-}
-
 FIXTURE(unmapped) {
 	int	fd;
 };

@@ -419,6 +419,59 @@ TEST(ranges_are_zeroed_on_every_leg_and_nowhere_else)
 	free(buffer);
 }
 
+/* Chunks that hold no whole number of blocks; the volume begins within one. */
+TEST(a_layer_that_stripes_is_skipped_unless_it_objects)
+{
+	enum { SECTORS = 3 * 20 * 800, BEGIN = 1016, FILE_BYTES = 4 * MIB,
+	       READ_BYTES = 512 * KIB };
+	char *buffer = dio_alloc(READ_BYTES);
+	unsigned int seed = 5, i;
+	struct fs_bpio_output out;
+	struct volume volume;
+	char options[128];
+	uint64_t seen;
+	int fd;
+
+	snprintf(options, sizeof(options), "7 striped 3 20 %s %llu %s %llu",
+		 second, (unsigned long long)PLACE(1), devices.nvme,
+		 (unsigned long long)PLACE(2));
+	ASSERT_EQ(0, dm_create_one("striper", FILTER, devices.nvme, PLACE(0),
+				   SECTORS, options));
+	ASSERT_EQ(0, volume_ext4(&volume, "striped", dm_node("striper"),
+				 BEGIN, SECTORS - BEGIN));
+	ASSERT_EQ(0, file_create(volume_path(&volume, "file"), FILE_BYTES, 3));
+	fd = file_open_direct(volume_path(&volume, "file"));
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
+	ASSERT_EQ(0, fs_enable(volume.fd, fd));
+	ASSERT_EQ(0, file_armed(fd));
+	seen = filter_reads("striper");
+	for (i = 0; i < 100; i++) {
+		uint64_t offset = rand_r(&seed) % (FILE_BYTES / 512) * 512ull;
+		uint64_t bytes = (1 + rand_r(&seed) % (READ_BYTES / 512)) * 512ull;
+
+		bytes = bytes < FILE_BYTES - offset ? bytes : FILE_BYTES - offset;
+		memset(buffer, 0xa5, bytes);
+		ASSERT_EQ((ssize_t)bytes, pread(fd, buffer, bytes, offset));
+		ASSERT_EQ(0, content_is(buffer, bytes, offset, 3, 1));
+	}
+	EXPECT_EQ(100u, file_direct(fd));
+	EXPECT_EQ(seen, filter_reads("striper"));
+
+	ASSERT_EQ(0, dm_message("striper", NULL, 0, "veto 16 No."));
+	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, -1, &out));
+	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
+	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EBUSY, FILTER, "No.");
+	ASSERT_EQ(READ_BYTES, pread(fd, buffer, READ_BYTES, 0));
+	EXPECT_EQ(0, content_is(buffer, READ_BYTES, 0, 3, 1));
+	EXPECT_LT(seen, filter_reads("striper"));
+	close(fd);
+	EXPECT_EQ(0, volume_remove(&volume));
+	EXPECT_EQ(0, dm_remove("striper"));
+	free(buffer);
+}
+
 /* A leg that fails is the file system's to report. */
 TEST(a_read_of_a_failing_leg_fails_as_that_of_the_file_does)
 {

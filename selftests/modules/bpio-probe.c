@@ -9,13 +9,12 @@
  *	<device> <offset> [<#opt> [name <name>] [silent] [map_length <sectors>]
  *				  [map_end <sectors>] [map_error <errno>]
  *				  [map_legs <number>] [map_chunk <sectors>]
- *				  [leg_error <errno>] [striped]]
+ *				  [leg_error <errno>]]
  *
  * silent: only the mandatory callback. map_length: return the mapping in pieces of that
  * many sectors, which is wrong for 0. map_end: fail behind that sector. map_error: fail
- * always. map_legs, map_chunk: return the mapping as stripes, which is right for one leg,
- * and for more with "striped", which divides the range of the device into legs.
- * leg_error: fail to return the legs.
+ * always. map_legs, map_chunk: return the mapping as stripes, which is right for one
+ * leg. leg_error: fail to return the legs.
  *
  * Messages:
  *	file_veto <errno> <reason>	veto all files, or the volume, in these
@@ -89,7 +88,6 @@ struct probe {
 	int			map_error;
 	unsigned int		map_legs;
 	unsigned int		map_chunk;
-	bool			striped;
 	int			leg_error;
 	/* protects the pointer; not held across a call that waits for reads */
 	struct mutex		lock;
@@ -201,23 +199,13 @@ static int probe_layer_map(void *context, sector_t sector,
 	return sector < probe->map_end ? probe->map_error : -EIO;
 }
 
-static sector_t probe_leg_start(const struct probe *probe, unsigned int leg)
-{
-	sector_t length = probe->ti->len;
-
-	if (!probe->striped)
-		return probe->start;
-	sector_div(length, probe->map_legs);
-	return probe->start + leg * length;
-}
-
 static int probe_layer_leg(void *context, unsigned int leg,
 			   struct bpio_mapping *mapping)
 {
 	const struct probe *probe = context;
 
 	mapping->bdev = probe->dev->bdev;
-	mapping->sector = probe_leg_start(probe, leg);
+	mapping->sector = probe->start;
 	return probe->leg_error;
 }
 
@@ -277,10 +265,6 @@ static int probe_parse_option(struct probe *probe, struct dm_arg_set *as)
 		probe->silent = true;
 		return 0;
 	}
-	if (!strcmp(name, "striped")) {
-		probe->striped = true;
-		return 0;
-	}
 	value = dm_shift_arg(as);
 	if (!value)
 		return -EINVAL;
@@ -329,9 +313,7 @@ static int probe_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	while (argc > 3 && as.argc && !ret)
 		ret = probe_parse_option(probe, &as);
 	if (!ret)
-		ret = probe->striped && !(probe->map_legs && probe->map_chunk) ?
-		      -EINVAL :
-		      dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
+		ret = dm_get_device(ti, argv[0], dm_table_get_mode(ti->table),
 				    &probe->dev);
 	if (ret) {
 		kfree(probe);
@@ -339,7 +321,7 @@ static int probe_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	ti->private = probe;
 	ti->num_flush_bios = 1;
-	return probe->striped ? dm_set_target_max_io_len(ti, probe->map_chunk) : 0;
+	return 0;
 }
 
 static void probe_dtr(struct dm_target *ti)
@@ -348,18 +330,6 @@ static void probe_dtr(struct dm_target *ti)
 
 	dm_put_device(ti, probe->dev);
 	kfree(probe);
-}
-
-static sector_t probe_sector(const struct probe *probe, sector_t sector)
-{
-	sector_t chunk = sector;
-	unsigned int offset, leg;
-
-	if (!probe->striped)
-		return probe->start + sector;
-	offset = sector_div(chunk, probe->map_chunk);
-	leg = sector_div(chunk, probe->map_legs);
-	return probe_leg_start(probe, leg) + chunk * probe->map_chunk + offset;
 }
 
 static int probe_map(struct dm_target *ti, struct bio *bio)
@@ -374,8 +344,8 @@ static int probe_map(struct dm_target *ti, struct bio *bio)
 		atomic64_inc(&probe->writes);
 	}
 	bio_set_dev(bio, probe->dev->bdev);
-	bio->bi_iter.bi_sector =
-		probe_sector(probe, dm_target_offset(ti, bio->bi_iter.bi_sector));
+	bio->bi_iter.bi_sector = probe->start +
+				 dm_target_offset(ti, bio->bi_iter.bi_sector);
 	return DM_MAPIO_REMAPPED;
 }
 
