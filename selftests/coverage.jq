@@ -12,7 +12,7 @@ def percent($covered; $lines):
 	if $lines == 0 then 100 else 1000 * $covered / $lines | floor / 10 end;
 
 known as $known |
-[.[].files[] | select(.file | test("/dm-bpio/[a-z-]+\\.[ch]$|^[a-z-]+\\.[ch]$")) |
+[.[].files[] | select(.file | test("/dm-bpio/[a-z_-]+\\.[ch]$|^[a-z_-]+\\.[ch]$")) |
  (.file | split("/") | last) as $file |
  .lines[] | {file: $file, line: .line_number, ran: (.count > 0),
 	     function: (.function_name // "?")}] |
