@@ -15,10 +15,12 @@
 #include "adopted.h"
 #include "bpio.h"
 #include "cli.h"
+#include "handlers.h"
 #include "kept.h"
 #include "layers.h"
 #include "place.h"
 #include "plan.h"
+#include "tables.h"
 #include "verdict.h"
 
 #define WHY_SIZE	1024

@@ -20,9 +20,11 @@
 #include "attach.h"
 #include "cli.h"
 #include "globs.h"
+#include "handlers.h"
 #include "layers.h"
 #include "mapped.h"
 #include "report.h"
+#include "tables.h"
 
 /* Their numbers are the same on all architectures. */
 #ifndef SYS_pidfd_open

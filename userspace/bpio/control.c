@@ -11,9 +11,11 @@
 
 #include "bpio.h"
 #include "cli.h"
+#include "handlers.h"
 #include "layers.h"
 #include "mapped.h"
 #include "place.h"
+#include "tables.h"
 #include "verdict.h"
 
 typedef int (*volume_operation)(int volume, struct bpio_verdict *verdict);

@@ -8,6 +8,7 @@
 #include "bpio.h"
 #include "catalogue.h"
 #include "cli.h"
+#include "handlers.h"
 #include "report.h"
 
 static struct json_object *reason_json(unsigned int reason)

@@ -8,7 +8,9 @@
 
 #include "bpio.h"
 #include "cli.h"
+#include "handlers.h"
 #include "report.h"
+#include "tables.h"
 
 static void print_option(const struct verb_option *option)
 {

@@ -12,6 +12,7 @@
 #include "bpio.h"
 #include "cli.h"
 #include "files.h"
+#include "handlers.h"
 #include "layers.h"
 #include "mapped.h"
 #include "mounted.h"

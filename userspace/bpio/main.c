@@ -11,10 +11,36 @@
 #include <string.h>
 
 #include "cli.h"
+#include "handlers.h"
 #include "stack.h"
+#include "tables.h"
 
 /* Letters of options are below, ids of options from here. */
 #define OPTION_BASE	256
+
+static int (*const handlers[VERB_COUNT])(const struct command_line *line) = {
+	[VERB_STATE] = verb_state,
+	[VERB_INFO] = verb_info,
+	[VERB_LIST] = verb_list,
+	[VERB_STACK] = verb_stack,
+	[VERB_PAUSE] = verb_pause,
+	[VERB_RESUME] = verb_resume,
+	[VERB_ENABLE] = verb_enable,
+	[VERB_DISABLE] = verb_disable,
+	[VERB_ADOPT] = verb_adopt,
+	[VERB_RELEASE] = verb_release,
+	[VERB_TAB] = verb_tab,
+	[VERB_UP] = verb_up,
+	[VERB_DOWN] = verb_down,
+	[VERB_UPGRADE] = verb_upgrade,
+	[VERB_WATCH] = verb_watch,
+	[VERB_RUN] = verb_run,
+	[VERB_ATTACH] = verb_attach,
+	[VERB_DETACH] = verb_detach,
+	[VERB_EXPLAIN] = verb_explain,
+	[VERB_HELP] = verb_help,
+	[VERB_VERSION] = verb_version,
+};
 
 static void fail_json(const struct command_line *line, int status,
 		      const char *message)
@@ -59,16 +85,6 @@ int status_of_error(int error)
 	if (error == -EACCES || error == -EPERM)
 		return STATUS_PERMISSION;
 	return STATUS_FAILURE;
-}
-
-const struct verb *find_verb(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < VERB_COUNT; i++)
-		if (!strcmp(verbs[i].name, name))
-			return &verbs[i];
-	return NULL;
 }
 
 static void build_getopt(struct option *longs, char *shorts)
@@ -339,7 +355,7 @@ int main(int argc, char **argv)
 	if (!ret && line.help)
 		ret = help_for_verb(line.verb);
 	else if (!ret)
-		ret = line.verb->handler(&line);
+		ret = handlers[line.verb - verbs](&line);
 	free(line.globs);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "bpio: cannot write the output: %s\n",

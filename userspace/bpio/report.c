@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "report.h"
+#include "tables.h"
 
 struct report {
 	const struct command_line *line;

@@ -23,6 +23,7 @@
 #include "cli.h"
 #include "descendants.h"
 #include "globs.h"
+#include "handlers.h"
 #include "program.h"
 #include "run.h"
 #include "share.h"

@@ -9,6 +9,7 @@
 
 #include "bpio.h"
 #include "cli.h"
+#include "handlers.h"
 #include "layers.h"
 #include "place.h"
 #include "verdict.h"

@@ -5,6 +5,7 @@
 #include "bpio.h"
 #include "catalogue.h"
 #include "cli.h"
+#include "handlers.h"
 #include "layers.h"
 #include "place.h"
 #include "verdict.h"

@@ -16,6 +16,7 @@
 #include "mounted.h"
 #include "place.h"
 #include "stack.h"
+#include "tables.h"
 
 /* Prints why a volume could not be opened; returns minus the exit status */
 static int open_failed(const struct command_line *line,

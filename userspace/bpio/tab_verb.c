@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "handlers.h"
 #include "report.h"
 #include "stack.h"
 #include "tab.h"

@@ -3,113 +3,95 @@
  * The verbs, options and exit statuses of bpio. Parser, dispatcher, help and the tests
  * of man page and completions all use these tables.
  */
+#include <string.h>
+
 #include "cli.h"
+#include "tables.h"
 
 const struct verb verbs[VERB_COUNT] = {
 	[VERB_STATE] = {
 		"state", 1, 1, "PATH",
 		"Show whether reads of a file, directory, mount point or device are bypassed.",
-		verb_state,
 	},
 	[VERB_INFO] = {
 		"info", 1, 1, "DEVICE",
 		"Show the storage, mounts and counters of one bpio volume.",
-		verb_info,
 	},
 	[VERB_LIST] = {
 		"list", 0, 1, "[--files [PATH]]",
 		"List every bpio volume of this machine, or the files with BypassIO enabled.",
-		verb_list,
 	},
 	[VERB_STACK] = {
 		"stack", 1, 1, "PATH",
 		"Query every layer below a path, and show its answer and its reads.",
-		verb_stack,
 	},
 	[VERB_PAUSE] = {
 		"pause", 1, 1, "PATH",
 		"Stop the bypass of a file, or of a volume (mapped device, mount point).",
-		verb_pause,
 	},
 	[VERB_RESUME] = {
 		"resume", 1, 1, "PATH",
 		"End a pause of a file or volume.",
-		verb_resume,
 	},
 	[VERB_ENABLE] = {
 		"enable", 1, 1, "DEVICE",
 		"Let all reads of a volume, from any program, skip the layers below.",
-		verb_enable,
 	},
 	[VERB_DISABLE] = {
 		"disable", 1, 1, "DEVICE",
 		"Undo what \"enable\" did.",
-		verb_disable,
 	},
 	[VERB_ADOPT] = {
 		"adopt", 1, 1, "PATH",
 		"Make a bpio volume of the linear or striped device below a path, while it is in use.",
-		verb_adopt,
 	},
 	[VERB_RELEASE] = {
 		"release", 1, 1, "PATH",
 		"Undo what \"adopt\" did.",
-		verb_release,
 	},
 	[VERB_TAB] = {
 		"tab", 0, 1, "[FILE]",
 		"Show the volumes of /etc/bpiotab, or of another table, and whether they are up.",
-		verb_tab,
 	},
 	[VERB_UP] = {
 		"up", 0, -1, "[NAME...]",
 		"Make the named volumes of /etc/bpiotab, or all except those with noauto.",
-		verb_up,
 	},
 	[VERB_DOWN] = {
 		"down", 0, -1, "[NAME...]",
 		"Undo what \"up\" did.",
-		verb_down,
 	},
 	[VERB_UPGRADE] = {
 		"upgrade", 0, 0, "",
 		"Replace the loaded module by the installed one, while volumes are in use.",
-		verb_upgrade,
 	},
 	[VERB_WATCH] = {
 		"watch", 0, 0, "",
 		"Show vetoes, pauses and other events as they happen.",
-		verb_watch,
 	},
 	[VERB_RUN] = {
 		"run", 1, -1, "[--] COMMAND [ARG...]",
 		"Run a command whose direct reads are bypassed.",
-		verb_run,
 	},
 	[VERB_ATTACH] = {
 		"attach", 1, 1, "PID",
 		"Enable BypassIO for files that a running process has open.",
-		verb_attach,
 	},
 	[VERB_DETACH] = {
 		"detach", 1, 1, "PID",
 		"Disable BypassIO for files that a running process has open.",
-		verb_detach,
 	},
 	[VERB_EXPLAIN] = {
 		"explain", 0, 1, "[REASON]",
 		"Explain why something is not bypassed, and what can be done.",
-		verb_explain,
 	},
 	[VERB_HELP] = {
 		"help", 0, 1, "[VERB]",
 		"Show this help, or the help of a verb.",
-		verb_help,
 	},
 	[VERB_VERSION] = {
 		"version", 0, 0, "",
 		"Show the version of the command and of its interface to the kernel.",
-		verb_version,
 	},
 };
 
@@ -219,3 +201,13 @@ const struct exit_meaning exit_meanings[] = {
 };
 
 const size_t exit_meaning_count = ARRAY_SIZE(exit_meanings);
+
+const struct verb *find_verb(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < VERB_COUNT; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}

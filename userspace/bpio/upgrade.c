@@ -22,6 +22,7 @@
 
 #include "bpio.h"
 #include "cli.h"
+#include "handlers.h"
 #include "module.h"
 #include "plan.h"
 #include "process.h"

@@ -17,6 +17,7 @@
 
 #include "bpio.h"
 #include "cli.h"
+#include "handlers.h"
 #include "layers.h"
 #include "report.h"
 #include "stack.h"

@@ -14,6 +14,7 @@
 #include "fuzz.h"
 #include "layers.h"
 #include "report.h"
+#include "tables.h"
 #include "verdict.h"
 
 /* Of the volume */

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			help_for_verb(line.verb);
 		else if (line.verb == &verbs[VERB_EXPLAIN] ||
 			 line.verb == &verbs[VERB_HELP])
-			line.verb->handler(&line);
+			handlers[line.verb - verbs](&line);
 	}
 	/* getopt_long() has moved them. */
 	for (i = 0; i < argc - 1; i++)

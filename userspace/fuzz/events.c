@@ -5,6 +5,7 @@
 #include <libudev.h>
 
 #include "fuzz.h"
+#include "tables.h"
 
 static const char *fake_property(struct udev_device *event, const char *name);
 

@@ -8,6 +8,7 @@
 #include "../preload/bypass.c"
 
 #include "fuzz.h"
+#include "tables.h"
 
 #define GLOBS	8
 

@@ -8,6 +8,7 @@
 #include "../bpio/summary.c"
 
 #include "fuzz.h"
+#include "tables.h"
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
