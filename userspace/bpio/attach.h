@@ -77,6 +77,9 @@ struct attachment {
 	unsigned long totals[OUTCOME_FAILED + 1];
 };
 
+/* Whether the verb is detach, not attach */
+bool attach_is_detach(const struct attachment *at);
+
 enum take {
 	/* its result is the last outcome, or that of a descriptor with the same open file */
 	TAKE_JUDGED,
@@ -110,8 +113,5 @@ void attach_report_process(struct report *report, const struct attachment *at);
 
 /* Prints the overall result and returns the exit status */
 int attach_status(const struct attachment *at);
-
-/* The same, and continues with files that the process opens later */
-int attach_follow(struct attachment *at);
 
 #endif /* BPIO_ATTACH_H */

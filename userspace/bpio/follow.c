@@ -14,6 +14,7 @@
 
 #include "attach.h"
 #include "cli.h"
+#include "follow.h"
 #include "report.h"
 #include "run.h"
 
