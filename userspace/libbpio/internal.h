@@ -86,7 +86,16 @@ struct route {
 
 /* The one place that decides between the node and a mapped device */
 int bpio__route(int fd, struct route *route);
+/* The same when the open file is a mapped device */
+int bpio__route_device(int volume, struct route *route);
 void bpio__route_close(struct route *route);
+
+/* Whether the error of an open means that there is no node */
+bool bpio__no_node(int error);
+
+/* One request along a route, which is closed */
+int bpio__ask_along(struct route *route, unsigned int operation,
+		    struct fs_bpio_output *output);
 
 /* One request about @fd along its route */
 int bpio__ask(int fd, unsigned int operation, struct fs_bpio_output *output);
@@ -103,6 +112,12 @@ void bpio__hidden_verdict(struct bpio_verdict *verdict,
  */
 int bpio__open_for_query(const char *path, struct bpio_verdict *verdict,
 			 bool *special);
+
+/* -ENOTTY for errors of drivers that do not support an ioctl, and of other volumes */
+int bpio__foreign(int error);
+
+/* GET_INFO of the mapped device @dev. -ENOTTY unless it is a bpio volume itself */
+int bpio__device_info(int volume, dev_t dev, struct fs_bpio_output *output);
 
 /* -ENOTTY unless @volume is a mapped device that is a bpio volume itself */
 int bpio__check_volume(int volume);

@@ -4,19 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "internal.h"
-
-/* Whether the error of an open means that there is no node. */
-static bool no_node(int error)
-{
-	return error == -ENOENT || error == -ENXIO || error == -ENODEV;
-}
 
 /*
  * The device of a file system that shows an anonymous device number instead. 0 when
@@ -54,34 +47,22 @@ int bpio__route(int fd, struct route *route)
 	*route = (struct route) { .subject = fd, .node = -1, .device = -1 };
 	if (fstat(fd, &st))
 		return -errno;
-	if (!S_ISBLK(st.st_mode) && !major(st.st_dev) &&
-	    find_hidden(fd, route))
+	if (S_ISBLK(st.st_mode))
+		return bpio__route_device(fd, route);
+	if (!major(st.st_dev) && find_hidden(fd, route))
 		route->subject = route->device;
 	route->node = bpio_node_open();
 	if (route->node >= 0) {
 		route->door = route->node;
 		return 0;
 	}
-	if (!no_node(route->node)) {
+	if (!bpio__no_node(route->node)) {
 		bpio__route_close(route);
 		return route->node;
-	}
-	if (S_ISBLK(st.st_mode)) {
-		route->door = fd;
-		route->subject = -1;
-		return 0;
 	}
 	if (route->fstype[0])
 		route->subject = -1;
 	return by_device(route, st.st_dev);
-}
-
-void bpio__route_close(struct route *route)
-{
-	if (route->node >= 0)
-		close(route->node);
-	if (route->device >= 0)
-		close(route->device);
 }
 
 int bpio__ask(int fd, unsigned int operation, struct fs_bpio_output *output)
@@ -90,11 +71,7 @@ int bpio__ask(int fd, unsigned int operation, struct fs_bpio_output *output)
 	int ret;
 
 	ret = bpio__route(fd, &route);
-	if (ret)
-		return ret;
-	ret = bpio__fsctl(route.door, operation, 0, route.subject, output);
-	bpio__route_close(&route);
-	return ret;
+	return ret ? ret : bpio__ask_along(&route, operation, output);
 }
 
 void bpio__hidden_verdict(struct bpio_verdict *verdict,

@@ -3,49 +3,19 @@
  * Calls about a whole volume.
  */
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "internal.h"
 
-/* Errors of drivers that do not support an ioctl, and of other volumes */
-static bool is_foreign(int error)
-{
-	return error == -ENOTTY || error == -EINVAL || error == -EOPNOTSUPP ||
-	       error == -EXDEV;
-}
-
-/*
- * A stock target passes ioctls down, so a device above a volume would answer as if it
- * were the volume; compare the device number in the answer.
- */
 static int get_info(int fd, const struct stat *st,
 		    struct fs_bpio_output *output)
 {
-	const struct fs_bpio_info *got = &output->get_info;
-	int ret;
-
-	ret = bpio__ask(fd, FS_BPIO_OP_GET_INFO, output);
-	if (ret)
-		return is_foreign(ret) ? -ENOTTY : ret;
-	if (S_ISBLK(st->st_mode) &&
-	    makedev(got->volume_major, got->volume_minor) != st->st_rdev)
-		return -ENOTTY;
-	return 0;
-}
-
-int bpio__check_volume(int volume)
-{
-	struct fs_bpio_output output;
-	struct stat st;
-
-	if (fstat(volume, &st))
-		return -errno;
-	return S_ISBLK(st.st_mode) ? get_info(volume, &st, &output) : -ENOTTY;
+	if (S_ISBLK(st->st_mode))
+		return bpio__device_info(fd, st->st_rdev, output);
+	return bpio__foreign(bpio__ask(fd, FS_BPIO_OP_GET_INFO, output));
 }
 
 int bpio_volume_info(int fd, struct bpio_volume_info *info)
