@@ -103,12 +103,3 @@ void bypass_opened(int fd, const char *path, int flags)
 		consider(fd, path);
 	errno = error;
 }
-
-void bypass_set_direct(int fd)
-{
-	int error = errno, flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0 && candidate(flags))
-		consider(fd, "");
-	errno = error;
-}

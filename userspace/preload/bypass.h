@@ -5,10 +5,10 @@
 #ifndef BPIO_BYPASS_H
 #define BPIO_BYPASS_H
 
-/* @fd was opened as @path with @flags. Leaves errno alone, as the next does */
+/*
+ * @fd has @flags since it was opened as @path, or since fcntl(2) set O_DIRECT; @path is
+ * then empty. Leaves errno alone
+ */
 void bypass_opened(int fd, const char *path, int flags);
-
-/* O_DIRECT was set for @fd by fcntl(2) */
-void bypass_set_direct(int fd);
 
 #endif /* BPIO_BYPASS_H */

@@ -8,6 +8,7 @@
  * fcntl(fileno(stream), F_SETFL, O_DIRECT) the stream is treated as any file.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -148,8 +149,14 @@ EXPORT int openat2(int dir, const char *path, const struct open_how *how,
 
 static void after_fcntl(int fd, int command, const void *arg, int ret)
 {
-	if (!ret && command == F_SETFL && (long)arg & O_DIRECT)
-		bypass_set_direct(fd);
+	int error = errno, flags;
+
+	if (ret || command != F_SETFL || !((long)arg & O_DIRECT))
+		return;
+	flags = next.fcntl(fd, F_GETFL);
+	if (flags >= 0)
+		bypass_opened(fd, "", flags);
+	errno = error;
 }
 
 /* The argument is an int or a pointer; both can be passed on as a pointer. */
