@@ -11,26 +11,7 @@
 #include <unistd.h>
 
 #include "blocks.h"
-
-/* Blocks that no file has, of those that are divided among the files. */
-static atomic_int spare;
-
-void spare_give(unsigned int blocks)
-{
-	spare += blocks;
-}
-
-unsigned int spare_take(unsigned int blocks)
-{
-	int left = spare, take;
-
-	do {
-		take = left < (int)blocks ? left : (int)blocks;
-		if (take <= 0)
-			return 0;
-	} while (!atomic_compare_exchange_weak(&spare, &left, left - take));
-	return take;
-}
+#include "spare.h"
 
 unsigned int unmap(struct file *file, unsigned int first,
 		   unsigned int count)
@@ -166,7 +147,7 @@ unsigned int fill_gap(struct file *file, unsigned int count, int how)
 		length++;
 	length = spare_take(length);
 	if (length)
-		spare += write_blocks(file, first, length, how);
+		spare_give(write_blocks(file, first, length, how));
 	return length;
 }
 
@@ -174,7 +155,7 @@ void refill(struct file *victim, struct dice *dice, unsigned int freed)
 {
 	unsigned int tries = 2 * FILES;
 
-	spare += freed;
+	spare_give(freed);
 	while (freed && tries-- && goes_on()) {
 		struct file *file = file_get(roll(dice, FILES));
 
@@ -218,7 +199,7 @@ void fill_all(void)
 {
 	unsigned int i;
 
-	spare += (FILES - SPARE_FILES) * BLOCKS;
+	spare_give((FILES - SPARE_FILES) * BLOCKS);
 	for (i = 0; i < FILES; i++) {
 		fill_gap(stress.slots[i], BLOCKS, O_DIRECT);
 		file_enable(stress.slots[i]);

@@ -9,8 +9,6 @@
 
 #include "stress.h"
 
-/* Take spare blocks into use, at most @blocks. Returns how many. */
-unsigned int spare_take(unsigned int blocks);
 /* Let another file use the @freed blocks that @victim gave up. */
 void refill(struct file *victim, struct dice *dice, unsigned int freed);
 

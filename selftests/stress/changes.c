@@ -17,6 +17,7 @@
 #include "blocks.h"
 #include "files.h"
 #include "shares.h"
+#include "spare.h"
 
 static unsigned int overwrite(struct file *file, struct dice *dice, int how)
 {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "spare.h"
 #include "stress.h"
 
 /* How long to wait for the end of reads in flight, and to start new ones. */

@@ -9,6 +9,7 @@
 #include "blocks.h"
 #include "files.h"
 #include "shares.h"
+#include "spare.h"
 
 bool shares_blocks(void)
 {

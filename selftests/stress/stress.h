@@ -131,8 +131,7 @@ struct file *file_for_changer(struct dice *dice);
 void reads_so_far(uint64_t *direct, uint64_t *fallback,
 		  uint64_t reasons[BPIO_REASON_SLOTS]);
 
-/* blocks.c: these blocks have become free */
-void spare_give(unsigned int blocks);
+/* blocks.c */
 /* At the start: write all blocks that may be in use, and enable the files. */
 void fill_all(void);
 
