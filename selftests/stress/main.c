@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The options, the threads, and the verdict in the end.
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +25,6 @@
 #define MOST_PACE_MS	3000
 /* The percentage of fewer reads means nothing. */
 #define PACE_READS	50
-#define VIOLATIONS_SAID	5
-
-struct stress stress = {
-	.seconds = 60, .share = 50, .fs = "ext4", .mkfs = "",
-	.pace_ms = 800,
-	.policy = PTHREAD_MUTEX_INITIALIZER,
-	.slots_lock = PTHREAD_MUTEX_INITIALIZER,
-	.chase = { .lock = PTHREAD_MUTEX_INITIALIZER, .slot = FILES },
-};
 
 static const struct {
 	void		*(*run)(void *name);
@@ -53,79 +46,6 @@ static const struct {
 };
 
 #define THREADS (sizeof(threads) / sizeof(*threads))
-
-void dice_init(struct dice *dice, const char *name)
-{
-	dice->state = stress.seed * 0x9e3779b97f4a7c15ull + 1;
-	while (*name)
-		dice->state = (dice->state ^ (unsigned char)*name++) *
-			      0x100000001b3ull;
-}
-
-unsigned int roll(struct dice *dice, unsigned int sides)
-{
-	dice->state = dice->state * 6364136223846793005ull +
-		      1442695040888963407ull;
-	return sides ? (dice->state >> 33) % sides : 0;
-}
-
-static uint64_t elapsed_ms(void)
-{
-	return now_ms() - stress.started;
-}
-
-bool goes_on(void)
-{
-	return !stress.stop;
-}
-
-void rest(unsigned int ms)
-{
-	uint64_t until = now_ms() + ms;
-
-	do
-		usleep(2000);
-	while (goes_on() && now_ms() < until);
-}
-
-static void say_line(const char *what, const char *fmt, va_list args)
-{
-	char text[1400];
-
-	vsnprintf(text, sizeof(text), fmt, args);
-	diag("%s after %llu.%03llu s: %s", what,
-	     (unsigned long long)elapsed_ms() / 1000,
-	     (unsigned long long)elapsed_ms() % 1000, text);
-}
-
-void violation(const char *fmt, ...)
-{
-	uint64_t none = 0;
-	va_list args;
-
-	atomic_compare_exchange_strong(&stress.first_violation, &none,
-				       elapsed_ms());
-	if (stress.counters.violations++ >= VIOLATIONS_SAID)
-		return;
-	va_start(args, fmt);
-	say_line("VIOLATION", fmt, args);
-	va_end(args);
-	if (!stress.go_on)
-		stress.stop = true;
-}
-
-void broken(const char *fmt, ...)
-{
-	va_list args;
-
-	if (stress.broken)
-		return;
-	stress.broken = true;
-	va_start(args, fmt);
-	say_line("cannot go on", fmt, args);
-	va_end(args);
-	stress.stop = true;
-}
 
 static unsigned int percent(uint64_t part, uint64_t rest_of_it)
 {

@@ -5,9 +5,9 @@
 #ifndef STRESS_SPARE_H
 #define STRESS_SPARE_H
 
-/* @blocks are free now. */
+/* These blocks have become free. */
 void spare_give(unsigned int blocks);
-/* Returns how many of @blocks may be put into use, at most all. */
+/* Take spare blocks into use, at most @blocks. Returns how many. */
 unsigned int spare_take(unsigned int blocks);
 
 #endif /* STRESS_SPARE_H */

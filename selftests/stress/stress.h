@@ -103,6 +103,8 @@ unsigned int roll(struct dice *dice, unsigned int sides);
 void violation(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void broken(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool goes_on(void);
+/* Since the start. */
+uint64_t elapsed_ms(void);
 /* Sleep, but not beyond the end of the test. */
 void rest(unsigned int ms);
 
