@@ -6,10 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -17,6 +15,7 @@
 #include "follow.h"
 #include "report.h"
 #include "run.h"
+#include "signals.h"
 
 #define INTERVAL_MS	250
 
@@ -145,23 +144,11 @@ static int look_at(struct attachment *at, int fd)
 	return take_new(follower, fd, known, again);
 }
 
-/* A descriptor that becomes readable when a signal asks the command to end */
-static int open_signals(void)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	return signalfd(-1, &signals, SFD_CLOEXEC);
-}
-
 /* Until the process ends or a signal comes: 0, or minus the exit status */
 static int follow(struct follower *follower)
 {
 	struct pollfd pollers[] = {
-		{ .fd = open_signals(), .events = POLLIN },
+		{ .fd = signals_open(), .events = POLLIN },
 		{ .fd = follower->at.pidfd, .events = POLLIN },
 	};
 	int ret;

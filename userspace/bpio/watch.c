@@ -11,7 +11,6 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
@@ -20,24 +19,11 @@
 #include "handlers.h"
 #include "layers.h"
 #include "report.h"
+#include "signals.h"
 #include "stack.h"
 
 /* Room for bursts; events that do not fit are lost, and the loss is reported. */
 #define RECEIVE_BUFFER	(8 << 20)
-
-/* A descriptor that becomes readable when a signal asks the command to end */
-static int open_signals(void)
-{
-	sigset_t signals;
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	/* Reported as EPIPE instead. */
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &signals, SFD_CLOEXEC);
-}
 
 static bool parse_dev(const char *text, dev_t *dev)
 {
@@ -251,12 +237,14 @@ static int watch(const struct command_line *line, struct udev_monitor *monitor)
 {
 	struct pollfd polled[] = {
 		{ .fd = udev_monitor_get_fd(monitor), .events = POLLIN },
-		{ .fd = open_signals(), .events = POLLIN },
+		{ .fd = signals_open(), .events = POLLIN },
 		/* To notice when the reader of the output is gone */
 		{ .fd = fileno(stdout) },
 	};
 	unsigned long count = 0;
 
+	/* Reported as EPIPE instead. */
+	signal(SIGPIPE, SIG_IGN);
 	if (polled[1].fd < 0)
 		return fail(line, STATUS_FAILURE, "cannot wait for signals: %s",
 			    strerror(errno));
