@@ -143,21 +143,32 @@ static int control_file(const struct place *place, bool resume,
 	return ret;
 }
 
+/* Of a volume or a file: 0, or the exit status after an error was printed */
+static int pause_or_resume(const struct command_line *line,
+			   const struct place *place, int volume, bool resume,
+			   struct bpio_verdict *verdict)
+{
+	int ret;
+
+	if (is_volume(place))
+		ret = do_privileged(volume, resume ? bpio_volume_resume :
+				    bpio_volume_pause, verdict);
+	else if (place->is_regular)
+		ret = control_file(place, resume, verdict);
+	else
+		return ambiguous(line, place,
+				 "a regular file, a mapped device or a mount point");
+	return ret ? failed(line, place, ret) : 0;
+}
+
 static int act_pause(const struct command_line *line,
 		     const struct place *place, int volume)
 {
 	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
-	int ret;
+	int ret = pause_or_resume(line, place, volume, false, &verdict);
 
-	if (is_volume(place))
-		ret = do_privileged(volume, bpio_volume_pause, &verdict);
-	else if (place->is_regular)
-		ret = control_file(place, false, &verdict);
-	else
-		return ambiguous(line, place,
-				 "a regular file, a mapped device or a mount point");
 	if (ret)
-		return failed(line, place, ret);
+		return ret;
 	if (!is_volume(place) &&
 	    !(verdict.out_flags & FS_BPIO_OUTFL_STREAM_BYPASS_PAUSED))
 		return fail(line, STATUS_FAILURE,
@@ -171,18 +182,9 @@ static int act_resume(const struct command_line *line,
 		      const struct place *place, int volume)
 {
 	struct bpio_verdict verdict = BPIO_VERDICT_INIT;
-	int ret;
+	int ret = pause_or_resume(line, place, volume, true, &verdict);
 
-	if (is_volume(place))
-		ret = do_privileged(volume, bpio_volume_resume, &verdict);
-	else if (place->is_regular)
-		ret = control_file(place, true, &verdict);
-	else
-		return ambiguous(line, place,
-				 "a regular file, a mapped device or a mount point");
-	if (ret)
-		return failed(line, place, ret);
-	return finish_verdict(line, place, "resumed", &verdict);
+	return ret ? ret : finish_verdict(line, place, "resumed", &verdict);
 }
 
 static int act_enable(const struct command_line *line,
