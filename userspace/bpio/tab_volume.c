@@ -119,6 +119,17 @@ static int name_in_use(const struct tab_line *line, const struct mapped *mapped,
 	return ret;
 }
 
+static int read_table(const struct tab_line *line,
+		      const struct tab_volume *volume, struct mapped *mapped,
+		      char *why, size_t size)
+{
+	int ret = mapped_read(volume->volume, false, mapped);
+
+	return ret ? wrong(why, size, ret,
+			   "cannot read the table of \"%s\": %s", line->name,
+			   strerror(-ret)) : 0;
+}
+
 /* The mapped device with the name of the line, if there is one */
 static int look_at_volume(const struct tab_line *line, const struct table *table,
 			  struct tab_volume *volume, char *why, size_t size)
@@ -128,11 +139,9 @@ static int look_at_volume(const struct tab_line *line, const struct table *table
 
 	if (!tab_mapped(line->name, NULL, &volume->volume))
 		return 0;
-	ret = mapped_read(volume->volume, false, &mapped);
+	ret = read_table(line, volume, &mapped, why, size);
 	if (ret)
-		return wrong(why, size, ret,
-			     "cannot read the table of \"%s\": %s", line->name,
-			     strerror(-ret));
+		return ret;
 	if (is_volume_of(line, &mapped, table))
 		volume->is_up = true;
 	else if (is_stock(line, &mapped, table))
@@ -473,11 +482,9 @@ int tab_volume_down(const struct tab_line *line, struct tab_volume *volume,
 		return release(line, volume, why, size);
 	if (!tab_mapped(line->name, NULL, &volume->volume))
 		return 0;
-	ret = mapped_read(volume->volume, false, &mapped);
+	ret = read_table(line, volume, &mapped, why, size);
 	if (ret)
-		return wrong(why, size, ret,
-			     "cannot read the table of \"%s\": %s", line->name,
-			     strerror(-ret));
+		return ret;
 	ours = mapped.table.count == 1 &&
 	       !strcmp(mapped.table.targets[0].type, "bpio");
 	mapped_free(&mapped);
