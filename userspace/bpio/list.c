@@ -50,17 +50,6 @@ static const char *text_of(struct json_object *json, const char *key)
 	return json_object_get_string(json_object_object_get(json, key));
 }
 
-static char *number(unsigned long long value, bool told)
-{
-	char *text;
-
-	if (!told)
-		return strdup("-");
-	if (asprintf(&text, "%llu", value) < 0)
-		abort();
-	return text;
-}
-
 /* The devices at the bottom of the stack, joined by "," */
 static char *bottoms_of(dev_t dev)
 {
@@ -181,7 +170,7 @@ static char *segments_text(const struct making *making)
 	char *text;
 
 	if (making->stripes < 2)
-		return number(making->segments, making->segments);
+		return report_cell(making->segments, making->segments);
 	if (asprintf(&text, "%zu (%lu stripes)", making->segments,
 		     making->stripes) < 0)
 		abort();
@@ -251,9 +240,9 @@ static int visit(const struct bpio_volume *volume, void *arg)
 	row[2] = device_node(dev);
 	row[3] = bottoms_of(dev);
 	row[4] = strdup(state);
-	row[5] = number(info.active_files, told);
-	row[6] = number(info.direct_reads, told);
-	row[7] = number(info.fallback_reads, told);
+	row[5] = report_cell(told, info.active_files);
+	row[6] = report_cell(told, info.direct_reads);
+	row[7] = report_cell(told, info.fallback_reads);
 	read_making(dev, &making);
 	row[8] = segments_text(&making);
 	row[9] = strdup(!making.segments ? "-" :

@@ -183,6 +183,17 @@ void reads_to_json(struct json_object *json, struct reads reads)
 			       json_object_new_uint64(reads.fallback_bytes));
 }
 
+char *report_cell(bool told, unsigned long long number)
+{
+	char *text;
+
+	if (!told)
+		return strdup("-");
+	if (asprintf(&text, "%llu", number) < 0)
+		abort();
+	return text;
+}
+
 void report_table(struct report *report, char ***rows, size_t row_count,
 		  size_t columns)
 {

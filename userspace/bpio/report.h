@@ -77,6 +77,9 @@ void report_json(struct report *report, const char *key,
 void report_table(struct report *report, char ***rows, size_t row_count,
 		  size_t columns);
 
+/* A cell with a number, or with "-" unless it is @told; to be freed */
+char *report_cell(bool told, unsigned long long number);
+
 /* Print unless --quiet, free, and return @status */
 int report_finish(struct report *report, int status);
 

@@ -38,17 +38,6 @@ static bool reads_seen(dev_t dev, unsigned long long *reads)
 	return told;
 }
 
-static char *number(bool told, unsigned long long value)
-{
-	char *text;
-
-	if (!told)
-		return strdup("-");
-	if (asprintf(&text, "%llu", value) < 0)
-		abort();
-	return text;
-}
-
 static bool takes_part(const struct row *row)
 {
 	return row->said.flags & BPIO_LAYER_TAKES_PART;
@@ -82,8 +71,8 @@ static char **make_cells(const struct row *row)
 	cells[1] = strdup(row_type(row));
 	cells[2] = strdup(!row->asked ? "-" : takes_part(row) ? "yes" : "no");
 	cells[3] = strdup(row_verdict(row));
-	cells[4] = number(told, reads);
-	cells[5] = number(can_be_bypassed(row), row->said.bypassed_reads);
+	cells[4] = report_cell(told, reads);
+	cells[5] = report_cell(can_be_bypassed(row), row->said.bypassed_reads);
 	cells[6] = strdup(reason_of(row));
 	free(node);
 	return cells;
