@@ -222,10 +222,7 @@ static void pause_under_load(struct __test_metadata *_metadata, int fd,
 			     int name)
 {
 	const char *layer = stack.layer[0].name;
-	struct load load = {
-		.fd = fd, .file = 1, .bytes = BYTES,
-		.length = 4096, .unit = 4096,
-	};
+	struct load load = load_of(fd, BYTES, 4096, 4096);
 	struct load_watch watch;
 
 	ASSERT_EQ(0, load_start(&load));

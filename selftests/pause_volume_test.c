@@ -215,10 +215,7 @@ static void pause_under_load(struct __test_metadata *_metadata, int fd,
 			     int who)
 {
 	const char *name = stack.layer[who == PROGRAM ? 0 : who].name;
-	struct load load = {
-		.fd = fd, .file = 1, .bytes = BYTES,
-		.length = 4096, .unit = 4096,
-	};
+	struct load load = load_of(fd, BYTES, 4096, 4096);
 	struct load_watch watch;
 
 	ASSERT_EQ(0, load_start(&load));

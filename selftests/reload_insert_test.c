@@ -93,10 +93,7 @@ FIXTURE_SETUP(inserted)
 {
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	self->load = (struct load) {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 64 * KIB, .unit = 512,
-	};
+	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, file_armed(self->fd));
 }
@@ -220,10 +217,7 @@ FIXTURE_SETUP(forced)
 {
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	self->load = (struct load) {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 64 * KIB, .unit = 512,
-	};
+	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, load_start(&self->load));

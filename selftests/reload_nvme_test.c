@@ -125,10 +125,7 @@ FIXTURE_SETUP(controller)
 	ASSERT_EQ(0, make_stack(&self->stack));
 	self->fd = file_open_direct(volume_path(&self->stack.volume, "file"));
 	ASSERT_LE(0, self->fd);
-	self->load = (struct load) {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 64 * KIB, .unit = 512,
-	};
+	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
 	ASSERT_EQ(0, begin(self, variant->mapped));
 	ASSERT_EQ(0, load_start(&self->load));
 	ASSERT_EQ(0, goes_past(self, variant->mapped));

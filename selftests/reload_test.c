@@ -98,10 +98,7 @@ FIXTURE_SETUP(under_load)
 	self->layer = variant->layer;
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	self->load = (struct load) {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 64 * KIB, .unit = 512,
-	};
+	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, file_armed(self->fd));
 	ASSERT_EQ(0, load_start(&self->load));
@@ -286,10 +283,7 @@ static int move(uint64_t from, uint64_t to)
 TEST(the_data_moves_elsewhere_on_the_device_while_it_is_read)
 {
 	int fd = file_open_direct(path), round;
-	struct load load = {
-		.fd = fd, .file = 1, .bytes = BYTES, .length = 64 * KIB,
-		.unit = 512,
-	};
+	struct load load = load_of(fd, BYTES, 64 * KIB, 512);
 
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
 	ASSERT_EQ(0, file_armed(fd));
@@ -325,10 +319,7 @@ static int resize(uint64_t sectors)
 TEST(the_volume_grows_while_a_file_is_read_and_new_room_is_bypassed_too)
 {
 	int fd = file_open_direct(path), large;
-	struct load load = {
-		.fd = fd, .file = 1, .bytes = BYTES, .length = 64 * KIB,
-		.unit = 512,
-	};
+	struct load load = load_of(fd, BYTES, 64 * KIB, 512);
 	const char *name = volume_path(&stack.volume, "large");
 	uint64_t size = 0, reads[STACK_LAYERS], after[STACK_LAYERS];
 	const off_t bytes = 48ll * 1024 * KIB;

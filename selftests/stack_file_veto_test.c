@@ -185,10 +185,7 @@ TEST_F(file, is_seen_by_all_layers_and_the_other_file_by_none)
 static void veto_under_load(struct __test_metadata *_metadata,
 			    const FIXTURE_DATA(file) *self, int fd)
 {
-	struct load load = {
-		.fd = fd, .file = 1, .bytes = BYTES,
-		.length = 4096, .unit = 4096,
-	};
+	struct load load = load_of(fd, BYTES, 4096, 4096);
 	/* the file system serves it now: all layers see it */
 	const char *name = stack.layer[1 - self->layer].name;
 	struct load_watch watch;

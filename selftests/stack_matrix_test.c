@@ -315,10 +315,7 @@ TEST_F(stack, is_paused_and_resumed_and_every_layer_objects_for_a_while)
 TEST_F(stack, is_suspended_and_reloaded_layer_by_layer_under_load)
 {
 	struct stack *stack = &self->stack;
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 64 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 64 * KIB, 512);
 	unsigned int i;
 
 	ASSERT_EQ(0, load_start(&load));

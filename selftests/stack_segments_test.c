@@ -243,10 +243,7 @@ TEST_F(segments, are_crossed_by_registered_buffers)
 
 TEST_F(segments, are_read_in_every_way_at_once)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 768 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 768 * KIB, 512);
 	struct bpio_file_info info;
 
 	ASSERT_EQ(0, load_start(&load));

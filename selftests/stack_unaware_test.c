@@ -266,10 +266,7 @@ TEST_F(unaware, device_is_read_in_every_way_and_by_no_detour)
 {
 	uint64_t seen = filter_reads("above");
 	struct bpio_file_info info;
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 128 * KIB, .unit = 512,
-	}, again = load;
+	struct load load = load_of(self->fd, BYTES, 128 * KIB, 512), again = load;
 
 	ASSERT_EQ(0, load_start(&load));
 	EXPECT_EQ(0, load_progress(&load, 40));

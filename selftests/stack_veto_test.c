@@ -180,10 +180,7 @@ static void veto_under_load(struct __test_metadata *_metadata, int fd,
 			    unsigned int layer)
 {
 	const char *name = stack.layer[layer].name;
-	struct load load = {
-		.fd = fd, .file = 1, .bytes = BYTES,
-		.length = 4096, .unit = 4096,
-	};
+	struct load load = load_of(fd, BYTES, 4096, 4096);
 	struct load_watch watch;
 
 	ASSERT_EQ(0, load_start(&load));

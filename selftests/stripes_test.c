@@ -282,10 +282,7 @@ TEST_F(stripes, are_read_into_scattered_memory)
 
 TEST_F(stripes, are_read_in_every_way_at_once)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 768 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 768 * KIB, 512);
 	struct bpio_file_info info;
 
 	ASSERT_EQ(0, load_start(&load));
@@ -297,10 +294,7 @@ TEST_F(stripes, are_read_in_every_way_at_once)
 
 TEST_F(stripes, are_swapped_with_stock_ones_under_readers)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 256 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 256 * KIB, 512);
 	int round;
 
 	ASSERT_EQ(0, load_start(&load));

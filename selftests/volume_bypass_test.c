@@ -376,10 +376,7 @@ TEST_F(bypass, of_the_volume_is_paused_and_resumed)
 
 TEST_F(bypass, lasts_over_suspends_and_reloads_of_every_layer_under_load)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 64 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 64 * KIB, 512);
 	int round, i;
 
 	ASSERT_EQ(0, set_bypass(&stack, true));
@@ -411,10 +408,7 @@ TEST_F(bypass, lasts_over_suspends_and_reloads_of_every_layer_under_load)
 
 TEST_F(bypass, is_disabled_and_enabled_under_load)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 4096, .unit = 4096,
-	};
+	struct load load = load_of(self->fd, BYTES, 4096, 4096);
 	uint64_t begun[2], seen;
 	int round;
 

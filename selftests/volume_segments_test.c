@@ -171,10 +171,7 @@ TEST_F(lines, are_read_rightly_at_random_offsets_and_lengths)
 
 TEST_F(lines, are_read_in_every_way_at_once)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 768 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 768 * KIB, 512);
 	struct bpio_file_info info;
 
 	ASSERT_EQ(0, load_start(&load));
@@ -227,10 +224,7 @@ TEST_F(lines, are_bypassed_as_a_whole_by_a_storage_operation_of_the_node)
 
 TEST_F(lines, go_direct_again_by_themselves_after_each_suspend)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 256 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 256 * KIB, 512);
 	int round;
 
 	ASSERT_EQ(0, load_start(&load));
@@ -245,10 +239,7 @@ TEST_F(lines, go_direct_again_by_themselves_after_each_suspend)
 
 TEST_F(lines, are_swapped_with_linear_ones_under_readers)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 256 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 256 * KIB, 512);
 	int round;
 
 	ASSERT_EQ(0, load_start(&load));
@@ -337,10 +328,7 @@ TEST_F(mixed, is_bypassed_as_a_whole_as_far_as_it_goes)
 
 TEST_F(mixed, goes_on_by_itself_when_it_is_reloaded_under_readers)
 {
-	struct load load = {
-		.fd = self->fd, .file = 1, .bytes = BYTES,
-		.length = 256 * KIB, .unit = 512,
-	};
+	struct load load = load_of(self->fd, BYTES, 256 * KIB, 512);
 	int round;
 
 	ASSERT_EQ(0, load_start(&load));

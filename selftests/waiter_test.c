@@ -260,10 +260,7 @@ FIXTURE_SETUP(waiter)
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, fs_enable(scene->volume.fd, self->fd));
 	ASSERT_EQ(0, file_armed(self->fd));
-	self->load = (struct load) {
-		.fd = self->fd, .file = 1, .bytes = BYTES, .length = 4096,
-		.unit = 4096,
-	};
+	self->load = load_of(self->fd, BYTES, 4096, 4096);
 }
 
 FIXTURE_TEARDOWN(waiter)

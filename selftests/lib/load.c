@@ -230,6 +230,14 @@ static void *load_thread(void *argument)
 	return NULL;
 }
 
+struct load load_of(int fd, uint64_t bytes, size_t length, size_t unit)
+{
+	return (struct load) {
+		.fd = fd, .file = 1, .bytes = bytes, .length = length,
+		.unit = unit,
+	};
+}
+
 int load_start(struct load *load)
 {
 	unsigned int i;

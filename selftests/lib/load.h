@@ -47,6 +47,9 @@ struct load {
 	struct load_thread	threads[LOAD_THREADS];
 };
 
+/* Of file 1: reads of up to @length bytes, which are multiples of @unit. */
+struct load load_of(int fd, uint64_t bytes, size_t length, size_t unit);
+
 /* Returns 0 or a negative errno. */
 int load_start(struct load *load);
 
