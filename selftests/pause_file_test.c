@@ -217,27 +217,13 @@ TEST_F(stream, resume_asks_again_so_that_a_veto_since_holds)
 	EXPECT_DIRECT(self->fds[0], 1);
 }
 
-/* One pause under load; leaves it in force. */
-static void pause_under_load(struct __test_metadata *_metadata, int fd,
-			     int name)
-{
-	const char *layer = stack.layer[0].name;
-	struct load load = load_of(fd, BYTES, 4096, 4096);
-	struct load_watch watch;
-
-	ASSERT_EQ(0, load_start(&load));
-	ASSERT_EQ(0, load_progress(&load, 20));
-	ASSERT_EQ(0, pause_file(stack.volume.fd, name));
-	load_watch(&load, &watch, layer);
-	EXPECT_EQ(0, load_was_seen(&load, &watch));
-}
-
 TEST_F(stream, pause_lets_no_read_past_from_its_return_on)
 {
 	int name = name_of(self, variant), round;
 
 	for (round = 0; round < 8; round++) {
-		pause_under_load(_metadata, self->fds[0], name);
+		EXPECT_SEEN_AFTER(pause_file(stack.volume.fd, name),
+				  self->fds[0], BYTES, stack.layer[0].name);
 		ASSERT_EQ(0, resume_file(stack.volume.fd, name));
 	}
 	EXPECT_DIRECT(self->fds[0], 1);

@@ -210,27 +210,14 @@ TEST_F(pause, is_followed_by_a_new_query_so_that_a_veto_since_holds)
 	EXPECT_NOT_SEEN(self->fd);
 }
 
-/* One pause under load; leaves it in force. */
-static void pause_under_load(struct __test_metadata *_metadata, int fd,
-			     int who)
-{
-	const char *name = stack.layer[who == PROGRAM ? 0 : who].name;
-	struct load load = load_of(fd, BYTES, 4096, 4096);
-	struct load_watch watch;
-
-	ASSERT_EQ(0, load_start(&load));
-	ASSERT_EQ(0, load_progress(&load, 20));
-	ASSERT_EQ(0, pause_by(&stack, who));
-	load_watch(&load, &watch, name);
-	EXPECT_EQ(0, load_was_seen(&load, &watch));
-}
-
 TEST_F(pause, lets_no_read_past_from_its_return_on_however_busy_the_file_is)
 {
+	const char *layer = stack.layer[self->who == PROGRAM ? 0 : self->who].name;
 	int round;
 
 	for (round = 0; round < 8; round++) {
-		pause_under_load(_metadata, self->fd, self->who);
+		EXPECT_SEEN_AFTER(pause_by(&stack, self->who), self->fd, BYTES,
+				  layer);
 		ASSERT_EQ(0, resume_by(&stack, self->who));
 	}
 	EXPECT_NOT_SEEN(self->fd);

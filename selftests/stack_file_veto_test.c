@@ -181,30 +181,16 @@ TEST_F(file, is_seen_by_all_layers_and_the_other_file_by_none)
 		EXPECT_EQ(before[i], after[i]) TH_LOG("layer %d", i);
 }
 
-/* One veto under load; leaves it in force. */
-static void veto_under_load(struct __test_metadata *_metadata,
-			    const FIXTURE_DATA(file) *self, int fd)
-{
-	struct load load = load_of(fd, BYTES, 4096, 4096);
-	/* the file system serves it now: all layers see it */
-	const char *name = stack.layer[1 - self->layer].name;
-	struct load_watch watch;
-
-	ASSERT_EQ(0, load_start(&load));
-	ASSERT_EQ(0, load_progress(&load, 20));
-	ASSERT_EQ(0, veto_file(self));
-	load_watch(&load, &watch, name);
-	EXPECT_EQ(0, load_was_seen(&load, &watch));
-}
-
 TEST_F(file, is_seen_from_the_return_of_the_message_on_while_it_is_read)
 {
+	/* the file system serves it now: all layers see it */
+	const char *other = stack.layer[1 - self->layer].name;
 	int fd = self->fds[WATCHED], round;
 
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
 	ASSERT_EQ(0, file_armed(fd));
 	for (round = 0; round < 8; round++) {
-		veto_under_load(_metadata, self, fd);
+		EXPECT_SEEN_AFTER(veto_file(self), fd, BYTES, other);
 		ASSERT_EQ(0, allow_file(self));
 	}
 }

@@ -244,14 +244,8 @@ TEST_F(segments, are_crossed_by_registered_buffers)
 TEST_F(segments, are_read_in_every_way_at_once)
 {
 	struct load load = load_of(self->fd, BYTES, 768 * KIB, 512);
-	struct bpio_file_info info;
 
-	ASSERT_EQ(0, load_start(&load));
-	EXPECT_EQ(0, load_progress(&load, 60));
-	EXPECT_EQ(0, load_stop(&load));
-	ASSERT_EQ(0, file_info(self->fd, &info));
-	EXPECT_EQ(0u, info.fallback_reads);
-	EXPECT_EQ(load.begun, info.direct_reads);
+	EXPECT_EQ(0, load_all_direct(&load, 60));
 }
 
 /* The upper half of the device below vetoes. */

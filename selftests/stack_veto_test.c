@@ -175,21 +175,6 @@ TEST_F(veto, that_begins_and_ends_moves_the_reads_of_a_file_at_once)
 	EXPECT_EQ(6u * BLOCKS, file_direct(self->fd));
 }
 
-/* One veto under load; leaves it in force. */
-static void veto_under_load(struct __test_metadata *_metadata, int fd,
-			    unsigned int layer)
-{
-	const char *name = stack.layer[layer].name;
-	struct load load = load_of(fd, BYTES, 4096, 4096);
-	struct load_watch watch;
-
-	ASSERT_EQ(0, load_start(&load));
-	ASSERT_EQ(0, load_progress(&load, 20));
-	ASSERT_EQ(0, layer_message(layer, VETO));
-	load_watch(&load, &watch, name);
-	EXPECT_EQ(0, load_was_seen(&load, &watch));
-}
-
 TEST_F(veto, lets_the_layer_see_every_read_from_the_return_of_the_message_on)
 {
 	unsigned int round;
@@ -197,7 +182,8 @@ TEST_F(veto, lets_the_layer_see_every_read_from_the_return_of_the_message_on)
 	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, file_armed(self->fd));
 	for (round = 0; round < 8; round++) {
-		veto_under_load(_metadata, self->fd, variant->layer);
+		EXPECT_SEEN_AFTER(layer_message(variant->layer, VETO), self->fd,
+				  BYTES, stack.layer[variant->layer].name);
 		ASSERT_EQ(0, layer_message(variant->layer, "allow"));
 	}
 }

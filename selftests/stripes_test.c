@@ -283,13 +283,8 @@ TEST_F(stripes, are_read_into_scattered_memory)
 TEST_F(stripes, are_read_in_every_way_at_once)
 {
 	struct load load = load_of(self->fd, BYTES, 768 * KIB, 512);
-	struct bpio_file_info info;
 
-	ASSERT_EQ(0, load_start(&load));
-	EXPECT_EQ(0, load_progress(&load, 40));
-	EXPECT_EQ(0, load_stop(&load));
-	ASSERT_EQ(0, file_info(self->fd, &info));
-	EXPECT_EQ(0u, info.fallback_reads);
+	EXPECT_EQ(0, load_all_direct(&load, 40));
 }
 
 TEST_F(stripes, are_swapped_with_stock_ones_under_readers)

@@ -346,3 +346,22 @@ int load_was_seen(struct load *load, const struct load_watch *watch)
 	     (unsigned long long)most, (unsigned long long)load->errors);
 	return -1;
 }
+
+int load_all_direct(struct load *load, uint64_t count)
+{
+	struct bpio_file_info before, after;
+	uint64_t direct;
+
+	if (file_info(load->fd, &before) || load_start(load))
+		return -1;
+	if (load_progress(load, count) | load_stop(load) ||
+	    file_info(load->fd, &after))
+		return -1;
+	direct = after.direct_reads - before.direct_reads;
+	if (direct == load->begun && !after.fallback_reads)
+		return 0;
+	diag("of %llu reads %llu were direct, and %llu fell back",
+	     (unsigned long long)load->begun, (unsigned long long)direct,
+	     (unsigned long long)after.fallback_reads);
+	return -1;
+}

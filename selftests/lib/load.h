@@ -82,6 +82,28 @@ void load_watch(const struct load *load, struct load_watch *watch,
  */
 int load_was_seen(struct load *load, const struct load_watch *watch);
 
+/*
+ * In a test, under a load of @fd: after @act, which returns 0, @filter sees every read.
+ * What @act does stays in force.
+ */
+#define EXPECT_SEEN_AFTER(act, fd, bytes, filter) do {			\
+	struct load __load = load_of(fd, bytes, 4096, 4096);		\
+	struct load_watch __watch;					\
+									\
+	ASSERT_EQ(0, load_start(&__load));				\
+	ASSERT_EQ(0, load_progress(&__load, 20));			\
+	ASSERT_EQ(0, act);						\
+	load_watch(&__load, &__watch, filter);				\
+	EXPECT_EQ(0, load_was_seen(&__load, &__watch));			\
+} while (0)
+
+/*
+ * Start a load, wait until every thread has read @count times, and stop it. Returns 0 if
+ * all reads were right and direct and none of @fd ever fell back, or -1 after printing
+ * what was wrong.
+ */
+int load_all_direct(struct load *load, uint64_t count);
+
 /* Stop the threads. Returns 0, or -1 after printing which read was wrong. */
 int load_stop(struct load *load);
 
