@@ -516,8 +516,7 @@ TEST_F(file, a_process_under_strict_seccomp_reads_direct)
 	uint64_t direct;
 	pid_t pid;
 
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	READ_AS_NOBODY(AT_FDCWD, path);
 	direct = file_direct(fd);
 	pid = fork();

@@ -302,8 +302,7 @@ TEST(enable_needs_no_room_for_a_descriptor)
 	close(last);
 	ASSERT_EQ(0, become_nobody());
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
-	EXPECT_EQ(0, fs_enable(volume.fd, fd));
-	EXPECT_EQ(0, file_armed(fd));
+	EXPECT_EQ(0, fs_enable_armed(volume.fd, fd));
 	EXPECT_EQ(1, active_count(volume.fd));
 }
 
@@ -315,8 +314,7 @@ TEST(a_process_disables_only_what_it_has_open_itself)
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	pid = fork();
 	if (!pid) {
 		int own;
@@ -528,8 +526,7 @@ FIXTURE_SETUP(inheritance)
 	self->plain = file_open_direct(secret);
 	ASSERT_LE(0, self->plain);
 	self->fd = file_open_direct(secret);
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(inheritance)

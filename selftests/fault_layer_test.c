@@ -53,7 +53,7 @@ static int reads_begin(struct reads *reads)
 	reads->buffer = dio_alloc(BYTES);
 	reads->plain = file_open_direct(volume_path(&stack.volume, "file"));
 	reads->fd = file_open_direct(volume_path(&stack.volume, "file"));
-	return fs_enable(stack.volume.fd, reads->fd) ?: file_armed(reads->fd);
+	return fs_enable_armed(stack.volume.fd, reads->fd);
 }
 
 static void reads_end(struct reads *reads)

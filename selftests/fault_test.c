@@ -592,8 +592,7 @@ static void read_hungrily(struct __test_metadata *_metadata, const char *functio
 
 	if (unavailable)
 		SKIP(return, "%s", unavailable);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	before = file_fallbacks(fd, BPIO_REASON_NO_MEMORY);
 	ASSERT_EQ(0, fault_below_function(function));
 	ASSERT_EQ(0, fault_any_task(0, UINT_MAX));

@@ -522,8 +522,7 @@ TEST(polled_reads_that_fall_back_pass_layers_that_split_them)
 				 dm_node("async-split"), 0, PIECES * PIECE));
 	ASSERT_EQ(0, file_create(volume_path(&split, "file"), BYTES, 5));
 	fd = file_open_direct(volume_path(&split, "file"));
-	ASSERT_EQ(0, fs_enable(split.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(split.fd, fd));
 	EXPECT_EQ(6u, read_polled(fd, buffer));
 	/* 6.1 has them all served by the file system. */
 	if (kernel_is_at_least(6, 12))
@@ -550,8 +549,7 @@ FIXTURE_SETUP(aio)
 	self->memory = dio_alloc(DEPTH * SLOT);
 	ASSERT_EQ(0, syscall(SYS_io_setup, DEPTH, &self->context));
 	self->fd = file_open_direct(volume_path(&volume, "file"));
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(aio)

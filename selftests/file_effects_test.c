@@ -42,8 +42,7 @@ FIXTURE_SETUP(file)
 {
 	self->buffer = dio_alloc(BYTES);
 	self->fd = file_open_direct(path);
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(file)
@@ -250,11 +249,9 @@ TEST_F(file, inotify_sees_nothing_of_enable_and_arming)
 	int fd = file_open_direct(path);
 
 	ASSERT_LE(0, inotify_add_watch(file, path, IN_ALL_EVENTS));
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	ASSERT_EQ(0, fs_disable(volume.fd, fd));
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	EXPECT_EQ(0, count_inotify(file, IN_ALL_EVENTS));
 	/* the event of the close */
 	close(fd);

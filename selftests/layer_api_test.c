@@ -489,8 +489,7 @@ TEST_F(api, a_pause_by_the_kernel_and_one_by_a_program_are_ended_each_by_its_own
 {
 	struct fs_bpio_output out;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
 	EXPECT_EQ(STREAM_PAUSED | KERNEL_PAUSED, pause_flags(self->fd));
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_STREAM_RESUME, self->fd,
@@ -528,8 +527,7 @@ TEST_F(api, a_pause_by_the_kernel_outlives_every_close_and_needs_no_open_file)
 	}
 	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
 	EXPECT_EQ(0u, pause_flags(self->fd));
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	EXPECT_READS(self->fd, NONE);
 }
 
@@ -537,8 +535,7 @@ TEST_F(api, pauses_by_the_kernel_are_counted_and_a_resume_too_many_is_ignored)
 {
 	int i;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	for (i = 0; i < 3; i++)
 		EXPECT_ANSWER("0", i ? GUARD : SCANNER, "pause_file %s", path);
 	for (i = 0; i < 3; i++) {
@@ -554,8 +551,7 @@ TEST_F(api, pauses_by_the_kernel_are_counted_and_a_resume_too_many_is_ignored)
 
 TEST_F(api, a_pause_by_the_kernel_is_resumed_while_the_volume_is_suspended)
 {
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	EXPECT_ANSWER("0", GUARD, "pause_file %s", path);
 	ASSERT_EQ(0, dm_suspend(stack.volume.name));
 	EXPECT_ANSWER("0", GUARD, "resume_file %s", path);
@@ -584,8 +580,7 @@ TEST_F(api, a_pause_by_the_kernel_does_not_pass_to_a_file_with_the_same_number)
 
 	fd = file_open_direct(name);
 	EXPECT_EQ(0u, pause_flags(fd));
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	EXPECT_READS(fd, NONE);
 	/* nor is it resumed by what was meant for the other one */
 	EXPECT_ANSWER("0", GUARD, "resume_file %s", name);
@@ -712,8 +707,7 @@ static void reads_past(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe", options));
 	ASSERT_EQ(0, query(self->fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	before = filter_reads(GUARD);
 	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ(before, filter_reads(GUARD));
@@ -776,8 +770,7 @@ TEST_F(unmapped, range_ends_the_route_at_the_layer_which_is_named)
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_GT(0, out.query.op_status);
 	verdict_strings(_metadata, &out.query, "guard");
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	before = filter_reads(GUARD);
 	READ_BLOCKS(self->fd, BLOCKS, 1);
 	EXPECT_EQ(before + BLOCKS, filter_reads(GUARD));
@@ -794,8 +787,7 @@ TEST(a_layer_that_maps_only_a_part_is_one_of_the_route)
 	/* the upper half is not mapped; pieces of 1 MiB */
 	ASSERT_EQ(0, stack_reload(&stack, 0, "bpio-probe",
 				  "6 name guard map_length 2048 map_end 32768"));
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, info.support);
 	READ_BLOCKS(fd, BLOCKS, 1);

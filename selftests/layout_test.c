@@ -156,8 +156,7 @@ TEST_F(layout, a_file_seen_through_a_bind_mount_takes_part)
 	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
 	snprintf(path, sizeof(path), "%s/file", dir);
 	self->fd = file_open_direct(path);
-	EXPECT_EQ(0, fs_enable(self->volume.fd, self->fd));
-	EXPECT_EQ(0, file_armed(self->fd));
+	EXPECT_EQ(0, fs_enable_armed(self->volume.fd, self->fd));
 	EXPECT_CONTENT(BYTES, 0, 1);
 	EXPECT_EQ(1u, file_direct(self->fd));
 	close(self->fd);
@@ -180,8 +179,7 @@ TEST_F(layout, a_mount_is_free_when_the_enabled_files_on_it_are_closed)
 	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
 	snprintf(path, sizeof(path), "%s/file", dir);
 	fd = file_open_direct(path);
-	ASSERT_EQ(0, fs_enable(self->volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(self->volume.fd, fd));
 	OPEN_ENABLED();
 	close(fd);
 	do

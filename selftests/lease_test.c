@@ -388,8 +388,7 @@ TEST_F(file, stays_armed_when_somebody_asks_for_a_lease_who_may_not_have_it)
 
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
 	fd = file_open_direct(path);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	EXPECT_EQ(0, lease_as_nobody(path));
 	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_EQ(1u, info.armed);
@@ -410,8 +409,7 @@ TEST_F(file, a_lease_that_was_not_announced_lets_those_go_on_who_need_not_break_
 
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
 	fd = file_open_direct(path);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	ASSERT_EQ(0, dm_message(MODULE, NULL, 0, "lease %s", path));
 	ASSERT_EQ(0, file_info(fd, &info));
 	EXPECT_EQ(1u, info.armed);

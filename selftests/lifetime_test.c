@@ -560,8 +560,7 @@ FIXTURE_SETUP(module)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, self->pair));
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 	EXPECT_DIRECT(self->fd);
 	/* users of the module that other tests have left loaded */
 	unload("dm_bpio_filter");

@@ -97,12 +97,10 @@ FIXTURE_SETUP(stream)
 	for (i = 0; i < 2; i++) {
 		self->fds[i] = file_open_direct(path);
 		ASSERT_LE(0, self->fds[i]);
-		ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fds[i]));
-		ASSERT_EQ(0, file_armed(self->fds[i]));
+		ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fds[i]));
 	}
 	self->other = file_open_direct(other);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->other));
-	ASSERT_EQ(0, file_armed(self->other));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->other));
 	/* O_DIRECT or not makes no difference to the name of a file */
 	self->plain = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->plain);
@@ -237,8 +235,7 @@ static void stop_in_flight(struct __test_metadata *_metadata,
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
 	struct flight flight;
 
-	ASSERT_EQ(0, fs_enable(slow.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(slow.volume.fd, fd));
 	ASSERT_EQ(0, stack_reload(&slow, 1, "delay", FLIGHT_MS));
 	ASSERT_EQ(0, flight_start(&flight, fd, slowest));
 	ASSERT_EQ(0, stop(slow.volume.fd, fd));
@@ -269,8 +266,7 @@ TEST(pause_and_resume_of_a_file_that_is_not_enabled_are_ignored)
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_STREAM_RESUME, fd,
 			   &out));
 	EXPECT_NO_OBJECTION(&out.stream_resume);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	EXPECT_DIRECT(fd, 1);
 	close(fd);
 }
@@ -286,8 +282,7 @@ TEST(a_pause_ends_with_the_last_close_of_the_file)
 	EXPECT_PAUSED(second, 1);
 	close(second);
 	fd = file_open_direct(path);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	EXPECT_DIRECT(fd, 1);
 	close(fd);
 }
@@ -298,8 +293,7 @@ TEST(without_privilege_a_file_is_paused_only_through_a_writable_descriptor)
 	int fd = file_open_direct(path);
 
 	ASSERT_LE(0, writable);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	ASSERT_EQ(0, become_nobody());
 	EXPECT_EQ(-EPERM, pause_file(stack.volume.fd, fd));
 	EXPECT_DIRECT(fd, 1);
@@ -317,8 +311,7 @@ TEST(a_pause_of_the_volume_and_one_of_a_file_are_ended_each_by_its_own_resume)
 	int fd = file_open_direct(path);
 	struct fs_bpio_output out;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	ASSERT_EQ(0, pause_file(stack.volume.fd, fd));
 	ASSERT_EQ(0, fs_op(stack.volume.fd, FS_BPIO_OP_VOLUME_STACK_PAUSE, -1,
 			   &out));

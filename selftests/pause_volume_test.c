@@ -91,8 +91,7 @@ FIXTURE_SETUP(pause)
 	self->who = variant->who;
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(pause)
@@ -229,8 +228,7 @@ TEST_F(pause, returns_when_the_reads_in_flight_have_ended)
 	int fd = file_open_direct(volume_path(&slow.volume, "file"));
 	struct flight flight;
 
-	ASSERT_EQ(0, fs_enable(slow.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(slow.volume.fd, fd));
 	ASSERT_EQ(0, stack_reload(&slow, 3, "delay", FLIGHT_MS));
 	ASSERT_EQ(0, flight_start(&flight, fd, slowest));
 	ASSERT_EQ(0, pause_by(&slow, self->who));
@@ -306,8 +304,7 @@ TEST(pauses_of_several_are_all_to_be_ended)
 {
 	int fd = file_open_direct(path);
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	ASSERT_EQ(0, pause_by(&stack, 1));
 	EXPECT_SEEN_FROM(fd, 1);
 	ASSERT_EQ(0, pause_by(&stack, PROGRAM));

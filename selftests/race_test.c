@@ -44,8 +44,7 @@ static void race_begin(struct __test_metadata *_metadata, struct race *race)
 	ASSERT_EQ(0, file_create(path, BYTES, FILE_ID));
 	race->fd = file_open_direct(path);
 	ASSERT_LE(0, race->fd);
-	ASSERT_EQ(0, fs_enable(volume.fd, race->fd));
-	ASSERT_EQ(0, file_armed(race->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, race->fd));
 	race->readers.fd = race->fd;
 	race->readers.file = FILE_ID;
 	race->readers.bytes = BYTES;

@@ -124,8 +124,7 @@ TEST(enable_and_query_tell_of_a_missing_o_direct_and_of_no_other_obstacle)
 		ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
 		EXPECT_NO_OBJECTION(&out.query);
 		EXPECT_STREQ("none", reason_token(out.obstacle));
-		ASSERT_EQ(0, fs_enable(volume.fd, fd));
-		ASSERT_EQ(0, file_armed(fd));
+		ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	}
 	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_ENABLE, fd, &out));
 	EXPECT_STREQ("none", reason_token(out.obstacle));

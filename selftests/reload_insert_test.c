@@ -94,8 +94,7 @@ FIXTURE_SETUP(inserted)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(inserted)
@@ -177,8 +176,7 @@ TEST(a_late_layer_that_vetoes_a_file_is_obeyed_from_its_first_read_on)
 	int fd = file_open_direct(path);
 	uint64_t direct;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	READ_BLOCKS(fd, 16, 1);
 	ASSERT_EQ(0, insert(FILTER, "4 file_veto f* 13 Mine"));
 	direct = file_direct(fd);
@@ -218,8 +216,7 @@ FIXTURE_SETUP(forced)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, load_start(&self->load));
 }
 

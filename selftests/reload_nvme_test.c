@@ -116,8 +116,7 @@ static int begin(FIXTURE_DATA(controller) *self, bool mapped)
 
 	if (mapped)
 		return storage_op(self->stack.volume.fd, BPIO_OP_ENABLE, &out);
-	return fs_enable(self->stack.volume.fd, self->fd) ?:
-	       file_armed(self->fd);
+	return fs_enable_armed(self->stack.volume.fd, self->fd);
 }
 
 FIXTURE_SETUP(controller)

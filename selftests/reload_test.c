@@ -99,8 +99,7 @@ FIXTURE_SETUP(under_load)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	self->load = load_of(self->fd, BYTES, 64 * KIB, 512);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, load_start(&self->load));
 	ASSERT_EQ(0, load_direct(&self->load));
 }
@@ -285,8 +284,7 @@ TEST(the_data_moves_elsewhere_on_the_device_while_it_is_read)
 	int fd = file_open_direct(path), round;
 	struct load load = load_of(fd, BYTES, 64 * KIB, 512);
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	ASSERT_EQ(0, load_start(&load));
 	for (round = 0; round < ROUNDS; round++) {
 		ASSERT_EQ(0, move(HERE, THERE));
@@ -325,8 +323,7 @@ TEST(the_volume_grows_while_a_file_is_read_and_new_room_is_bypassed_too)
 	const off_t bytes = 48ll * 1024 * KIB;
 	char *buffer = dio_alloc(4096);
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	ASSERT_EQ(0, load_start(&load));
 	ASSERT_EQ(0, resize(2 * SECTORS));
 	ASSERT_EQ(0, ioctl(stack.volume.fd, BLKGETSIZE64, &size));
@@ -340,8 +337,7 @@ TEST(the_volume_grows_while_a_file_is_read_and_new_room_is_bypassed_too)
 	/* larger than the volume was */
 	ASSERT_EQ(0, file_create(name, bytes, 7));
 	large = file_open_direct(name);
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, large));
-	ASSERT_EQ(0, file_armed(large));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, large));
 	stack_reads(&stack, reads);
 	ASSERT_EQ(4096, pread(large, buffer, 4096, bytes - 4096));
 	EXPECT_EQ(0, content_is(buffer, 4096, bytes - 4096, 7, 1));

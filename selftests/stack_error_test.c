@@ -133,8 +133,7 @@ FIXTURE_SETUP(failed)
 	if (variant->mapped) {
 		ASSERT_EQ(0, set_bypass(true));
 	} else {
-		ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-		ASSERT_EQ(0, file_armed(self->fd));
+		ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 	}
 	self->entered = entered();
 	self->layered = layered();
@@ -255,8 +254,7 @@ TEST(each_of_both_ways_is_tried_once_when_both_are_enabled)
 	char *buffer = dio_alloc(4096);
 
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	ASSERT_EQ(0, set_bypass(true));
 	at_entry = entered();
 	by_layer = layered();

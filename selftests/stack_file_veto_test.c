@@ -141,8 +141,7 @@ TEST_F(file, can_be_enabled_again_after_the_veto)
 	ASSERT_EQ(0, veto_file(self));
 	ASSERT_EQ(-EACCES, fs_enable(stack.volume.fd, fd));
 	ASSERT_EQ(0, allow_file(self));
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	READ_BLOCKS(fd, BLOCKS, 1);
 	EXPECT_EQ((uint64_t)BLOCKS, file_direct(fd));
 }
@@ -153,8 +152,7 @@ TEST_F(file, is_seen_by_all_layers_and_the_other_file_by_none)
 	int i;
 
 	for (i = 0; i < FILES; i++) {
-		ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fds[i]));
-		ASSERT_EQ(0, file_armed(self->fds[i]));
+		ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fds[i]));
 	}
 	ASSERT_EQ(0, veto_file(self));
 	stack_reads(&stack, before);
@@ -187,8 +185,7 @@ TEST_F(file, is_seen_from_the_return_of_the_message_on_while_it_is_read)
 	const char *other = stack.layer[1 - self->layer].name;
 	int fd = self->fds[WATCHED], round;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	for (round = 0; round < 8; round++) {
 		EXPECT_SEEN_AFTER(veto_file(self), fd, BYTES, other);
 		ASSERT_EQ(0, allow_file(self));

@@ -315,8 +315,7 @@ TEST_F(list, counts_the_reads_that_went_past_each_layer)
 	uint64_t past[ROWS];
 	int i;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	LIST(-1);
 	for (i = 0; i < ROWS; i++)
 		past[i] = row[i].bypassed_reads;

@@ -107,8 +107,7 @@ FIXTURE_SETUP(segments)
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, find_crossing(self->fd, &self->offset));
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(segments)

@@ -221,8 +221,7 @@ FIXTURE_SETUP(unaware)
 	ASSERT_EQ(0, file_create(file, BYTES, 1));
 	self->fd = file_open_direct(file);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fs_enable(self->volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(self->volume.fd, self->fd));
 }
 
 FIXTURE_TEARDOWN(unaware)
@@ -290,8 +289,7 @@ TEST_F(unaware, device_is_written_through_the_layers)
 	ASSERT_EQ(0, file_create(other, BYTES, 2));
 	EXPECT_LT(writes, filter_writes("above"));
 	fd = file_open_direct(other);
-	ASSERT_EQ(0, fs_enable(self->volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(self->volume.fd, fd));
 	READ_BLOCKS(fd, BLOCKS, 2);
 	close(fd);
 }

@@ -135,8 +135,7 @@ TEST_F(veto, makes_reads_enter_the_stack_at_the_layer)
 	unsigned int i;
 
 	ASSERT_EQ(0, layer_message(variant->layer, VETO));
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	stack_reads(&stack, before);
 	READ_BLOCKS(self->fd, BLOCKS, 1);
 	new_reads(before, delta);
@@ -154,8 +153,7 @@ TEST_F(veto, that_begins_and_ends_moves_the_reads_of_a_file_at_once)
 	uint64_t before[STACK_LAYERS], delta[STACK_LAYERS];
 	unsigned int i, round;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	for (round = 0; round < 3; round++) {
 		stack_reads(&stack, before);
 		READ_BLOCKS(self->fd, BLOCKS, 1);
@@ -179,8 +177,7 @@ TEST_F(veto, lets_the_layer_see_every_read_from_the_return_of_the_message_on)
 {
 	unsigned int round;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	for (round = 0; round < 8; round++) {
 		EXPECT_SEEN_AFTER(layer_message(variant->layer, VETO), self->fd,
 				  BYTES, stack.layer[variant->layer].name);
@@ -210,8 +207,7 @@ TEST(without_a_veto_no_layer_sees_a_read_of_an_enabled_file_and_all_see_others)
 	int fd = file_open_direct(path), plain = file_open_direct(path);
 	unsigned int i;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, fd));
 	stack_reads(&stack, before);
 	READ_BLOCKS(fd, BLOCKS, 1);
 	new_reads(before, delta);

@@ -146,8 +146,7 @@ TEST(get_info_adds_up_the_reads_of_all_open_files_also_of_closed_ones)
 	ASSERT_EQ(0, fs_info(volume.fd, &before));
 	for (i = 0; i < 2; i++) {
 		fd[i] = file_open_direct(volume_path(&volume, "file"));
-		ASSERT_EQ(0, fs_enable(volume.fd, fd[i]));
-		ASSERT_EQ(0, file_armed(fd[i]));
+		ASSERT_EQ(0, fs_enable_armed(volume.fd, fd[i]));
 		ASSERT_EQ(8192, pread(fd[i], buffer, 8192, 4096));
 		/* beyond the end: counts as nothing */
 		ASSERT_EQ(0, pread(fd[i], buffer, 4096, BYTES));
@@ -171,8 +170,7 @@ TEST(every_read_is_counted_once_and_with_its_bytes)
 	uint64_t fallbacks = 0;
 	int i;
 
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	for (i = 0; i < 16; i++)
 		ASSERT_EQ(12288, pread(fd, buffer, 12288, 4096 * i));
 	/* of no length: never a read of a device */
@@ -212,8 +210,7 @@ TEST(a_process_without_privilege_may_enable_what_it_may_open)
 	ASSERT_EQ(0, become_nobody());
 	fd = file_open_direct(volume_path(&volume, "file"));
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(buffer, BYTES, 0, 1, 1));
 	EXPECT_EQ(1u, file_direct(fd));
@@ -264,8 +261,7 @@ TEST(a_read_that_fails_on_the_device_is_repeated_by_the_file_system)
 	ASSERT_EQ(0, file_create(volume_path(&vol, "file"), BYTES, 3));
 	fd = file_open_direct(volume_path(&vol, "file"));
 	plain = file_open_direct(volume_path(&vol, "file"));
-	ASSERT_EQ(0, fs_enable(vol.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(vol.fd, fd));
 	ASSERT_EQ(BYTES, pread(fd, buffer, BYTES, 0));
 	EXPECT_EQ(1u, file_direct(fd));
 
@@ -434,8 +430,7 @@ TEST_F(below, reads_go_direct_and_return_what_was_written)
 {
 	struct bpio_file_info info;
 
-	ASSERT_EQ(0, fs_enable(self->volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(self->volume.fd, self->fd));
 	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 2, 1));
 	ASSERT_EQ(0, file_info(self->fd, &info));

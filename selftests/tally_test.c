@@ -217,8 +217,7 @@ TEST_F(tally, files_that_the_mapped_device_enables_are_in_none)
 {
 	int fd = file_open_direct(path);
 
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	EXPECT_EQ(0, read_some(fd, 1, 4096));
 	close(fd);
 	EXPECT_FILES(0, 0);

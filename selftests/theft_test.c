@@ -270,8 +270,7 @@ static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(theft) *self,
 				    64 * KIB + (variant->keeps ? BYTES : 0)));
 	self->fd = file_open_direct(scene->victim);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fs_enable(scene->volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(scene->volume.fd, self->fd));
 }
 
 /* One round of the story; @count says how often the thief got the blocks. */

@@ -254,8 +254,7 @@ TEST_F(trace, a_direct_read_tells_where_it_went)
 	struct stat st;
 	uint64_t sector;
 
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 	ASSERT_EQ(0, first_sector(&sector));
 	ASSERT_EQ(0, stat(devices.nvme, &st));
 	forget();
@@ -274,8 +273,7 @@ TEST_F(trace, arming_revoking_and_falling_back_are_told_with_their_reasons)
 	int writer;
 	char reason[32];
 
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 	EXPECT_LE(1, traced("bpio_arm", "reason 0\n", NULL, 0));
 	EXPECT_TRACED(0, "bpio_revoke", "");
 	forget();

@@ -275,8 +275,7 @@ TEST_F(bypass, is_not_counted_with_the_files_nor_are_their_reads_counted_twice)
 {
 	struct fs_bpio_info before, after;
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, set_bypass(&stack, true));
 	EXPECT_EQ(1, active_count(stack.volume.fd));
 	ASSERT_EQ(0, fs_info(stack.volume.fd, &before));
@@ -298,8 +297,7 @@ TEST_F(bypass, of_the_volume_and_of_a_file_end_each_by_its_own_disable)
 {
 	int plain = file_open_direct(path);
 
-	ASSERT_EQ(0, fs_enable(stack.volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(stack.volume.fd, self->fd));
 	ASSERT_EQ(0, set_bypass(&stack, true));
 	ASSERT_EQ(0, set_bypass(&stack, true));
 	ASSERT_EQ(0, set_bypass(&stack, false));

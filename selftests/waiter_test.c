@@ -258,8 +258,7 @@ FIXTURE_SETUP(waiter)
 	ASSERT_EQ(0, ret);
 	self->fd = file_open_direct(scene->path);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fs_enable(scene->volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(scene->volume.fd, self->fd));
 	self->load = load_of(self->fd, BYTES, 4096, 4096);
 }
 

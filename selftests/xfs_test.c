@@ -50,8 +50,7 @@ FIXTURE_SETUP(file)
 	ASSERT_EQ(0, file_create(path, BYTES, 1));
 	self->fd = file_open_direct(path);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fs_enable(volume.fd, self->fd));
-	ASSERT_EQ(0, file_armed(self->fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, self->fd));
 	ASSERT_EQ(BYTES, pread(self->fd, self->buffer, BYTES, 0));
 	ASSERT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
 	ASSERT_EQ(1u, file_direct(self->fd));

@@ -52,8 +52,7 @@ int change_begin(struct change *c, const struct volume *volume)
 	if (c->plain < 0 || c->fd < 0)
 		return -errno;
 	c->readers.fd = c->fd;
-	ret = fs_enable(volume->fd, c->fd) ?: file_armed(c->fd) ?:
-	      readers_start(&c->readers);
+	ret = fs_enable_armed(volume->fd, c->fd) ?: readers_start(&c->readers);
 	if (ret)
 		return ret;
 	c->reading = true;

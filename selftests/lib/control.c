@@ -190,6 +190,11 @@ int file_armed(int fd)
 	return 0;
 }
 
+int fs_enable_armed(int volume, int fd)
+{
+	return fs_enable(volume, fd) ?: file_armed(fd);
+}
+
 int file_wait_direct(int fd, void *buffer, size_t bytes, uint64_t offset)
 {
 	uint64_t deadline = now_ms() + DEADLINE_MS;

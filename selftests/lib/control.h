@@ -49,6 +49,8 @@ int file_info(int fd, struct bpio_file_info *info);
 
 /* Arm the file. Returns 0 only if reads go direct now; else prints why they do not. */
 int file_armed(int fd);
+/* fs_enable() and file_armed(). */
+int fs_enable_armed(int volume, int fd);
 
 /*
  * Read @bytes at @offset repeatedly until a read went direct, to check that bypass
