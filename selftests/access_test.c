@@ -51,37 +51,12 @@ static int program_cleanup(void)
 	EXPECT_EQ(error, errno) TH_LOG("%s", #call);			\
 } while (0)
 
-/* Callers, and whether they may act on the whole volume without write access. */
-static int stay_root(void)
-{
-	return 0;
-}
-
-static int root_without_cap_sys_admin(void)
-{
-	return drop_capability(CAP_SYS_ADMIN);
-}
-
-static int nobody_with_cap_sys_admin(void)
-{
-	return become_nobody_with(CAP_SYS_ADMIN);
-}
-
 static int nobody_with_cap_sys_rawio(void)
 {
 	return become_nobody_with(CAP_SYS_RAWIO);
 }
 
-static int root_of_a_user_namespace(void)
-{
-	return become_nobody() ?: enter_user_namespace();
-}
-
-static int root_in_a_user_namespace_of_root(void)
-{
-	return enter_user_namespace();
-}
-
+/* Callers, and whether they may act on the whole volume without write access. */
 FIXTURE(caller) {
 	int	fd;
 	int	read_only;
@@ -102,8 +77,8 @@ CALLER(nobody_with_cap_sys_admin, nobody_with_cap_sys_admin, true);
 CALLER(root_without_cap_sys_admin, root_without_cap_sys_admin, false);
 CALLER(nobody, become_nobody, false);
 CALLER(nobody_with_cap_sys_rawio, nobody_with_cap_sys_rawio, false);
-CALLER(root_of_a_user_namespace, root_of_a_user_namespace, false);
-CALLER(root_in_a_user_namespace, root_in_a_user_namespace_of_root, false);
+CALLER(root_of_a_user_namespace, nobody_as_root_of_a_user_namespace, false);
+CALLER(root_in_a_user_namespace, root_in_a_user_namespace, false);
 
 FIXTURE_SETUP(caller)
 {

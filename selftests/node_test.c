@@ -119,31 +119,6 @@ static const struct right {
 	  OF_ALL, OF_READABLE | OF(DEVICE_WRITE), -EPERM },
 };
 
-static int stay_root(void)
-{
-	return 0;
-}
-
-static int root_without_cap_sys_admin(void)
-{
-	return drop_capability(CAP_SYS_ADMIN);
-}
-
-static int nobody_with_cap_sys_admin(void)
-{
-	return become_nobody_with(CAP_SYS_ADMIN);
-}
-
-static int nobody_as_root_of_a_user_namespace(void)
-{
-	return become_nobody() ?: enter_user_namespace();
-}
-
-static int root_in_a_user_namespace(void)
-{
-	return enter_user_namespace();
-}
-
 #define WAYS	3
 
 FIXTURE(caller) {

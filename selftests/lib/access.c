@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -122,6 +123,31 @@ static int namespace_of(pid_t pid, unsigned int first)
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int stay_root(void)
+{
+	return 0;
+}
+
+int root_without_cap_sys_admin(void)
+{
+	return drop_capability(CAP_SYS_ADMIN);
+}
+
+int nobody_with_cap_sys_admin(void)
+{
+	return become_nobody_with(CAP_SYS_ADMIN);
+}
+
+int nobody_as_root_of_a_user_namespace(void)
+{
+	return become_nobody() ?: enter_user_namespace();
+}
+
+int root_in_a_user_namespace(void)
+{
+	return enter_user_namespace();
 }
 
 int user_namespace(unsigned int first)

@@ -21,6 +21,13 @@ int become_nobody_with(int capability);
 /* Enter a new user namespace, as its root. Only for a process with one thread. */
 int enter_user_namespace(void);
 
+/* Callers, for variants of a fixture. */
+int stay_root(void);
+int root_without_cap_sys_admin(void);
+int nobody_with_cap_sys_admin(void);
+int nobody_as_root_of_a_user_namespace(void);
+int root_in_a_user_namespace(void);
+
 /* Make a user namespace that maps IDs from 0 on to IDs from @first on. */
 int user_namespace(unsigned int first);
 
