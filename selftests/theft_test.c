@@ -58,16 +58,8 @@ static int scene_create(struct scene *scene, const char *name,
 /* Reads of the layer under the slow scene take @delay_ms. */
 static int slow_layer(bool create, unsigned int delay_ms)
 {
-	char params[160];
-	struct dm_line line = {
-		.sectors = FS, .type = "delay", .params = params,
-	};
-
-	snprintf(params, sizeof(params), "%s %llu %u %s %llu 0", devices.nvme,
-		 (unsigned long long)SLOW, delay_ms, devices.nvme,
-		 (unsigned long long)SLOW);
-	return create ? dm_create("theft-below", &line, 1, false) :
-			dm_reload("theft-below", &line, 1);
+	return dm_slow_reads("theft-below", devices.nvme, SLOW, FS, delay_ms,
+			     create);
 }
 
 static int program_setup(void)

@@ -65,17 +65,9 @@ static const char *disk_name(const struct scene *scene, unsigned int disk)
 static int disk_table(const struct scene *scene, unsigned int disk,
 		      unsigned int ms, bool create)
 {
-	uint64_t start = scene->start + disk * DISK_SECTORS;
-	char params[160];
-	struct dm_line line = {
-		.sectors = DISK_SECTORS, .type = "delay", .params = params,
-	};
-
-	snprintf(params, sizeof(params), "%s %llu %u %s %llu 0", devices.nvme,
-		 (unsigned long long)start, ms, devices.nvme,
-		 (unsigned long long)start);
-	return create ? dm_create(disk_name(scene, disk), &line, 1, false) :
-			dm_reload_unseen(disk_name(scene, disk), &line, 1);
+	return dm_slow_reads(disk_name(scene, disk), devices.nvme,
+			     scene->start + disk * DISK_SECTORS, DISK_SECTORS,
+			     ms, create);
 }
 
 static int scene_stripes(const struct scene *scene)

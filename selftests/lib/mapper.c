@@ -64,6 +64,20 @@ int dm_reload_one(const char *name, const char *type, const char *device,
 	       dm_reload(name, &line, 1);
 }
 
+int dm_slow_reads(const char *name, const char *device, uint64_t start,
+		  uint64_t sectors, unsigned int ms, bool create)
+{
+	char params[256];
+	struct dm_line line = {
+		.sectors = sectors, .type = "delay", .params = params,
+	};
+
+	snprintf(params, sizeof(params), "%s %" PRIu64 " %u %s %" PRIu64 " 0",
+		 device, start, ms, device, start);
+	return create ? dm_create(name, &line, 1, false) :
+			dm_reload_unseen(name, &line, 1);
+}
+
 int dm_try_one(const char *type, const char *params)
 {
 	struct dm_line line = {

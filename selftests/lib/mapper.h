@@ -32,6 +32,13 @@ int dm_create_one(const char *name, const char *type, const char *device,
 int dm_reload_one(const char *name, const char *type, const char *device,
 		  uint64_t start, uint64_t sectors, const char *options);
 
+/*
+ * Create a "delay" of reads only, of @ms, on @device from @start, or replace the table of
+ * the one that is there.
+ */
+int dm_slow_reads(const char *name, const char *device, uint64_t start,
+		  uint64_t sectors, unsigned int ms, bool create);
+
 /* Try to create such a device and remove it again. Prints nothing. */
 int dm_try_one(const char *type, const char *params);
 

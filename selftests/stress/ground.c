@@ -199,12 +199,9 @@ static int upper_load(const char *type)
 
 static int slow_create(enum speed speed)
 {
-	char options[128];
-
-	snprintf(options, sizeof(options), "%u %s 0 0", delays_ms[speed],
-		 stress.nvme);
-	return dm_create_one(speed_name(speed), "delay", stress.nvme, 0,
-			     PLACE_A + 2 * ground.sectors, options);
+	return dm_slow_reads(speed_name(speed), stress.nvme, 0,
+			     PLACE_A + 2 * ground.sectors, delays_ms[speed],
+			     true);
 }
 
 int ground_create(void)
