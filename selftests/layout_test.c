@@ -144,17 +144,27 @@ TEST_F(layout, a_file_system_mounted_read_only_takes_part)
 	EXPECT_CONTENT(BYTES, 0, 1);
 }
 
+/* Returns a second mount of the file system, and in @path that of the file there. */
+static const char *mount_again(struct __test_metadata *_metadata,
+			       const struct volume *volume, char *path,
+			       size_t size)
+{
+	const char *dir = volume_path(volume, "bound");
+
+	ASSERT_EQ(0, mkdir(dir, 0700));
+	ASSERT_EQ(0, mount(volume->mount, dir, NULL, MS_BIND, NULL));
+	snprintf(path, size, "%s/file", dir);
+	return dir;
+}
+
 TEST_F(layout, a_file_seen_through_a_bind_mount_takes_part)
 {
-	const char *dir = volume_path(&self->volume, "bound");
+	const char *dir;
 	char path[256];
 
 	MAKE(MKFS_EXT4, "ext4", "");
 	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
-	dir = volume_path(&self->volume, "bound");
-	ASSERT_EQ(0, mkdir(dir, 0700));
-	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
-	snprintf(path, sizeof(path), "%s/file", dir);
+	dir = mount_again(_metadata, &self->volume, path, sizeof(path));
 	self->fd = file_open_direct(path);
 	EXPECT_EQ(0, fs_enable_armed(self->volume.fd, self->fd));
 	EXPECT_CONTENT(BYTES, 0, 1);
@@ -174,10 +184,7 @@ TEST_F(layout, a_mount_is_free_when_the_enabled_files_on_it_are_closed)
 
 	MAKE(MKFS_EXT4, "ext4", "");
 	ASSERT_EQ(0, file_create(self->path, BYTES, 1));
-	dir = volume_path(&self->volume, "bound");
-	ASSERT_EQ(0, mkdir(dir, 0700));
-	ASSERT_EQ(0, mount(self->volume.mount, dir, NULL, MS_BIND, NULL));
-	snprintf(path, sizeof(path), "%s/file", dir);
+	dir = mount_again(_metadata, &self->volume, path, sizeof(path));
 	fd = file_open_direct(path);
 	ASSERT_EQ(0, fs_enable_armed(self->volume.fd, fd));
 	OPEN_ENABLED();
