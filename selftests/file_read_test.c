@@ -15,39 +15,23 @@
 
 enum { LAYOUT_4K, LAYOUT_1K, LAYOUT_EXT2, LAYOUT_XFS, LAYOUTS };
 
-static const struct layout {
-	const char	*name;
-	const char	*mkfs;
-	const char	*type;
-	unsigned int	block;
-} layouts[LAYOUTS] = {
-	[LAYOUT_4K]	= { "read-4k", MKFS_EXT4, "ext4", 4096 },
-	[LAYOUT_1K]	= { "read-1k", MKFS_EXT " -b 1024", "ext4", 1024 },
-	[LAYOUT_EXT2]	= { "read-ext2", MKFS_EXT2, "ext2", 4096 },
-	[LAYOUT_XFS]	= { "read-xfs", MKFS_XFS, "xfs", 4096 },
+static const struct layout layouts[LAYOUTS] = {
+	[LAYOUT_4K]	= { "read-4k", MKFS_EXT4, "ext4", .block = 4096 },
+	[LAYOUT_1K]	= { "read-1k", MKFS_EXT " -b 1024", "ext4", .block = 1024 },
+	[LAYOUT_EXT2]	= { "read-ext2", MKFS_EXT2, "ext2", .block = 4096 },
+	[LAYOUT_XFS]	= { "read-xfs", MKFS_XFS, "xfs", .block = 4096 },
 };
 
 static struct volume volumes[LAYOUTS];
 
 static int program_setup(void)
 {
-	int i, ret = 0;
-
-	for (i = 0; !ret && i < LAYOUTS; i++)
-		ret = volume_make(&volumes[i], layouts[i].name, devices.nvme,
-				  2048 + MIB_SECTORS(i * 320),
-				  MIB_SECTORS(XFS_MIB), layouts[i].mkfs,
-				  layouts[i].type);
-	return ret;
+	return volumes_make(volumes, layouts, LAYOUTS, devices.nvme);
 }
 
 static int program_cleanup(void)
 {
-	int i, ret = 0;
-
-	for (i = 0; i < LAYOUTS; i++)
-		ret |= volume_remove(&volumes[i]);
-	return ret;
+	return volumes_remove(volumes, LAYOUTS);
 }
 
 FIXTURE(file) {

@@ -21,14 +21,7 @@ enum {
 	LAYOUT_XFS_1K, LAYOUTS
 };
 
-static const struct layout {
-	const char	*name;
-	const char	*mkfs;
-	const char	*type;
-	unsigned int	block;
-	unsigned int	piece;		/* the least that is allocated, in bytes */
-	bool		extents;	/* the file system knows unwritten ones */
-} layouts[LAYOUTS] = {
+static const struct layout layouts[LAYOUTS] = {
 	[LAYOUT_4K] = { "map-4k", MKFS_EXT4, "ext4", 4096, 4096, true },
 	[LAYOUT_1K] = { "map-1k", MKFS_EXT " -b 1024", "ext4", 1024, 1024, true },
 	[LAYOUT_BIGALLOC] = {
@@ -46,23 +39,12 @@ static struct volume volumes[LAYOUTS];
 
 static int program_setup(void)
 {
-	int i, ret = 0;
-
-	for (i = 0; !ret && i < LAYOUTS; i++)
-		ret = volume_make(&volumes[i], layouts[i].name, devices.nvme,
-				  2048 + MIB_SECTORS(i * 320),
-				  MIB_SECTORS(XFS_MIB), layouts[i].mkfs,
-				  layouts[i].type);
-	return ret;
+	return volumes_make(volumes, layouts, LAYOUTS, devices.nvme);
 }
 
 static int program_cleanup(void)
 {
-	int i, ret = 0;
-
-	for (i = 0; i < LAYOUTS; i++)
-		ret |= volume_remove(&volumes[i]);
-	return ret;
+	return volumes_remove(volumes, LAYOUTS);
 }
 
 FIXTURE(map) {

@@ -350,6 +350,30 @@ int volume_make(struct volume *volume, const char *name, const char *device,
 	return ret;
 }
 
+int volumes_make(struct volume *volumes, const struct layout *layouts,
+		 unsigned int count, const char *device)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < count; i++)
+		ret = volume_make(&volumes[i], layouts[i].name, device,
+				  2048 + MIB_SECTORS(i * (XFS_MIB + 20)),
+				  MIB_SECTORS(XFS_MIB), layouts[i].mkfs,
+				  layouts[i].type);
+	return ret;
+}
+
+int volumes_remove(struct volume *volumes, unsigned int count)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < count; i++)
+		ret |= volume_remove(&volumes[i]);
+	return ret;
+}
+
 int volume_ext4(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors)
 {

@@ -86,6 +86,21 @@ int volume_remove(struct volume *volume);
 int volume_make(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors, const char *mkfs,
 		const char *type);
+/* A file system among those that a program reads from. */
+struct layout {
+	const char	*name;		/* of the volume */
+	const char	*mkfs;
+	const char	*type;
+	unsigned int	block;		/* bytes */
+	unsigned int	piece;		/* the least that is allocated, in bytes */
+	bool		extents;	/* the file system knows unwritten ones */
+};
+
+/* A volume for each of @count layouts, one after the other on @device. */
+int volumes_make(struct volume *volumes, const struct layout *layouts,
+		 unsigned int count, const char *device);
+int volumes_remove(struct volume *volumes, unsigned int count);
+
 /* The usual stack: bpio on NVMe with ext4, 4 KiB blocks. */
 int volume_ext4(struct volume *volume, const char *name, const char *device,
 		uint64_t start, uint64_t sectors);
