@@ -88,16 +88,6 @@ int dm_try_one(const char *type, const char *params)
 	return ret ?: dm_remove("try");
 }
 
-static void log_nothing(int level, const char *file, int line, int dm_errno,
-			const char *fmt, ...)
-{
-	(void)level;
-	(void)file;
-	(void)line;
-	(void)dm_errno;
-	(void)fmt;
-}
-
 static struct dm_task *task_create(int type, const char *name)
 {
 	struct dm_task *task = dm_task_create(type);
@@ -125,12 +115,12 @@ int dm_message(const char *name, char *answer, size_t size, const char *fmt,
 	va_end(args);
 	if (!task)
 		return -ENOMEM;
-	dm_log_with_errno_init(log_nothing);
+	dm_quiet(true);
 	if (!dm_task_set_sector(task, 0) || !dm_task_set_message(task, text))
 		ret = -ENOMEM;
 	else if (!dm_task_run(task))
 		ret = -(dm_task_get_errno(task) ?: EIO);
-	dm_log_with_errno_init(NULL);
+	dm_quiet(false);
 	reply = ret ? NULL : dm_task_get_message_response(task);
 	if (answer)
 		snprintf(answer, size, "%s", reply ?: "");

@@ -39,7 +39,7 @@ int dm_reload_one(const char *name, const char *type, const char *device,
 int dm_slow_reads(const char *name, const char *device, uint64_t start,
 		  uint64_t sectors, unsigned int ms, bool create);
 
-/* Try to create such a device and remove it again. Prints nothing. */
+/* Try to create a device with one target and remove it again. Prints nothing. */
 int dm_try_one(const char *type, const char *params);
 
 /*

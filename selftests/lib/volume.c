@@ -106,6 +106,11 @@ static void dm_log_nothing(int level, const char *file, int line, int dm_errno,
 	(void)fmt;
 }
 
+void dm_quiet(bool quiet)
+{
+	dm_log_with_errno_init(quiet ? dm_log_nothing : dm_log);
+}
+
 /* With these flags of a command, udev does not read from the device. */
 #define UNSEEN	(DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |		\
 		 DM_UDEV_DISABLE_DISK_RULES_FLAG |		\
@@ -155,9 +160,9 @@ int dm_create(const char *name, const struct dm_line *lines, unsigned int count,
 {
 	int ret;
 
-	dm_log_with_errno_init(quiet ? dm_log_nothing : dm_log);
+	dm_quiet(quiet);
 	ret = dm_command(DM_DEVICE_CREATE, name, lines, count, true);
-	dm_log_with_errno_init(dm_log);
+	dm_quiet(false);
 	if (ret && !quiet)
 		diag("cannot create the mapped device %s%s: %s", DM_PREFIX,
 		     name, strerror(-ret));

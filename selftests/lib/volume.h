@@ -41,6 +41,9 @@ struct dm_line {
 	const char	*params;
 };
 
+/* Whether libdevmapper is to say nothing of errors, which are expected. */
+void dm_quiet(bool quiet);
+
 /* @name without DM_PREFIX. With @quiet an error is expected. */
 int dm_create(const char *name, const struct dm_line *lines, unsigned int count,
 	      bool quiet);
