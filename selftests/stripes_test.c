@@ -214,13 +214,6 @@ FIXTURE_TEARDOWN(stripes)
 		EXPECT_EQ(0, dm_remove("below"));
 }
 
-#define READS_RIGHT(bytes, offset) do {					\
-	memset(self->buffer, 0xa5, bytes);				\
-	ASSERT_EQ((ssize_t)(bytes),					\
-		  pread(self->fd, self->buffer, bytes, offset));	\
-	ASSERT_EQ(0, content_is(self->buffer, bytes, offset, 1, 1));	\
-} while (0)
-
 TEST_F(stripes, are_skipped_as_far_as_the_layers_below_take_part)
 {
 	uint64_t seen = device_reads(self->volume.node);
@@ -235,7 +228,7 @@ TEST_F(stripes, are_skipped_as_far_as_the_layers_below_take_part)
 		EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 		EXPECT_NO_OBJECTION(&out.query);
 	}
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(seen, device_reads(self->volume.node));
 	EXPECT_EQ(1u, file_direct(self->fd));
 }
@@ -249,7 +242,7 @@ TEST_F(stripes, are_read_rightly_at_random_offsets_and_lengths)
 		uint64_t bytes = (1 + rand_r(&seed) % 1024) * 512ull;
 
 		bytes = bytes < BYTES - offset ? bytes : BYTES - offset;
-		READS_RIGHT(bytes, offset);
+		READS_RIGHT(self->fd, self->buffer, bytes, offset);
 	}
 	EXPECT_EQ(200u, file_direct(self->fd));
 }
@@ -315,9 +308,7 @@ TEST_F(stripes, are_bypassed_as_a_whole)
 	ASSERT_EQ(0, storage_op_fd(self->node, BPIO_OP_ENABLE, self->volume.fd,
 				   &out));
 	ASSERT_EQ(0, volume_info(&self->volume, &info));
-	memset(self->buffer, 0xa5, BYTES);
-	ASSERT_EQ(BYTES, pread(plain, self->buffer, BYTES, 0));
-	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
+	READS_RIGHT(plain, self->buffer, BYTES, 0);
 	ASSERT_EQ(0, volume_info(&self->volume, &after));
 	EXPECT_LT(info.mapped_reads, after.mapped_reads);
 	ASSERT_EQ(0, storage_op_fd(self->node, BPIO_OP_DISABLE, self->volume.fd,
@@ -333,21 +324,21 @@ TEST_F(stripes, are_left_partly_while_a_layer_below_a_leg_vetoes_or_pauses)
 	if (variant->leg != ON_FILTER)
 		SKIP(return, "there is no filter below a leg");
 	seen = filter_reads("below");
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(seen, filter_reads("below"));
 	ASSERT_EQ(0, dm_message("below", NULL, 0, "veto 13 Not my leg."));
 	ASSERT_EQ(0, volume_op(&self->volume, FS_BPIO_OP_QUERY, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_OBJECTION(&out.query, LAYER_VETO, -EACCES, FILTER,
 			 "Not my leg.");
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_LT(seen, filter_reads("below"));
 	ASSERT_EQ(0, dm_message("below", NULL, 0, "allow"));
 	seen = filter_reads("below");
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(seen, filter_reads("below"));
 	ASSERT_EQ(0, dm_message("below", NULL, 0, "pause For a while."));
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_LT(seen, filter_reads("below"));
 	ASSERT_EQ(0, dm_message("below", NULL, 0, "resume"));
 	ASSERT_EQ(0, file_wait_direct(self->fd, self->buffer, 4096, 0));

@@ -108,13 +108,6 @@ FIXTURE_TEARDOWN(lines)
 	free(self->buffer);
 }
 
-#define READS_RIGHT(bytes, offset) do {					\
-	memset(self->buffer, 0xa5, bytes);				\
-	ASSERT_EQ((ssize_t)(bytes),					\
-		  pread(self->fd, self->buffer, bytes, offset));	\
-	ASSERT_EQ(0, content_is(self->buffer, bytes, offset, 1, 1));	\
-} while (0)
-
 TEST_F(lines, are_one_volume_of_full_support_with_one_row_for_each_device)
 {
 	size_t size = sizeof(struct fs_bpio_stack) +
@@ -162,10 +155,10 @@ TEST_F(lines, are_read_rightly_at_random_offsets_and_lengths)
 		uint64_t bytes = (1 + rand_r(&seed) % 2048) * 512ull;
 
 		bytes = bytes < BYTES - offset ? bytes : BYTES - offset;
-		READS_RIGHT(bytes, offset);
+		READS_RIGHT(self->fd, self->buffer, bytes, offset);
 	}
 	EXPECT_EQ(before + 200, file_direct(self->fd));
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(before + 201, file_direct(self->fd));
 }
 
@@ -186,11 +179,11 @@ TEST_F(lines, are_paused_and_resumed_as_one_volume)
 	EXPECT_OBJECTION(&out.query, VOLUME_PAUSED, -EBUSY, "bpio",
 			 "Paused by a command.");
 	before = device_reads(volume.node);
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_LT(before, device_reads(volume.node));
 	ASSERT_EQ(0, volume_op(&volume, FS_BPIO_OP_VOLUME_STACK_RESUME, &out));
 	before = device_reads(volume.node);
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(before, device_reads(volume.node));
 }
 
@@ -207,9 +200,7 @@ TEST_F(lines, are_bypassed_as_a_whole_by_a_storage_operation_of_the_node)
 	ASSERT_EQ(0, storage_op_fd(self->node, BPIO_OP_ENABLE, volume.fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
 	ASSERT_EQ(0, volume_info(&volume, &info));
-	memset(self->buffer, 0xa5, BYTES);
-	ASSERT_EQ(BYTES, pread(plain, self->buffer, BYTES, 0));
-	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
+	READS_RIGHT(plain, self->buffer, BYTES, 0);
 	ASSERT_EQ(0, volume_info(&volume, &after));
 	EXPECT_LT(info.mapped_reads, after.mapped_reads);
 	ASSERT_EQ(0, storage_op_fd(self->node, BPIO_OP_DISABLE, volume.fd,
@@ -298,7 +289,7 @@ TEST_F(mixed, is_partial_and_the_foreign_line_enters_at_the_volume)
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
 	EXPECT_OBJECTION(&out.query, LAYER_UNAWARE, -EOPNOTSUPP, NULL, NULL);
 	seen = device_reads(volume.node);
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(1u, file_direct(self->fd));
 	if (!strcmp(variant->types[1], "linear"))
 		EXPECT_LT(seen, device_reads(volume.node));
@@ -312,10 +303,8 @@ TEST_F(mixed, is_bypassed_as_a_whole_as_far_as_it_goes)
 	ASSERT_LE(0, plain);
 	ASSERT_EQ(0, storage_op_fd(self->node, BPIO_OP_ENABLE, volume.fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
-	memset(self->buffer, 0xa5, BYTES);
-	EXPECT_EQ(BYTES, pread(plain, self->buffer, BYTES, 0));
-	EXPECT_EQ(0, content_is(self->buffer, BYTES, 0, 1, 1));
-	READS_RIGHT(BYTES, 0);
+	READS_RIGHT(plain, self->buffer, BYTES, 0);
+	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	ASSERT_EQ(0, storage_op_fd(self->node, BPIO_OP_DISABLE, volume.fd,
 				   &out));
 	close(plain);

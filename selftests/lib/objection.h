@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Checks of a layer's objection and its text, for use inside a test. */
+/* A layer's objection and its text, and reads that are verified; for use in a test. */
 #ifndef SELFTESTS_OBJECTION_H
 #define SELFTESTS_OBJECTION_H
 
@@ -48,5 +48,17 @@ static inline void read_blocks(struct __test_metadata *_metadata, int fd,
 
 #define READ_BLOCKS(fd, count, file) \
 	read_blocks(_metadata, fd, count, file)
+
+/* Read @bytes of file 1 at @offset in one go and verify them. */
+static inline void reads_right(struct __test_metadata *_metadata, int fd,
+			       char *buffer, size_t bytes, uint64_t offset)
+{
+	memset(buffer, 0xa5, bytes);
+	ASSERT_EQ((ssize_t)bytes, pread(fd, buffer, bytes, offset));
+	ASSERT_EQ(0, content_is(buffer, bytes, offset, 1, 1));
+}
+
+#define READS_RIGHT(fd, buffer, bytes, offset) \
+	reads_right(_metadata, fd, buffer, bytes, offset)
 
 #endif /* SELFTESTS_OBJECTION_H */
