@@ -61,29 +61,39 @@ declare -A DEVICES=(
 	[vdb]=${BPIO_SCRATCH#/dev/}
 )
 
-# Rename devices, in two steps, because a name may exist on both sides.
-to_here()
+# substitute [WORD OTHER]...: in two steps, because a word may exist on both sides
+substitute()
 {
-	local name i=0 first=() second=()
+	local i=0 first=() second=()
 
-	for name in "${!DEVICES[@]}"; do
+	while [ $# -gt 0 ]; do
 		i=$((i + 1))
-		first+=(-e "s/\\b$name\\b/@$i@/g")
-		second+=(-e "s/@$i@/${DEVICES[$name]}/g")
+		first+=(-e "s/\\b$1\\b/@$i@/g")
+		second+=(-e "s/@$i@/$2/g")
+		shift 2
 	done
 	sed "${first[@]}" "${second[@]}"
 }
 
-to_documented()
+# Rename devices.
+to_here()
 {
-	local name i=0 first=() second=()
+	local name pairs=()
 
 	for name in "${!DEVICES[@]}"; do
-		i=$((i + 1))
-		first+=(-e "s/\\b${DEVICES[$name]}\\b/@$i@/g")
-		second+=(-e "s/@$i@/$name/g")
+		pairs+=("$name" "${DEVICES[$name]}")
 	done
-	sed "${first[@]}" "${second[@]}"
+	substitute "${pairs[@]}"
+}
+
+to_documented()
+{
+	local name pairs=()
+
+	for name in "${!DEVICES[@]}"; do
+		pairs+=("${DEVICES[$name]}" "$name")
+	done
+	substitute "${pairs[@]}"
 }
 
 remove_machine()
