@@ -383,6 +383,8 @@ detach()
 # follow [OPTION...]: bpio attach --follow in the background, output in followed
 follow()
 {
+	# else what the last one wrote would be taken for news
+	: >followed
 	setsid env --default-signal=INT bpio attach --follow "$@" "$pid" \
 		>followed 2>&1 8>&- 9<&- &
 	follower=$!
