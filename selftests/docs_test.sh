@@ -61,7 +61,8 @@ declare -A DEVICES=(
 	[vdb]=${BPIO_SCRATCH#/dev/}
 )
 
-# substitute [WORD OTHER]...: in two steps, because a word may exist on both sides
+# substitute [WORD OTHER]...: replace words, in two steps, because a word may also be
+# the replacement of another
 substitute()
 {
 	local i=0 first=() second=()

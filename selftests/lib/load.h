@@ -83,8 +83,8 @@ void load_watch(const struct load *load, struct load_watch *watch,
 int load_was_seen(struct load *load, const struct load_watch *watch);
 
 /*
- * In a test, under a load of @fd: after @act, which returns 0, @filter sees every read.
- * What @act does stays in force.
+ * For use in a test: evaluate @act, which returns 0, under a load of @fd, and check that
+ * @filter sees every read that begins after that. The effect of @act stays.
  */
 #define EXPECT_SEEN_AFTER(act, fd, bytes, filter) do {			\
 	struct load __load = load_of(fd, bytes, 4096, 4096);		\

@@ -41,7 +41,7 @@ struct dm_line {
 	const char	*params;
 };
 
-/* Whether libdevmapper is to say nothing of errors, which are expected. */
+/* Suppress the messages of libdevmapper, for a call that may fail, or print them again. */
 void dm_quiet(bool quiet);
 
 /* @name without DM_PREFIX. With @quiet an error is expected. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The number of blocks that no file has, of those that the files may share.
+ * Counts the free blocks, of those that the files may use together.
  */
 #include <stdatomic.h>
 

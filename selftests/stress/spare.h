@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The number of blocks that no file has.
+ * The number of blocks that are free.
  */
 #ifndef STRESS_SPARE_H
 #define STRESS_SPARE_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What all threads share: the state of the run, random numbers, and how they find out
- * that it is over.
+ * What all threads share: the state of the run, its end, random numbers, and the reports
+ * of errors.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -383,7 +383,7 @@ detach()
 # follow [OPTION...]: bpio attach --follow in the background, output in followed
 follow()
 {
-	# else what the last one wrote would be taken for news
+	# or followed_says would find the output of the test before
 	: >followed
 	setsid env --default-signal=INT bpio attach --follow "$@" "$pid" \
 		>followed 2>&1 8>&- 9<&- &
