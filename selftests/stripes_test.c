@@ -424,8 +424,7 @@ TEST(a_layer_that_stripes_is_skipped_unless_it_objects)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fs_op(volume.fd, FS_BPIO_OP_QUERY, fd, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_FULL, out.support);
-	ASSERT_EQ(0, fs_enable(volume.fd, fd));
-	ASSERT_EQ(0, file_armed(fd));
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
 	seen = filter_reads("striper");
 	for (i = 0; i < 100; i++) {
 		uint64_t offset = rand_r(&seed) % (FILE_BYTES / 512) * 512ull;
