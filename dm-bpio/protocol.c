@@ -99,10 +99,10 @@ bool bpio_protocol_permitted(const struct bpio_protocol_request *request)
 
 /*
  * ext4 and XFS break a lease of a file, and then wait for i_dio_count, before they move
- * or free one of its blocks; see the top of file.c for the exceptions. The ext4 driver also mounts ext2 and ext3, names that
- * another driver may register, so check its module. If ext4 is built in, there is no
- * module to check, but then the other driver is not built. XFS can be built so that
- * its online repair breaks no lease.
+ * or free one of its blocks; see the top of file.c for the exceptions. The ext4 driver
+ * also mounts ext2 and ext3, names that another driver may register, so check its
+ * module. If ext4 is built in, there is no module to check, but then the other driver is
+ * not built. XFS can be built so that its online repair breaks no lease.
  */
 static bool bpio_protocol_takes_part(const struct super_block *sb)
 {
