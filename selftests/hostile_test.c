@@ -331,7 +331,7 @@ static int users_end(FIXTURE_DATA(hostile) *self)
 /* All of what a user does was done so many times more. */
 static bool users_await(uint64_t count)
 {
-	uint64_t deadline = now_ms() + 4 * DEADLINE_MS, targets[HOSTILE_KINDS];
+	uint64_t deadline = now_ms() + 10 * DEADLINE_MS, targets[HOSTILE_KINDS];
 	unsigned int i;
 
 	for (i = 0; i < HOSTILE_KINDS; i++)
