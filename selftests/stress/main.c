@@ -22,7 +22,7 @@
 #define LONGER_MS	90000
 /* Percentage of direct reads to aim for, by changing files less or more often. */
 #define SHARE_WANTED	75
-#define MOST_PACE_MS	3000
+#define MOST_PACE_MS	10000
 /* The percentage of fewer reads means nothing. */
 #define PACE_READS	50
 
@@ -90,13 +90,6 @@ static uint64_t progress(uint64_t now, uint64_t last)
 	return now > last ? now - last : 0;
 }
 
-/* Something waits for ever: let the kernel log the blocked tasks. */
-static void stuck(const char *what)
-{
-	broken("%s", what);
-	shell("echo w >/proc/sysrq-trigger");
-}
-
 /* The reason for a failure, or NULL. */
 static const char *judge(uint64_t direct, uint64_t fallback)
 {
@@ -145,7 +138,7 @@ static void watch(void)
 			moved = now_ms();
 		seen = stress.counters.judged;
 		if (now_ms() > moved + STANDSTILL_MS)
-			stuck("no read ends any more");
+			broken("no read ends any more");
 		if (now_ms() >= say) {
 			say += SAY_MS;
 			say_progress(direct, fallback);
@@ -234,7 +227,7 @@ static int run(void)
 	watch();
 	for (i = 0; i < THREADS; i++)
 		if (!ends(ids[i])) {
-			stuck("a thread does not end");
+			broken("a thread does not end");
 			exit(verdict());
 		}
 	ret = verdict();

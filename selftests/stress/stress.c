@@ -3,8 +3,10 @@
  * What all threads share: the state of the run, its end, random numbers, and the reports
  * of errors.
  */
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "stress.h"
@@ -79,6 +81,49 @@ void violation(const char *fmt, ...)
 		stress.stop = true;
 }
 
+/*
+ * Print where a task waits in the kernel: a program anywhere but in a sleep, a kernel
+ * thread in a module.
+ */
+static void say_task(const char *dir)
+{
+	char path[64], line[200], name[32] = "?", stack[1400] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/comm", dir);
+	file = fopen(path, "re");
+	if (file && fgets(name, sizeof(name), file))
+		name[strcspn(name, "\n")] = 0;
+	if (file)
+		fclose(file);
+
+	snprintf(path, sizeof(path), "%s/stack", dir);
+	file = fopen(path, "re");
+	/* "[<0>] function+0x1/0x2 [module]" */
+	while (file && fgets(line, sizeof(line), file) &&
+	       strlen(stack) + strlen(line) < sizeof(stack)) {
+		line[strcspn(line, "\n")] = 0;
+		strcat(stack, line + strcspn(line, " "));
+	}
+	if (file)
+		fclose(file);
+	if (strstr(stack, " [") || (*stack && !strstr(stack, "ret_from_fork") &&
+				    !strstr(stack, "nanosleep")))
+		diag("%s %s:%s", strrchr(dir, '/') + 1, name, stack);
+}
+
+static void say_tasks(void)
+{
+	glob_t found;
+	size_t i;
+
+	if (glob("/proc/[0-9]*/task/[0-9]*", 0, NULL, &found))
+		return;
+	for (i = 0; i < found.gl_pathc; i++)
+		say_task(found.gl_pathv[i]);
+	globfree(&found);
+}
+
 void broken(const char *fmt, ...)
 {
 	va_list args;
@@ -89,5 +134,6 @@ void broken(const char *fmt, ...)
 	va_start(args, fmt);
 	say_line("cannot go on", fmt, args);
 	va_end(args);
+	say_tasks();
 	stress.stop = true;
 }
