@@ -73,7 +73,9 @@ machine_start()
 	machine_kernel "$dir"
 	[ ! -e "$dir/console" ] || cat "$dir/console" >>"$dir/consoles"
 	begin_machine
+	# udev may need longer in emulation than the 90 s that systemd waits for a device
 	cmdline+=(panic_on_warn=1 sysctl.kernel.hung_task_timeout_secs=120
+		systemd.default_device_timeout_sec=300
 		nvme_core.multipath=N "root=$2" ro)
 	add_processors
 	machine_devices "$dir"
@@ -82,9 +84,9 @@ machine_start()
 	timeout --kill-after=5 "${MACHINE_LIMIT:-7200}" "${qemu[@]}" \
 		</dev/null >"$dir/qemu.log" 2>&1 &
 	echo $! >"$dir/pid"
-	machine_meet "$dir" 240 || return
+	machine_meet "$dir" 400 || return
 	# shellcheck disable=SC2016 # expanded in the machine
-	machine_ask "$dir" 240 'systemctl is-system-running --wait >/dev/null || true
+	machine_ask "$dir" 400 'systemctl is-system-running --wait >/dev/null || true
 		for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do
 			echo 1 >"$cpu"
 		done
