@@ -92,6 +92,19 @@ char *module_installed(const char *field)
 	return text;
 }
 
+static int not_loaded(char *why, size_t size)
+{
+	char *installed = module_installed("version");
+	bool is_installed = installed;
+
+	free(installed);
+	if (is_installed)
+		return wrong(why, size, -ENOEXEC,
+			     "cannot load the module dm-bpio, although it is installed; dmesg shows why, and dm-bpio(4) what Secure Boot requires");
+	return wrong(why, size, -ENOENT,
+		     "cannot load the module dm-bpio; it must be installed for the running kernel");
+}
+
 int module_load(char *why, size_t size)
 {
 	char *const argv[] = { "modprobe", "dm-bpio", NULL };
@@ -101,8 +114,7 @@ int module_load(char *why, size_t size)
 		return 0;
 	error = run("modprobe", argv, -1);
 	if (error == ECHILD)
-		return wrong(why, size, -ENOENT,
-			     "cannot load the module dm-bpio; it must be installed for the running kernel");
+		return not_loaded(why, size);
 	if (error)
 		return wrong(why, size, -error, "cannot run modprobe: %s",
 			     strerror(error));
