@@ -21,7 +21,7 @@
 /* How much longer a slow machine may need until the run proves something. */
 #define LONGER_MS	90000
 /* Percentage of direct reads to aim for, by changing files less or more often. */
-#define SHARE_WANTED	75
+#define SHARE_WANTED	65
 #define MOST_PACE_MS	10000
 /* The percentage of fewer reads means nothing. */
 #define PACE_READS	50
