@@ -355,23 +355,32 @@ deep()
 }
 
 # More of them without a pause, and how long each held I/O back
-many_swaps()
+# swaps COUNT: under a load that lasts that long
+swaps()
 {
-	local i began=$SECONDS
+	local i
 
-	bpio adopt -q "$mnt"
 	start_load
-	: >pauses
-	for ((i = 0; i < BPIO_TEST_SWAPS; i += 2)); do
+	for ((i = 0; i < $1; i += 2)); do
 		bpio release --json "$mnt" >swap.json
 		jq .devices[0].pause_us swap.json >>pauses
 		bpio adopt --json "$mnt" >swap.json
 		jq .devices[0].pause_us swap.json >>pauses
 	done
-	echo "# $i swaps in $((SECONDS - began)) s, which held I/O back for $(sort -n pauses | sed -n "$((i / 2))p") us (median), $(sort -n pauses | tail -n 1) us at most" >&2
 	goes_direct
 	stop_load
-	[ "$(wc -l <pauses)" -ge "$BPIO_TEST_SWAPS" ]
+}
+
+many_swaps()
+{
+	local began=$SECONDS count
+
+	bpio adopt -q "$mnt"
+	: >pauses
+	while count=$(wc -l <pauses) && [ "$count" -lt "$BPIO_TEST_SWAPS" ]; do
+		swaps 20
+	done
+	echo "# $count swaps in $((SECONDS - began)) s, which held I/O back for $(sort -n pauses | sed -n "$((count / 2))p") us (median), $(sort -n pauses | tail -n 1) us at most" >&2
 	same_content
 	clean vg-data
 	bpio release -q "$mnt"

@@ -9,8 +9,6 @@
 here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/userspace
 # shellcheck source=volumes.sh
 . "$here/volumes.sh"
-# shellcheck disable=SC2034 # a pass takes seven minutes
-read_rate=10
 # shellcheck source=lvm-volume.sh
 . "$here/lvm-volume.sh"
 
