@@ -314,7 +314,7 @@ check_bad_lines()
 	local failed first
 
 	first=$(grep -c -v '^no!name\|^whole  */dev/vdz\|^missing\|^mounted' /etc/bpiotab)
-	journalctl -q -b -k -o cat >/run/kernel
+	dmesg --notime >/run/kernel
 	said 'the wrong name' \
 		"^bpio-generator: /etc/bpiotab:$((first + 1)): expected a name of letters, digits and .*, but found \"no!name\"$" \
 		</run/kernel
