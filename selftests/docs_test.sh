@@ -60,6 +60,12 @@ declare -A DEVICES=(
 	[nvme1n1]=${BPIO_NVME_B1#/dev/} [259:3]=$(number "$BPIO_NVME_B1")
 	[vdb]=${BPIO_SCRATCH#/dev/}
 )
+to_here=()
+to_documented=()
+for name in "${!DEVICES[@]}"; do
+	to_here+=("$name" "${DEVICES[$name]}")
+	to_documented+=("${DEVICES[$name]}" "$name")
+done
 
 # substitute [WORD OTHER]...: replace words, in two steps, because a word may also be
 # the replacement of another
@@ -74,27 +80,6 @@ substitute()
 		shift 2
 	done
 	sed "${first[@]}" "${second[@]}"
-}
-
-# Rename devices.
-to_here()
-{
-	local name pairs=()
-
-	for name in "${!DEVICES[@]}"; do
-		pairs+=("$name" "${DEVICES[$name]}")
-	done
-	substitute "${pairs[@]}"
-}
-
-to_documented()
-{
-	local name pairs=()
-
-	for name in "${!DEVICES[@]}"; do
-		pairs+=("${DEVICES[$name]}" "$name")
-	done
-	substitute "${pairs[@]}"
 }
 
 remove_machine()
@@ -196,7 +181,7 @@ read_transcript()
 		open=yes
 		if [[ $line != *\\ ]]; then
 			open=no
-			commands+=("$(to_here <<<"$command")")
+			commands+=("$(substitute "${to_here[@]}" <<<"$command")")
 		fi
 	done <"$1"
 }
@@ -223,7 +208,8 @@ check_transcript()
 	make_machine "$2"
 	read_transcript "$1"
 	rm -f "$WORK"/actual.*
-	type_in | to_documented | awk -v mark="$MARK" -v base="$WORK/actual." '
+	type_in | substitute "${to_documented[@]}" |
+		awk -v mark="$MARK" -v base="$WORK/actual." '
 		$0 == mark { n++; printf "" >(base n - 1); next }
 		{ print >(base n - 1) }'
 	for i in "${!commands[@]}"; do
