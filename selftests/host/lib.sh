@@ -99,11 +99,11 @@ copy_root()
 }
 
 # apt ROOT ARGUMENT...
+APT=(apt-get -q -y -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0)
 apt()
 {
 	local root=$1
 	shift
 
-	in_root "$root" apt-get -q -y -o APT::Sandbox::User=root \
-		-o Dpkg::Use-Pty=0 "$@"
+	in_root "$root" "${APT[@]}" "$@"
 }
