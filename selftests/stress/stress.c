@@ -87,16 +87,11 @@ void violation(const char *fmt, ...)
  */
 static void say_task(const char *dir)
 {
-	char path[64], line[200], name[32] = "?", stack[1400] = "";
+	char path[64], line[200], name[32] = "", stack[1400] = "";
 	FILE *file;
 
 	snprintf(path, sizeof(path), "%s/comm", dir);
-	file = fopen(path, "re");
-	if (file && fgets(name, sizeof(name), file))
-		name[strcspn(name, "\n")] = 0;
-	if (file)
-		fclose(file);
-
+	read_line(path, name, sizeof(name));
 	snprintf(path, sizeof(path), "%s/stack", dir);
 	file = fopen(path, "re");
 	/* "[<0>] function+0x1/0x2 [module]" */
