@@ -287,7 +287,8 @@ TEST_F(mixed, is_partial_and_the_foreign_line_enters_at_the_volume)
 
 	ASSERT_EQ(0, volume_op(&volume, FS_BPIO_OP_QUERY, &out));
 	EXPECT_EQ((unsigned int)BPIO_SUPPORT_PARTIAL, out.support);
-	EXPECT_OBJECTION(&out.query, LAYER_UNAWARE, -EOPNOTSUPP, NULL, NULL);
+	EXPECT_OBJECTION(&out.query, LAYER_UNAWARE, -EOPNOTSUPP, dm_driver(),
+			 NULL);
 	seen = device_reads(volume.node);
 	READS_RIGHT(self->fd, self->buffer, BYTES, 0);
 	EXPECT_EQ(1u, file_direct(self->fd));

@@ -64,6 +64,11 @@ int dm_reload_one(const char *name, const char *type, const char *device,
 	       dm_reload(name, &line, 1);
 }
 
+const char *dm_driver(void)
+{
+	return access("/sys/module/dm_mod/initstate", F_OK) ? NULL : "dm_mod";
+}
+
 int dm_slow_reads(const char *name, const char *device, uint64_t start,
 		  uint64_t sectors, unsigned int ms, bool create)
 {

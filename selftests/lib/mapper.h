@@ -32,6 +32,9 @@ int dm_create_one(const char *name, const char *type, const char *device,
 int dm_reload_one(const char *name, const char *type, const char *device,
 		  uint64_t start, uint64_t sectors, const char *options);
 
+/* The driver of stock targets, or NULL if it has no name because it is built in. */
+const char *dm_driver(void);
+
 /*
  * Create a "delay" of reads only, of @ms, on @device from @start, or replace the table of
  * the one that is there.

@@ -5,10 +5,7 @@
 
 #include "verdict.h"
 
-/*
- * @status is negative. If @text is NULL, the text of reasons.h is expected; if @name is
- * NULL, any driver: that of a stock target depends on whether it is built in.
- */
+/* @status is negative. If @text is NULL, the text of reasons.h is expected. */
 static inline void objection_is(struct __test_metadata *_metadata,
 				const struct bpio_results *results,
 				enum bpio_reason reason, int status,
