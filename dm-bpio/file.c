@@ -20,9 +20,9 @@
  *    block. So a read either sees BPIO_FILE_REVOKED, or has ended before its blocks
  *    may belong to another file. See bpio_direct_begin().
  *
- * A task that waits for i_dio_count must not wait for ever because reads overlap and
- * keep the count above zero. If the task has broken a lease, REVOKED keeps new reads
- * from raising the count. These waiters, in 6.1, 6.12, 7.2 and 7.3, break no lease:
+ * Reads that overlap keep i_dio_count above zero. A task that waits for zero must not
+ * wait for ever. If the task has broken a lease, REVOKED keeps new reads from raising
+ * the count. These waiters, in 6.1, 6.12, 7.2 and 7.3, break no lease:
  *
  * - ext4_ioctl_setflags() when a file becomes immutable, and
  *   ext4_change_inode_journal_flag() when the journalling of its data is switched
