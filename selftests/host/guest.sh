@@ -29,6 +29,30 @@ namespace()
 	done
 }
 
+# The module was signed by DKMS with a key that the firmware does not know.
+check_refused()
+{
+	local c1 out
+
+	mokutil --sb-state | grep -x 'SecureBoot enabled'
+	modinfo -F signer dm-bpio | grep -x 'DKMS module signing key'
+	c1=$(namespace bpio-c 1)
+	! out=$(bpio create refused "$c1" 2>&1) || fail "the module was loaded"
+	same "the sentence of bpio" "bpio: cannot load the module dm-bpio, although \
+it is installed; dmesg shows why, and dm-bpio(4) what Secure Boot requires" "$out"
+	! out=$(modprobe dm-bpio 2>&1) || fail "the module was loaded"
+	grep 'Key was rejected by service' <<<"$out"
+	same "mapped devices" "No devices found" "$(dmsetup ls)"
+}
+
+check_trusted()
+{
+	mokutil --sb-state | grep -x 'SecureBoot enabled'
+	mokutil --test-key /var/lib/dkms/mok.pub | grep 'is already'
+	modprobe dm-bpio
+	modprobe -r dm-bpio
+}
+
 # Make a partition, two linear LVM volumes and a striped one, and a file system on each of
 # them and on a whole disk. /etc/fstab mounts all by UUID.
 make_disks()

@@ -9,6 +9,8 @@
 #   root.img          its root, an ext4 file system that contains Debian's kernel
 #   packages.img      a read-only squashfs, mounted on /in
 #   nvme-*.img        the namespaces of three NVMe controllers, made by the first start
+#   efivars.fd        if it exists: the variables of a UEFI firmware, which starts the
+#                     machine with Secure Boot
 #   pid               process ID of the running emulator's parent, timeout
 #   console           console output since the last start
 #   consoles          console output of all earlier starts
@@ -33,12 +35,59 @@ machine_file()
 	[ -s "$3" ] || die "the root of the machine has no $2"
 }
 
-# Load the kernel and the initramfs as a boot loader would.
+# Load the kernel and the initramfs as a boot loader would. Only the kernel's own
+# unpacking, which is slow in emulation, tells it that Secure Boot is on.
 machine_kernel()
 {
 	machine_file "$1" /vmlinuz "$1/vmlinuz"
 	machine_file "$1" /initrd.img "$1/initrd"
-	"$VM_DIR/unpack-kernel" "$1/vmlinuz" "$1/vmlinux"
+	if [ -e "$1/efivars.fd" ]; then
+		mv "$1/vmlinuz" "$1/vmlinux"
+	else
+		"$VM_DIR/unpack-kernel" "$1/vmlinuz" "$1/vmlinux"
+	fi
+}
+
+# The keys that Debian's firmware for QEMU is delivered with, for tests: the owner of
+# the machine is the one who has this private key.
+OWNER_KEY=/usr/share/ovmf/PkKek-1-snakeoil.key
+OWNER_CERTIFICATE=/usr/share/ovmf/PkKek-1-snakeoil.pem
+
+# From the next start on, machine $1 has a firmware with Secure Boot.
+machine_secure()
+{
+	cp /usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd "$1/efivars.fd"
+}
+
+# Add the firmware of machine $1.
+machine_firmware()
+{
+	[ -e "$1/efivars.fd" ] || return 0
+	# only code in system management mode may write to the variables
+	qemu+=(-machine smm=on -global "driver=cfi.pflash01,property=secure,value=on"
+		-drive "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
+		-drive "if=pflash,unit=1,format=raw,file=$1/efivars.fd")
+}
+
+# machine_enroll DIR CERTIFICATE: make the firmware of the running machine trust
+# CERTIFICATE (DER), which kernels take into account from the next start on
+machine_enroll()
+{
+	local dir=$1 update
+
+	openssl rsa -in "$OWNER_KEY" -passin pass:snakeoil -out "$dir/owner.key"
+	openssl x509 -inform der -in "$2" -out "$dir/enroll.pem"
+	cert-to-efi-sig-list "$dir/enroll.pem" "$dir/enroll.esl"
+	sign-efi-sig-list -a -k "$dir/owner.key" -c "$OWNER_CERTIFICATE" \
+		db "$dir/enroll.esl" "$dir/enroll.auth"
+	# a write to efivarfs begins with the variable's attributes: kept, for boot and
+	# run time, authenticated by time, appended
+	update=$({ printf '\x67\0\0\0'; cat "$dir/enroll.auth"; } | base64 -w 0)
+	machine_ask "$dir" 60 "set -e
+		db=(/sys/firmware/efi/efivars/db-*)
+		chattr -i \"\${db[0]}\"
+		base64 -d <<<'$update' >/run/update
+		dd if=/run/update \"of=\${db[0]}\" bs=64k status=none"
 }
 
 machine_devices()
@@ -79,6 +128,7 @@ machine_start()
 		nvme_core.multipath=N "root=$2" ro)
 	add_processors
 	machine_devices "$dir"
+	machine_firmware "$dir"
 	qemu+=(-kernel "$dir/vmlinux" -initrd "$dir/initrd" -append "${cmdline[*]}")
 	# the machine outlives the shell that starts it, but not by much
 	timeout --kill-after=5 "${MACHINE_LIMIT:-7200}" "${qemu[@]}" \
