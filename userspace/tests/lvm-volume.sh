@@ -64,7 +64,7 @@ make_volume()
 	mount /dev/vg/data "$mnt"
 	head -c 8M /dev/urandom >"$mnt/file"
 	md5sum "$mnt/file" >"$WORK/digest"
-	fio --name=read --filename="$mnt/read" --size=16M --rw=write --bs=4k \
+	fio --name=read --filename="$mnt/read" --size=40M --rw=write --bs=4k \
 		--verify=crc32c --verify_state_save=0 --do_verify=0 \
 		--end_fsync=1 >/dev/null
 	sync
@@ -88,19 +88,19 @@ kill_load()
 
 # Verified writes, and verified reads with BypassIO enabled, until stop_load. However
 # long it is told to, fio verifies what it reads in one pass only; at 10 reads a second
-# one takes seven minutes.
+# one takes 17 minutes.
 start_load()
 {
 	local common=(--direct=1 --ioengine=libaio --bs=4k --verify=crc32c
 		--verify_state_save=0 --verify_fatal=1 --time_based
-		--runtime=600 --output-format=json)
+		--runtime=1000 --output-format=json)
 
 	fio --name=write --filename="$mnt/written" --size=4M --rw=randrw \
 		--iodepth=4 --verify_backlog=32 --thinktime=500 \
 		--output=write.json "${common[@]}" &
 	writer=$!
 	bpio run --json --summary=run.json -- \
-		fio --name=read --filename="$mnt/read" --size=16M --rw=randread \
+		fio --name=read --filename="$mnt/read" --size=40M --rw=randread \
 		--iodepth=4 --rate_iops=10 --output=read.json "${common[@]}" &
 	reader=$!
 	trap kill_load EXIT
