@@ -489,11 +489,17 @@ follow_killed()
 	stop || true
 }
 
+# It waits for what the process opens, and for signals.
+follows()
+{
+	ls -l "/proc/$follower/fd" | grep -qF '[signalfd]'
+}
+
 follow_nothing()
 {
 	start
 	follow
-	sleep 0.5
+	wait_for follows
 	kill "$follower"
 	wait "$follower" && complain "status 0"
 	says followed "nothing was enabled: process $pid (obey) has no regular file open"
