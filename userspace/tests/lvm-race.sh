@@ -330,6 +330,20 @@ all_there()
 	[ "$(vgs --noheadings -o vg_missing_pv_count vg)" -eq 0 ]
 }
 
+# Give the device the name that other tests know, which is free as soon as nobody, udev
+# included, keeps the device that had it.
+back_by_name()
+{
+	udevadm settle
+	echo "${device##*/}" >"$driver/unbind"
+	echo "${device##*/}" >"$driver/bind"
+	for _ in {1..100}; do
+		[ ! -b "$BPIO_NVME_B1" ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 # A physical volume vanishes with its device, and comes back.
 vanishing()
 {
@@ -376,10 +390,7 @@ vanishing()
 	reads_of_vanishing $last
 	umount "$mnt"
 	vgremove -qq -ff -y vg
-	# back under the name that other tests know: nothing keeps the old device now
-	echo "${device##*/}" >"$driver/unbind"
-	echo "${device##*/}" >"$driver/bind"
-	wait_for test -b "$BPIO_NVME_B1"
+	wait_for back_by_name
 }
 
 # A volume of two segments on two controllers, and a file on both
