@@ -176,9 +176,14 @@ int file_info(int fd, struct bpio_file_info *info)
 
 int file_armed(int fd)
 {
+	uint64_t deadline = now_ms() + DEADLINE_MS;
 	struct bpio_file_arm arm;
-	int ret = file_arm(fd, &arm);
+	int ret;
 
+	do {
+		ret = file_arm(fd, &arm);
+	} while (!ret && !arm.armed && arm.reason == BPIO_REASON_VOLUME_SUSPENDED &&
+		 poll_again(deadline));
 	if (ret) {
 		diag("arming failed: %s", strerror(-ret));
 		return ret;

@@ -47,7 +47,10 @@ int tally_read(int node, struct bpio_tally *tally);
 int file_arm(int fd, struct bpio_file_arm *arm);
 int file_info(int fd, struct bpio_file_info *info);
 
-/* Arm the file. Returns 0 only if reads go direct now; else prints why they do not. */
+/*
+ * Arm the file. Returns 0 only if reads go direct now; else prints why they do not. Waits
+ * for a new route of the volume, since ENABLE waits 2 s only.
+ */
 int file_armed(int fd);
 /* fs_enable() and file_armed(). */
 int fs_enable_armed(int volume, int fd);
