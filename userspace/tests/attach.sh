@@ -492,7 +492,7 @@ follow_killed()
 # It waits for what the process opens, and for signals.
 follows()
 {
-	ls -l "/proc/$follower/fd" | grep -qF '[signalfd]'
+	[ -n "$(find "/proc/$follower/fd" -lname '*signalfd*')" ]
 }
 
 follow_nothing()
