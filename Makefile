@@ -55,7 +55,7 @@ help:
 	@echo '  make lint            static checks'
 	@echo '  make debug-kernel    build a kernel that finds bugs (half an hour, once), for'
 	@echo '                       make check KERNEL=debug; KERNEL=kcsan finds data races'
-	@echo '  make coverage        which lines ran in the last "make check KERNEL=debug"'
+	@echo '  make coverage        run the tests on a kernel that counts which lines ran'
 	@echo '  make check-intree    build it as part of a kernel tree'
 	@echo '  make patches         write it as a series of mails for the newest kernel of Debian'
 	@echo '  make check-patches   apply these one by one; checkpatch and build at every step'
@@ -197,9 +197,10 @@ lint:
 	@selftests/lint
 
 debug-kernel:
-	@selftests/vm/debug-kernel --kernel $(if $(filter kcsan,$(KERNEL)),kcsan,debug)
+	@selftests/vm/debug-kernel --kernel $(if $(filter kcsan coverage,$(KERNEL)),$(KERNEL),debug)
 
 coverage:
+	@selftests/check --kernel coverage guest
 	@selftests/coverage
 
 check-intree:
