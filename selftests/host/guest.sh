@@ -232,6 +232,8 @@ check_journal()
 {
 	local boot=${1:-0} found
 
+	# what was logged just now
+	journalctl --sync
 	sed -e 's/#.*//' -e '/^ *$/d' "$IN/host/log-patterns" >/run/patterns
 	found=$(journalctl -q -b "$boot" -k -o cat | grep -E -f /run/patterns) || true
 	[ -z "$found" ] || fail "faults in the kernel's log: $found"
