@@ -516,6 +516,7 @@ plant_faults()
 	notices check_units
 	systemctl reset-failed planted
 	check_units
-	echo '<4>WARNING: planted' >/dev/kmsg
+	# journald takes what is in front of the first colon for the sender's name
+	echo '<4>planted: WARNING: planted' >/dev/kmsg
 	notices check_journal
 }
