@@ -624,4 +624,37 @@ TEST(reads_end_when_there_are_hardly_any_parts_of_bios)
 	read_hungrily(_metadata, "bpio_io_submit_part");
 }
 
+/*
+ * More pages than a bio takes, so the read needs more bios than are in reserve. What was
+ * submitted is waited for, and the file system reads the rest.
+ */
+TEST(long_reads_are_whole_when_there_are_hardly_any_bios)
+{
+	enum { PAGES = 1024, LENGTH = PAGES * BLOCK };
+	char *memory = dio_alloc(LENGTH), file[192];
+	struct iovec iov[PAGES];
+	uint64_t before;
+	int fd, i;
+
+	if (unavailable)
+		SKIP(return, "%s", unavailable);
+	snprintf(file, sizeof(file), "%s", volume_path(&volume, "long"));
+	ASSERT_EQ(0, file_create(file, LENGTH, 4));
+	fd = file_open_direct(file);
+	ASSERT_EQ(0, fs_enable_armed(volume.fd, fd));
+	before = file_fallbacks(fd, BPIO_REASON_NO_MEMORY);
+	memset(memory, 0xa5, LENGTH);
+	dio_scatter(iov, PAGES, memory);
+	ASSERT_EQ(0, fault_below_function("bpio_io_bio_alloc"));
+	ASSERT_EQ(0, fault_any_task(0, UINT_MAX));
+	EXPECT_EQ(LENGTH, preadv(fd, iov, PAGES, 0));
+	EXPECT_EQ(0, fault_any_task(0, 0));
+	EXPECT_EQ(0, fault_below(NULL));
+	for (i = 0; i < PAGES; i++)
+		ASSERT_EQ(0, content_is(iov[i].iov_base, BLOCK, i * BLOCK, 4, 1));
+	EXPECT_LT(before, file_fallbacks(fd, BPIO_REASON_NO_MEMORY));
+	close(fd);
+	free(memory);
+}
+
 PROGRAM_MAIN
