@@ -317,11 +317,11 @@ static_child()
 	for command in 'obey' 'exec obey' 'obey | cat' '(sh -c "obey; true"); true'
 	do
 		expect 0 bpio run --json --summary sum -- \
-			sh -c "sleep 2 | { $command; }"
+			sh -c "sleep 1 | { $command; }"
 		json sum /static_programs/0 "$where"
 		refute json-get /static_programs/1 <sum
 	done
-	expect 0 bpio run -- sh -c 'sleep 2 | obey'
+	expect 0 bpio run -- sh -c 'sleep 1 | obey'
 	says err "    Not served: \"$where\" is statically linked and loads no library; \"bpio attach\" can serve it"
 	refute grep Note err
 	summary -- sh -c 'sleep 1 | cat'
