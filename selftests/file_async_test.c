@@ -245,7 +245,7 @@ TEST_F(ring, a_read_of_many_scattered_pages_goes_direct)
 	enum { PAGES = 300 };
 	struct iovec iov[PAGES];
 	struct io_uring_sqe *sqe;
-	int result, i;
+	int result;
 
 	ASSERT_EQ(0, open_file(self, variant, "file"));
 	memset(self->memory, 0xa5, PAGES * 4096);
@@ -256,9 +256,7 @@ TEST_F(ring, a_read_of_many_scattered_pages_goes_direct)
 	ASSERT_LE(0, io_uring_submit(&self->ring));
 	ASSERT_LE(0, complete(self, &result));
 	ASSERT_EQ(PAGES * 4096, result);
-	for (i = 0; i < PAGES; i++)
-		ASSERT_EQ(0, content_is(iov[i].iov_base, 4096, 8192 + i * 4096,
-					1, 1));
+	ASSERT_EQ(0, content_vectors_are(iov, PAGES, 8192, 1, 1));
 	EXPECT_EQ(1u, file_direct(self->fd));
 }
 

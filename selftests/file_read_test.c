@@ -547,24 +547,20 @@ TEST_F(file, rwf_nowait_reads_longer_than_a_request_go_direct)
 		{ &whole[0], 1, MIB }, { &whole[1], 1, BYTES },
 		{ scattered, PAGES, BYTES },
 	};
-	unsigned int i, r;
+	unsigned int r;
 
 	madvise(huge, 2 * MIB, MADV_HUGEPAGE);
 	dio_scatter(scattered, PAGES, huge);
 	ASSERT_EQ(0, file_create(self->path, BYTES, 13));
 	OPEN_FILES();
 	for (r = 0; r < ARRAY_SIZE(reads); r++) {
-		size_t at = 0;
-
 		memset(huge, 0xa5, 2 * MIB);
 		ASSERT_EQ(reads[r].bytes, preadv2(self->fd, reads[r].iov,
 						  reads[r].nr, 0, RWF_NOWAIT))
 			TH_LOG("read %u", r);
 		EXPECT_EQ(r + 1, file_direct(self->fd));
-		for (i = 0; i < reads[r].nr; at += reads[r].iov[i++].iov_len)
-			EXPECT_EQ(0, content_is(reads[r].iov[i].iov_base,
-						reads[r].iov[i].iov_len, at,
-						13, 1));
+		EXPECT_EQ(0, content_vectors_are(reads[r].iov, reads[r].nr, 0,
+						 13, 1));
 	}
 }
 

@@ -262,14 +262,11 @@ TEST_F(stripes, are_read_into_scattered_memory)
 {
 	enum { PAGES = 600 };
 	struct iovec iov[PAGES];
-	int i;
 
 	memset(self->buffer, 0xa5, PAGES * 4096);
 	dio_scatter(iov, PAGES, self->buffer);
 	ASSERT_EQ(PAGES * 4096, preadv(self->fd, iov, PAGES, 3 * 512));
-	for (i = 0; i < PAGES; i++)
-		ASSERT_EQ(0, content_is(iov[i].iov_base, 4096,
-					3 * 512 + i * 4096, 1, 1));
+	ASSERT_EQ(0, content_vectors_are(iov, PAGES, 3 * 512, 1, 1));
 	EXPECT_EQ(1u, file_direct(self->fd));
 }
 

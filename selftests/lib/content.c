@@ -204,6 +204,18 @@ int content_is(const void *buffer, size_t bytes, uint64_t offset, uint32_t file,
 	return -1;
 }
 
+int content_vectors_are(const struct iovec *vectors, unsigned int nr,
+			uint64_t offset, uint32_t file, uint32_t generation)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; offset += vectors[i++].iov_len)
+		if (content_is(vectors[i].iov_base, vectors[i].iov_len, offset,
+			       file, generation))
+			return -1;
+	return 0;
+}
+
 static bool sector_is(const struct sector *found,
 		      const struct content_sector *legal)
 {

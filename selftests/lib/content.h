@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define CONTENT_SECTOR	512
 
@@ -42,6 +43,10 @@ int content_check(const void *buffer, size_t bytes, uint64_t offset,
 /* The same for content that exists in one generation only; prints the finding. */
 int content_is(const void *buffer, size_t bytes, uint64_t offset, uint32_t file,
 	       uint32_t generation);
+
+/* The same for the whole of @nr vectors, which were read one after the other. */
+int content_vectors_are(const struct iovec *vectors, unsigned int nr,
+			uint64_t offset, uint32_t file, uint32_t generation);
 
 /* What one sector may hold; file 0 stands for zeroes. */
 struct content_sector {
