@@ -69,7 +69,7 @@ kernel_says()
 	(. "$SELFTESTS/vm/lib.sh" && kernel_row "$1" && printf '%s\n' "${!2}")
 }
 
-# kernel_debugs KERNEL: whether it is one of those built here to find bugs, which are
+# kernel_debugs KERNEL: whether it is one of those built here; those that find bugs are
 # several times slower than Debian's
 kernel_debugs()
 {
